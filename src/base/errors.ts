@@ -1,0 +1,139 @@
+/** Exit codes of the command line, one meaning each. Source: the table in README, `kindmesh --help`. */
+export const exitCodes = {
+  ok: 0,
+  generic: 1,
+  usage: 2,
+  noProfile: 10,
+  locked: 11,
+  authentication: 12,
+  sealed: 13,
+  denied: 14,
+  unreachable: 15,
+  timeout: 16,
+  untrusted: 17,
+  limit: 18,
+  interrupted: 130,
+} as const
+
+export type ExitName = keyof typeof exitCodes
+
+interface ErrorEntry {
+  /** What happened, in one line, for the reference in `protocols/README.md`. */
+  readonly meaning: string
+  /** The next step a person can take. */
+  readonly hint: string
+  readonly exit: ExitName
+}
+
+/** Every error the project raises on purpose. The documentation table is tested to equal this one. */
+export const errorTable = {
+  ERR_INTERNAL: { meaning: 'a fault of ours', hint: 'run `kindmesh doctor`; report it with the log', exit: 'generic' },
+  ERR_USAGE: { meaning: 'an argument is missing or has the wrong form', hint: 'see `kindmesh --help`', exit: 'usage' },
+  ERR_ABORTED: { meaning: 'the caller cancelled', hint: 'start it again', exit: 'interrupted' },
+  ERR_TIMEOUT: { meaning: 'no answer within the time given', hint: 'check that the peer is up, or raise --timeout', exit: 'timeout' },
+  ERR_STOPPED: { meaning: 'the node is stopping or has stopped', hint: 'start it with `kindmesh up`', exit: 'generic' },
+  ERR_OVERLOADED: { meaning: 'a queue is full', hint: 'try again later, with fewer requests in flight', exit: 'generic' },
+
+  ERR_PROFILE_MISSING: { meaning: 'the home folder holds no identity', hint: 'run `kindmesh init`', exit: 'noProfile' },
+  ERR_PROFILE_EXISTS: { meaning: 'the home folder already holds an identity', hint: 'use another --home, or keep this identity', exit: 'usage' },
+  ERR_PROFILE_LOCKED: { meaning: 'another process uses this home folder', hint: 'stop that process, or use another --home', exit: 'locked' },
+  ERR_NODE_DOWN: { meaning: 'no node is running for this home folder', hint: 'start one with `kindmesh up`', exit: 'unreachable' },
+  ERR_AUTH_FAILED: { meaning: 'passphrase or token is wrong', hint: 'check --passphrase-file', exit: 'authentication' },
+  ERR_SEALED: { meaning: 'a passphrase is needed and none was given', hint: 'give --passphrase-file or KINDMESH_PASSPHRASE_FILE', exit: 'sealed' },
+
+  ERR_IDENTITY_INVALID: { meaning: 'not a valid Ed25519 identity', hint: 'give a did:key, a peer ID or a kind:agent DID', exit: 'usage' },
+  ERR_CRYPTO_SELF_TEST: { meaning: 'the signature library does not verify as it must', hint: 'reinstall with `npm ci`; do not run this build', exit: 'generic' },
+  ERR_CRYPTO_INPUT: { meaning: 'a key, nonce or signature has the wrong form', hint: 'check where it came from', exit: 'generic' },
+  ERR_CRYPTO_OPEN: { meaning: 'a sealed text did not open: wrong key or altered', hint: 'ask the sender to send again', exit: 'generic' },
+
+  ERR_WIRE_TOO_LARGE: { meaning: 'a frame or item is over its limit', hint: 'send less at once; see protocols/LIMITS.md', exit: 'generic' },
+  ERR_WIRE_MALFORMED: { meaning: 'bytes are not valid deterministic CBOR of the expected shape', hint: 'the peer may run another version', exit: 'generic' },
+
+  ERR_STORE_CLOSED: { meaning: 'the store is closed', hint: 'start the node again', exit: 'generic' },
+  ERR_STORE_FAILED: { meaning: 'the disk did not take a write or gave back damaged data', hint: 'check free space and the disk, then `kindmesh doctor`', exit: 'generic' },
+
+  ERR_STATEMENT_SIGNATURE: { meaning: 'the signature does not match the statement', hint: 'the statement was altered or forged', exit: 'generic' },
+  ERR_STATEMENT_EXPIRED: { meaning: 'the statement is past its expiry', hint: 'ask for a fresh one; check both clocks', exit: 'generic' },
+  ERR_STATEMENT_FUTURE: { meaning: 'the statement was issued in the future', hint: 'check both clocks', exit: 'generic' },
+  ERR_STATEMENT_LIFETIME: { meaning: 'the statement lives longer than its kind allows', hint: 'use a shorter expiry', exit: 'generic' },
+  ERR_STATEMENT_AUDIENCE: { meaning: 'the statement is addressed to somebody else', hint: 'it was re-addressed; ignore it', exit: 'generic' },
+  ERR_STATEMENT_SENDER: { meaning: 'the sender is not the peer that carried it', hint: 'it was passed on by a third party; ignore it', exit: 'generic' },
+  ERR_REPLAYED: { meaning: 'this message was taken before', hint: 'none needed: it was delivered once', exit: 'generic' },
+  ERR_SEAL_PREKEY: { meaning: 'the prekey is unknown here or has been erased', hint: 'fetch the newest prekey bundle and send again', exit: 'generic' },
+  ERR_SEAL_SUITE: { meaning: 'no common cipher suite, or one weaker than the recipient allows', hint: 'update the older node', exit: 'generic' },
+  ERR_NO_PREKEYS: { meaning: 'no prekey bundle of the recipient could be found', hint: 'dial the peer once, or give a bootstrap address', exit: 'unreachable' },
+
+  ERR_NET_UNREACHABLE: { meaning: 'no route to the peer', hint: 'check that it is up, or dial one of its addresses', exit: 'unreachable' },
+  ERR_NET_ADDRESS: { meaning: 'not a multiaddr this node can dial', hint: 'use /ip4/…/tcp/…/p2p/<peer id>', exit: 'usage' },
+  ERR_NET_IDENTITY: { meaning: 'the peer that answered is not the one dialled', hint: 'the address belongs to somebody else; get a fresh one', exit: 'unreachable' },
+  ERR_NET_CLOSED: { meaning: 'the stream or connection ended', hint: 'try again', exit: 'unreachable' },
+  ERR_NET_LIMIT: { meaning: 'the peer holds as many connections or streams as allowed', hint: 'try again later', exit: 'unreachable' },
+  ERR_PROTOCOL: { meaning: 'the peer broke the order of the protocol', hint: 'the peer may run another version', exit: 'generic' },
+  ERR_RECORD_ROLLBACK: { meaning: 'an older record than one already seen', hint: 'none needed: the newer one is kept', exit: 'generic' },
+  ERR_RECORD_INVALID: { meaning: 'a DHT record is forged, expired or of the wrong form', hint: 'ignore the peer that served it', exit: 'generic' },
+  ERR_RECORD_MISSING: { meaning: 'nobody reached holds that record', hint: 'the peer may never have been online here; give a bootstrap address', exit: 'unreachable' },
+
+  ERR_CAPABILITY_DENIED: { meaning: 'the peer does not offer a capability that is required', hint: 'ask another peer', exit: 'denied' },
+  ERR_AGENT_UNKNOWN: { meaning: 'no agent of that name lives there', hint: 'ask the operator which agents it offers', exit: 'denied' },
+  ERR_AGENT_FAILED: { meaning: 'the agent threw while it handled the message', hint: 'see the log of the node that hosts it', exit: 'generic' },
+  ERR_REFUSED: { meaning: 'the peer refused the message', hint: 'see the reason', exit: 'denied' },
+
+  ERR_TRUST_INVALID: { meaning: 'the attestation breaks a rule of trust/v1', hint: 'see protocols/trust/v1/spec.md', exit: 'generic' },
+  ERR_TRUST_LOW: { meaning: 'the executor trusts the asker too little', hint: 'let somebody it trusts attest you at VERIFIED in /task/run', exit: 'untrusted' },
+  ERR_POLICY_DENIED: { meaning: 'policy forbids it', hint: 'ask the operator for a grant', exit: 'denied' },
+
+  ERR_SANDBOX_UNAVAILABLE: { meaning: 'the isolation level asked for does not exist on this machine', hint: 'ask for --isolation sandboxed, or another peer', exit: 'denied' },
+  ERR_SANDBOX_CODE: { meaning: 'the code does not parse or uses what is forbidden', hint: 'see the line and column given', exit: 'generic' },
+  ERR_SANDBOX_THREW: { meaning: 'the task threw', hint: 'see the message of the task', exit: 'generic' },
+  ERR_SANDBOX_LIMIT: { meaning: 'the task hit a limit and was killed', hint: 'raise --limit if the executor allows it', exit: 'limit' },
+  ERR_SANDBOX_RESULT: { meaning: 'the result is not plain JSON data or too large', hint: 'return plain data, smaller', exit: 'limit' },
+  ERR_SANDBOX_CRASHED: { meaning: 'the worker process ended without an answer', hint: 'try again; see the log of the executor', exit: 'generic' },
+  ERR_TASK_CANCELLED: { meaning: 'the task was cancelled', hint: 'start it again', exit: 'interrupted' },
+  ERR_RECEIPT_INVALID: { meaning: 'the receipt does not match the task', hint: 'do not trust this executor', exit: 'generic' },
+  ERR_AUDIT_TAMPERED: { meaning: 'the audit log was altered', hint: 'keep a copy of the home folder; see the entry named', exit: 'generic' },
+  ERR_AUDIT_MISSING: { meaning: 'no such audit entry', hint: 'see `kindmesh audit tail`', exit: 'usage' },
+  ERR_NOT_FOUND: { meaning: 'no such thing', hint: 'check the name', exit: 'usage' },
+} as const satisfies Record<`ERR_${string}`, ErrorEntry>
+
+export type ErrorCode = keyof typeof errorTable
+
+export interface MeshErrorOptions {
+  readonly cause?: unknown
+  /** Replaces the hint of the table where a better next step is known. */
+  readonly hint?: string
+  /** Plain data for machines, never a secret. */
+  readonly details?: Readonly<Record<string, unknown>>
+}
+
+/** An error with a code of `errorTable`. Everything the project throws on purpose is one. */
+export class MeshError extends Error {
+  override readonly name = 'MeshError'
+  readonly code: ErrorCode
+  readonly hint: string
+  readonly details: Readonly<Record<string, unknown>> | undefined
+
+  constructor(code: ErrorCode, message: string, { cause, hint, details }: MeshErrorOptions = {}) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.hint = hint ?? errorTable[code].hint
+    this.details = details
+  }
+
+  get exitCode(): number {
+    return exitCodes[errorTable[this.code].exit]
+  }
+}
+
+export function isErrorCode(text: unknown): text is ErrorCode {
+  return typeof text === 'string' && Object.hasOwn(errorTable, text)
+}
+
+/** The error itself if it is ours, else an ERR_INTERNAL around it (an abort becomes ERR_ABORTED or ERR_TIMEOUT). */
+export function toMeshError(error: unknown): MeshError {
+  if (error instanceof MeshError) return error
+  if (error instanceof Error && error.name === 'TimeoutError') return new MeshError('ERR_TIMEOUT', error.message, { cause: error })
+  if (error instanceof Error && error.name === 'AbortError') {
+    return error.cause instanceof MeshError ? error.cause : new MeshError('ERR_ABORTED', error.message, { cause: error })
+  }
+  return new MeshError('ERR_INTERNAL', error instanceof Error ? error.message : String(error), { cause: error })
+}

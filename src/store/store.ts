@@ -1,0 +1,38 @@
+export interface PutOp {
+  readonly type: 'put'
+  readonly key: string
+  readonly value: Uint8Array
+}
+export interface DeleteOp {
+  readonly type: 'delete'
+  readonly key: string
+}
+export type StoreOp = PutOp | DeleteOp
+
+export interface Range {
+  readonly gte?: string
+  readonly gt?: string
+  readonly lt?: string
+  readonly lte?: string
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
+/** Ordered keys (by UTF-8 bytes) to bytes. One process owns a store. All calls throw ERR_STORE_CLOSED after close, ERR_STORE_FAILED when the disk fails. */
+export interface Store {
+  get(key: string): Promise<Uint8Array | undefined>
+  has(key: string): Promise<boolean>
+  /** Entries in key order; a snapshot of the moment the iteration starts. */
+  range(range: Range): AsyncIterable<readonly [key: string, value: Uint8Array]>
+  /** All or nothing, visible to the next read, on disk some time later. */
+  batch(ops: readonly StoreOp[]): Promise<void>
+  /** All or nothing, and synced to disk when it resolves. Calls made close together share one sync; their order is kept. */
+  durable(ops: readonly StoreOp[]): Promise<void>
+  /** The same store under a key prefix: `store.sub('inbox')` keeps its keys under `inbox/`. */
+  sub(prefix: string): Store
+  /** Ends the root store once; on a sub store it does nothing. */
+  close(): Promise<void>
+}
+
+export const put = (key: string, value: Uint8Array): PutOp => ({ type: 'put', key, value })
+export const del = (key: string): DeleteOp => ({ type: 'delete', key })
