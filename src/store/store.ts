@@ -4,7 +4,7 @@ export interface PutOp {
   readonly value: Uint8Array
 }
 export interface DeleteOp {
-  readonly type: 'delete'
+  readonly type: 'del'
   readonly key: string
 }
 export type StoreOp = PutOp | DeleteOp
@@ -35,4 +35,4 @@ export interface Store {
 }
 
 export const put = (key: string, value: Uint8Array): PutOp => ({ type: 'put', key, value })
-export const del = (key: string): DeleteOp => ({ type: 'delete', key })
+export const del = (key: string): DeleteOp => ({ type: 'del', key })

@@ -1,0 +1,17 @@
+import { createHmac, hash, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { blake3 } from 'hash-wasm'
+import { fromHex } from '../base/index.ts'
+
+export const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(hash('sha256', bytes, 'buffer'))
+
+export const hmacSha256 = (key: Uint8Array | KeyObject, ...parts: readonly Uint8Array[]): Uint8Array => {
+  const mac = createHmac('sha256', key)
+  for (const part of parts) mac.update(part)
+  return new Uint8Array(mac.digest())
+}
+
+/** BLAKE3-256, the hash of code, content and files; `key` of 32 bytes makes it the keyed hash. */
+export const contentHash = async (bytes: Uint8Array, key?: Uint8Array): Promise<Uint8Array> => fromHex(await blake3(bytes, 256, key))
+
+/** Equality in time that depends on the length only. */
+export const equalSecret = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b)

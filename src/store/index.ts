@@ -1,0 +1,3 @@
+export { createLevelStore } from './level.ts'
+export { createMemoryStore, type MemoryStore } from './memory.ts'
+export { del, put, type Range, type Store, type StoreOp } from './store.ts'
