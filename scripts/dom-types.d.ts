@@ -1,0 +1,22 @@
+/**
+ * The few names of the DOM that declarations of libp2p mention and Node's do not make global.
+ * Here instead of `lib: ["dom"]`, which would let `name`, `status` or `close` pass for variables of ours.
+ */
+type JsonWebKey = import('node:crypto').webcrypto.JsonWebKey
+type CryptoKeyPair = import('node:crypto').webcrypto.CryptoKeyPair
+
+interface EventInit {
+  bubbles?: boolean
+  cancelable?: boolean
+  composed?: boolean
+}
+
+interface CustomEventInit<T = unknown> extends EventInit {
+  detail?: T
+}
+
+interface AddEventListenerOptions extends EventListenerOptions {
+  once?: boolean
+  passive?: boolean
+  signal?: AbortSignal
+}
