@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto'
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { gossipsub } from '@libp2p/gossipsub'
+import { identify } from '@libp2p/identify'
+import type { Connection, Ed25519PrivateKey } from '@libp2p/interface'
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { mdns } from '@libp2p/mdns'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { webSockets } from '@libp2p/websockets'
+import type { LevelDatastore } from 'datastore-level'
+import { createLibp2p } from 'libp2p'
+import { hourMs, minuteMs, secondMs } from '../base/index.ts'
+import { connectionsPerAddressMax, connectionsPerSubnetMax, createGater } from './libp2p-gater.ts'
+import type { RecordValidators } from './libp2p-records.ts'
+
+/** Our own DHT, so that it never mixes with that of IPFS. net/v1 section 4. */
+export const dhtProtocol = '/kindmesh/kad/1.0.0'
+/** Receive window of one stream: what a peer can make us hold unread on it. net/v1 section 2. */
+export const streamWindowBytesMax = 1 << 20
+/** Connections at a time. net/v1 section 5. */
+export const connectionsMax = 300
+/** New connections per second from one address. A node that listens on loopback only takes 1,000. net/v1 section 5. */
+export const connectionRatePerSecond = 5
+export const connectionRateLoopbackPerSecond = 1_000
+/** Connections that have not yet proved who they are; ten silent sockets block everybody by default. net/v1 section 5. */
+export const pendingConnectionsMax = 200
+/** Time for a stranger to prove who it is. net/v1 section 5. */
+export const upgradeTimeoutMs = 3 * secondMs
+/** Time for a stranger to name the protocol of a new stream. net/v1 section 5. */
+export const negotiationTimeoutMs = 5 * secondMs
+/** Streams of all protocols one connection may hold open towards us. net/v1 section 5. */
+export const streamsPerConnectionMax = 1_000
+/** Largest gossip message. Announcements only: each delivery costs 3 to 5 ms. net/v1 section 6. */
+export const gossipBytesMax = 64 << 10
+/** Reservations a relay grants, and what one relayed connection may carry and how long. net/v1 section 7. */
+export const relayReservationsMax = 256
+export const relayBytesMax = 1n << 30n
+export const relayDurationMsMax = 2 * hourMs
+
+export interface HostLimits {
+  readonly connectionsMax: number
+  readonly connectionRatePerSecond: number
+  readonly connectionsPerAddressMax: number
+  readonly connectionsPerSubnetMax: number
+  readonly pendingConnectionsMax: number
+}
+
+export interface BuildOptions {
+  readonly privateKey: Ed25519PrivateKey
+  readonly listen: readonly string[]
+  readonly announce: readonly string[]
+  readonly datastore: LevelDatastore | undefined
+  readonly records: RecordValidators
+  readonly mdns: boolean
+  readonly relayServer: boolean
+  readonly topics: readonly string[] | undefined
+  readonly limits: Partial<HostLimits>
+}
+
+/** The libp2p node with every setting that differs from its defaults. Not started. */
+export async function buildLibp2p(options: BuildOptions) {
+  const { limits } = options
+  const onLoopback = options.listen.length > 0 && options.listen.every((address) => /^\/ip4\/127\.|^\/ip6\/::1\//.test(address))
+  let relaying: Relaying | undefined
+  const relayTransport = circuitRelayTransport({ reservationCompletionTimeout: upgradeTimeoutMs * 2 })
+  const libp2p = await createLibp2p({
+    start: false,
+    privateKey: options.privateKey,
+    nodeInfo: { name: 'kindmesh', version: '1' },
+    addresses: { listen: [...options.listen], appendAnnounce: [...options.announce] },
+    ...(options.datastore === undefined ? {} : { datastore: options.datastore }),
+    transports: [
+      tcp(),
+      webSockets(),
+      (components) => {
+        const transport = relayTransport(components)
+        relaying = { transportManager: components.transportManager, reservationStore: (transport as unknown as Pick<Relaying, 'reservationStore'>).reservationStore }
+        return transport
+      },
+    ],
+    connectionEncrypters: [noise(), tls()],
+    streamMuxers: [
+      yamux({
+        maxInboundStreams: streamsPerConnectionMax,
+        maxOutboundStreams: streamsPerConnectionMax,
+        streamOptions: { maxStreamWindowSize: streamWindowBytesMax, maxReadBufferLength: 4 * streamWindowBytesMax },
+      }),
+    ],
+    ...(options.mdns ? { peerDiscovery: [mdns({ serviceTag: '_kindmesh._udp.local' })] } : {}),
+    connectionGater: createGater({
+      connections: (): Connection[] => libp2p.getConnections(),
+      perAddressMax: limits.connectionsPerAddressMax ?? (onLoopback ? connectionsMax : connectionsPerAddressMax),
+      perSubnetMax: limits.connectionsPerSubnetMax ?? (onLoopback ? connectionsMax : connectionsPerSubnetMax),
+    }),
+    connectionManager: {
+      maxConnections: limits.connectionsMax ?? connectionsMax,
+      inboundConnectionThreshold: limits.connectionRatePerSecond ?? (onLoopback ? connectionRateLoopbackPerSecond : connectionRatePerSecond),
+      maxIncomingPendingConnections: limits.pendingConnectionsMax ?? pendingConnectionsMax,
+      inboundUpgradeTimeout: upgradeTimeoutMs,
+      inboundStreamProtocolNegotiationTimeout: negotiationTimeoutMs,
+    },
+    // The monitor kills busy connections and costs half a core for 50 idle peers; liveness is seen on open streams.
+    connectionMonitor: { abortConnectionOnPingFailure: false, pingInterval: minuteMs },
+    services: {
+      identify: identify({ runOnLimitedConnection: true }),
+      // The DHT pings through the same service, whose quota is one stream.
+      ping: ping({ maxInboundStreams: 16, maxOutboundStreams: 64, runOnLimitedConnection: true }),
+      dht: kadDHT({
+        protocol: dhtProtocol,
+        clientMode: false,
+        peerInfoMapper: passthroughMapper,
+        validators: options.records.validators,
+        selectors: options.records.selectors,
+        allowQueryWithZeroPeers: true,
+        initialQuerySelfInterval: 250,
+      }),
+      gossip: gossipsub({
+        fallbackToFloodsub: false,
+        allowPublishToZeroTopicPeers: true,
+        ignoreDuplicatePublishError: true,
+        emitSelf: false,
+        runOnLimitedConnection: true,
+        maxInboundDataLength: gossipBytesMax,
+        maxInboundStreams: 4,
+        maxOutboundStreams: 4,
+        ...(options.topics === undefined ? {} : { allowedTopics: [...options.topics] }),
+        // Everything that can differ is hashed, the signature too: a forgery must not stand in for the true message.
+        fastMsgIdFn: (message) => {
+          const hash = createHash('sha256')
+          for (const part of [message.from, message.seqno, message.signature, message.data]) hash.update(part ?? '').update('/')
+          return hash.update(message.topic).digest('base64')
+        },
+        scoreParams: { IPColocationFactorWhitelist: new Set(['127.0.0.1', '::1']) },
+      }),
+      ...(options.relayServer ? { relay: circuitRelayServer({ reservations: { maxReservations: relayReservationsMax, defaultDataLimit: relayBytesMax, defaultDurationLimit: relayDurationMsMax } }) } : {}),
+    },
+  })
+  return { libp2p, relaying: relaying as Relaying | undefined }
+}
+
+export type MeshLibp2p = Awaited<ReturnType<typeof buildLibp2p>>['libp2p']
+
+/** What reserving at a relay again needs of the transport; libp2p itself does it once, at start, and fails the start. */
+export interface Relaying {
+  readonly transportManager: { listen(addresses: import('@multiformats/multiaddr').Multiaddr[]): Promise<void> }
+  readonly reservationStore: {
+    hasReservation(relay: import('@libp2p/interface').PeerId): boolean
+    addRelay(relay: import('@libp2p/interface').PeerId, type: 'configured'): Promise<unknown>
+  }
+}

@@ -1,0 +1,131 @@
+import type { PeerId } from '@libp2p/interface'
+import { type Clock, concat, equal, type Logger, MeshError, secondMs, type SignalOption, utf8 } from '../base/index.ts'
+import type { Host, RecordRule } from './host.ts'
+import type { MeshLibp2p } from './libp2p-options.ts'
+import type { RecordGuard } from './record-guard.ts'
+
+/** Time a publish or lookup takes at most. net/v1 section 4. */
+export const recordTimeoutMs = 10 * secondMs
+/** How long a fresh connection may take to show up in the routing table before a query goes out without it. */
+const settleMs = secondMs
+const settleStepMs = 25
+
+export interface RecordValidators {
+  readonly validators: Record<string, (key: Uint8Array, value: Uint8Array) => Promise<void>>
+  readonly selectors: Record<string, (key: Uint8Array, values: Uint8Array[]) => number>
+  /** Keys this node asks for right now: their answers are wanted, so no quota for strangers applies. */
+  readonly wanted: Set<string>
+}
+
+/** What kad-dht calls: the guard in the validator, since its PUT handler asks nobody else. */
+export function createValidators(guard: RecordGuard, rules: Readonly<Record<string, RecordRule>>): RecordValidators {
+  const wanted = new Set<string>()
+  const seqOf = (namespace: string, key: Uint8Array, value: Uint8Array): number => {
+    try {
+      return guard.check(namespace, keyBehind(namespace, key), value).seq
+    } catch {
+      return -1
+    }
+  }
+  const all = Object.keys(rules)
+  return {
+    wanted,
+    validators: Object.fromEntries(
+      all.map((namespace) => [
+        namespace,
+        async (key: Uint8Array, value: Uint8Array) => {
+          await guard.admit(namespace, keyBehind(namespace, key), value, { own: wanted.has(nameOf(key)) })
+        },
+      ]),
+    ),
+    selectors: Object.fromEntries(
+      all.map((namespace) => [
+        namespace,
+        (key: Uint8Array, values: Uint8Array[]) => {
+          const seqs = values.map((value) => seqOf(namespace, key, value))
+          return seqs.indexOf(Math.max(...seqs))
+        },
+      ]),
+    ),
+  }
+}
+
+export interface RecordsOptions {
+  readonly libp2p: MeshLibp2p
+  readonly guard: RecordGuard
+  readonly wanted: Set<string>
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** Publishing to and looking up in the DHT. The answers are gathered here: one bad server makes kad-dht's `get` throw. */
+export function createRecords({ libp2p, guard, wanted, clock, logger }: RecordsOptions): Pick<Host, 'publish' | 'lookup'> {
+  const settle = async (signal: AbortSignal): Promise<void> => {
+    const dht = libp2p.services.dht as unknown as { readonly routingTable: { readonly size: number } }
+    const until = clock.monotonic() + settleMs
+    while (dht.routingTable.size < Math.min(libp2p.getPeers().length, 20)) {
+      const youngest = Math.max(...libp2p.getConnections().map(({ timeline }) => timeline.open))
+      if (clock.monotonic() >= until || clock.now() - youngest > 2 * settleMs) return
+      await clock.sleep(settleStepMs, { signal })
+    }
+  }
+  /** Runs a query to its end or to our deadline; only the caller's own abort gets out. */
+  const run = async (what: string, { signal }: SignalOption, query: (signal: AbortSignal) => Promise<void>): Promise<void> => {
+    signal?.throwIfAborted()
+    const deadline = new AbortController()
+    const cancel = clock.after(recordTimeoutMs, () => deadline.abort(new MeshError('ERR_TIMEOUT', `${what} took longer than ${recordTimeoutMs} ms`)))
+    const both = signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal])
+    try {
+      await settle(both)
+      await query(both)
+    } catch (error) {
+      signal?.throwIfAborted()
+      logger.debug(`${what} ended early`, { why: error instanceof Error ? error.message : String(error) })
+    } finally {
+      cancel()
+    }
+  }
+  return {
+    async publish(namespace, key, value, options = {}) {
+      options.signal?.throwIfAborted()
+      await guard.admit(namespace, key, value, { own: true })
+      const stored = new Set<string>()
+      await run('publish', options, async (signal) => {
+        for await (const event of libp2p.services.dht.put(fullKey(namespace, key), value, { signal })) {
+          if (event.name !== 'PEER_RESPONSE' || event.messageName !== 'PUT_VALUE') continue
+          if (event.record !== undefined && equal(event.record.value, value)) stored.add(idOf(event.from))
+        }
+      })
+      return { stored: stored.size }
+    },
+    async lookup(namespace, key, options = {}) {
+      const full = fullKey(namespace, key)
+      const name = nameOf(full)
+      wanted.add(name)
+      try {
+        await run('lookup', options, async (signal) => {
+          // Each answer has passed the guard in our validator before it gets here: the guard keeps the newest.
+          for await (const event of libp2p.services.dht.get(full, { signal })) {
+            if (event.name === 'QUERY_ERROR') logger.debug('lookup: a peer gave no usable answer', { peer: idOf(event.from), why: event.error.message })
+          }
+        })
+      } finally {
+        wanted.delete(name)
+      }
+      return (await guard.held(namespace, key))?.value
+    },
+  }
+}
+
+const idOf = (peer: PeerId): string => peer.toString()
+
+const fullKey = (namespace: string, key: Uint8Array): Uint8Array => concat(utf8(`/${namespace}/`), key)
+
+const nameOf = (full: Uint8Array): string => Buffer.from(full).toString('latin1')
+
+/** The key behind `/<namespace>/`. @throws ERR_RECORD_INVALID */
+function keyBehind(namespace: string, full: Uint8Array): Uint8Array {
+  const prefix = utf8(`/${namespace}/`)
+  if (full.length <= prefix.length || !equal(full.subarray(0, prefix.length), prefix)) throw new MeshError('ERR_RECORD_INVALID', `not a key of /${namespace}`)
+  return full.subarray(prefix.length)
+}
