@@ -35,7 +35,7 @@ const only: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Who may import a package: rooms or single files, `*` for everybody. The first row that matches counts; a package without a row is refused. */
-const packages: readonly (readonly [package: RegExp, users: readonly string[]])[] = [
+const packages: readonly (readonly [name: RegExp, users: readonly string[]])[] = [
   [/^datastore-level$/, ['net']],
   [/^(libp2p|@libp2p\/.+|@chainsafe\/.+|@multiformats\/.+|it-.+|interface-.+|uint8array.+|datastore-.+|race-.+|main-event)$/, ['net']],
   [/^(@noble\/.+|hash-wasm|sodium-native)$/, ['crypto']],
