@@ -107,6 +107,7 @@ export async function createLevelStore(path: string): Promise<Store> {
         // A microtask later, so that everything queued in this turn shares the first sync.
         flushing ??= Promise.resolve().then(flush)
       }),
+    qualify: (ops) => ops,
     sub: (prefix) => prefixed(root, prefix),
     async close() {
       await flushing

@@ -71,6 +71,7 @@ export function createMemoryStore({ fault }: MemoryStoreOptions = {}): MemorySto
     },
     batch: async (ops) => write(ops, false),
     durable: async (ops) => write(ops, true),
+    qualify: (ops) => ops,
     sub: (prefix) => prefixed(root, prefix),
     close: async () => {
       closed = true

@@ -21,6 +21,7 @@ export function prefixed(parent: Store, prefix: string): Store {
     },
     batch: (ops) => parent.batch(ops.map(into)),
     durable: (ops) => parent.durable(ops.map(into)),
+    qualify: (ops) => parent.qualify(ops.map(into)),
     sub: (deeper) => prefixed(store, deeper),
     close: async () => undefined,
   }

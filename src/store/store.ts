@@ -30,6 +30,8 @@ export interface Store {
   durable(ops: readonly StoreOp[]): Promise<void>
   /** The same store under a key prefix: `store.sub('inbox')` keeps its keys under `inbox/`. */
   sub(prefix: string): Store
+  /** The same operations under their full keys, for one batch on the root store that spans several sub stores. */
+  qualify(ops: readonly StoreOp[]): readonly StoreOp[]
   /** Ends the root store once; on a sub store it does nothing. */
   close(): Promise<void>
 }

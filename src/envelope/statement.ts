@@ -1,0 +1,128 @@
+import { concat, type Did, hex, keyFromDid, MeshError, minuteMs, type Random, utf8 } from '../base/index.ts'
+import { sha256, verify } from '../crypto/index.ts'
+import { isIdentityKey, type Keyring } from '../identity/index.ts'
+import { bytesOf, bytesUpTo, codec, did, instant, listOf, literal, map, row, textUpTo } from '../wire/index.ts'
+
+/** Kinds of signed statements; a signature of one kind never stands for another. Source: klp/v1 section 1. */
+export const statementKinds = ['message', 'receipt', 'prekeys', 'attestation', 'revocation', 'head', 'task', 'task-receipt', 'task-countersign', 'delegation', 'inception', 'succession', 'group'] as const
+export type StatementKind = (typeof statementKinds)[number]
+
+/** How far two clocks may be apart. Source: klp/v1 section 2. */
+export const clockSkewMsMax = 2 * minuteMs
+export const statementIdBytes = 16
+export const statementTypeCharsMax = 64
+export const statementRefsMax = 8
+/** Payload of one statement; larger bodies travel as chunks. Tasks carry code and input and have more. */
+export const payloadBytesMax = 64 * 1024
+export const taskPayloadBytesMax = 576 * 1024
+const overheadBytesMax = 1_024
+
+const payloadMaxOf = (kind: StatementKind): number => (kind === 'task' ? taskPayloadBytesMax : payloadBytesMax)
+
+/** The most bytes a signed statement of a kind takes. */
+export const signedBytesMax = (kind: StatementKind): number => payloadMaxOf(kind) + overheadBytesMax
+
+const statementCodec = codec(
+  'statement',
+  row({
+    version: literal(1),
+    from: did,
+    to: did,
+    id: bytesOf(statementIdBytes),
+    issuedAt: instant,
+    expiresAt: instant,
+    type: textUpTo(statementTypeCharsMax),
+    refs: listOf(bytesOf(32), statementRefsMax),
+    caps: listOf(bytesOf(32), statementRefsMax),
+    payload: bytesUpTo(taskPayloadBytesMax),
+  }),
+  taskPayloadBytesMax + overheadBytesMax,
+)
+
+/** What is signed. `refs` are hashes of statements this one is about, `caps` hashes of delegations it leans on. */
+export interface Statement {
+  readonly from: Did
+  /** The audience, inside the signature: a statement cannot be re-addressed. Public statements name their subject or their author. */
+  readonly to: Did
+  readonly id: Uint8Array
+  readonly issuedAt: number
+  readonly expiresAt: number
+  readonly type: string
+  readonly refs: readonly Uint8Array[]
+  readonly caps: readonly Uint8Array[]
+  readonly payload: Uint8Array
+}
+
+/** A statement with its signature, the bytes kept and passed on as they were made. */
+export interface Signed {
+  readonly kind: StatementKind
+  readonly statement: Statement
+  /** The whole envelope. */
+  readonly bytes: Uint8Array
+  /** SHA-256 of the statement: its name in `refs`. */
+  readonly hash: Uint8Array
+  /** `hash` in hex. */
+  readonly ref: string
+}
+
+const envelopes = new Map(
+  statementKinds.map((kind) => [
+    kind,
+    codec(`signed ${kind}`, row({ signature: bytesOf(64), body: map({ h: literal(1), [`klp/${kind}@1`]: bytesUpTo(signedBytesMax(kind)) }) }), signedBytesMax(kind) + 256),
+  ]),
+)
+
+function envelopeOf(kind: StatementKind): NonNullable<ReturnType<typeof envelopes.get>> {
+  const envelope = envelopes.get(kind)
+  if (envelope === undefined) throw new MeshError('ERR_INTERNAL', `no envelope for ${kind}`)
+  return envelope
+}
+
+/** Signature input: `"klp/1/<kind>\0" || SHA-256(statement)`. */
+const signatureInput = (kind: StatementKind, hash: Uint8Array): Uint8Array => concat(utf8(`klp/1/${kind}\0`), hash)
+
+export type StatementFields = Pick<Statement, 'to' | 'type' | 'payload' | 'issuedAt' | 'expiresAt'> & Partial<Pick<Statement, 'refs' | 'caps' | 'id'>>
+
+/** Signs a statement in the keyring's name. @throws ERR_WIRE_TOO_LARGE for a payload over the limit of its kind */
+export function signStatement(kind: StatementKind, fields: StatementFields, { keyring, random }: { readonly keyring: Pick<Keyring, 'did' | 'sign'>; readonly random: Random }): Signed {
+  if (fields.payload.length > payloadMaxOf(kind)) throw new MeshError('ERR_WIRE_TOO_LARGE', `a ${kind} of ${fields.payload.length} bytes exceeds ${payloadMaxOf(kind)}`)
+  const statement: Statement = { from: keyring.did, refs: [], caps: [], id: random.bytes(statementIdBytes), ...fields }
+  const body = statementCodec.encode({ version: 1, ...statement })
+  const hash = sha256(body)
+  const bytes = envelopeOf(kind).encode({ signature: keyring.sign(signatureInput(kind, hash)), body: { h: 1, [`klp/${kind}@1`]: body } })
+  return { kind, statement, bytes, hash, ref: hex(hash) }
+}
+
+export interface OpenOptions {
+  readonly now: number
+  /** Longest life this use allows, ms. */
+  readonly lifetimeMsMax: number
+  /** Accept one past its expiry: for evidence that was checked when it arrived. */
+  readonly expiredToo?: boolean
+}
+
+/**
+ * Reads and verifies a signed statement: form, key, signature, then time. One path for every kind. Source: klp/v1 section 1.
+ * @throws ERR_WIRE_*, ERR_STATEMENT_SIGNATURE, ERR_STATEMENT_FUTURE, ERR_STATEMENT_EXPIRED, ERR_STATEMENT_LIFETIME
+ */
+export function openStatement(kind: StatementKind, bytes: Uint8Array, { now, lifetimeMsMax, expiredToo = false }: OpenOptions): Signed {
+  const envelope = envelopeOf(kind).decode(bytes)
+  const body = envelope.body[`klp/${kind}@1`]
+  if (!(body instanceof Uint8Array)) throw new MeshError('ERR_WIRE_MALFORMED', `signed ${kind} holds no statement`)
+  const statement = statementCodec.decode(body)
+  if (statement.payload.length > payloadMaxOf(kind)) throw new MeshError('ERR_WIRE_TOO_LARGE', `a ${kind} of ${statement.payload.length} bytes exceeds ${payloadMaxOf(kind)}`)
+  const key = keyFromDid(statement.from)
+  const hash = sha256(body)
+  if (!isIdentityKey(key)) throw new MeshError('ERR_STATEMENT_SIGNATURE', 'the signer is no valid identity key')
+  if (!verify(key, signatureInput(kind, hash), envelope.signature)) throw new MeshError('ERR_STATEMENT_SIGNATURE', `the signature of this ${kind} does not match`)
+  if (statement.issuedAt > now + clockSkewMsMax) {
+    throw new MeshError('ERR_STATEMENT_FUTURE', `issued ${statement.issuedAt - now} ms ahead of this clock`, { details: { offsetMs: statement.issuedAt - now } })
+  }
+  if (statement.expiresAt <= statement.issuedAt || statement.expiresAt - statement.issuedAt > lifetimeMsMax) {
+    throw new MeshError('ERR_STATEMENT_LIFETIME', `a life of ${statement.expiresAt - statement.issuedAt} ms; at most ${lifetimeMsMax} is allowed`)
+  }
+  if (!expiredToo && statement.expiresAt + clockSkewMsMax < now) {
+    throw new MeshError('ERR_STATEMENT_EXPIRED', `expired ${now - statement.expiresAt} ms ago`, { details: { offsetMs: now - statement.expiresAt } })
+  }
+  return { kind, statement, bytes, hash, ref: hex(hash) }
+}

@@ -1,0 +1,3 @@
+export { isIdentityKey, kindDidFromDid, parseDid, peerIdFromDid } from './did.ts'
+export { createKeyFile, openKeyFile, readKeyFile } from './key-file.ts'
+export { createKeyring, type Keyring } from './keyring.ts'

@@ -1,0 +1,246 @@
+import { type Clock, type Did, MeshError, secondMs, type SignalOption, toMeshError } from '../../base/index.ts'
+import type { HostStream } from '../../net/index.ts'
+import { creditBytes, decodeFrame, encodeFrame, type Frame, type Hello, klpVersion, knownCode, requestsInFlightMax, shorten, type Terms } from './frames.ts'
+
+/** A peer must have said hello and answered ours by then. Source: klp/v1 section 6. */
+export const helloTimeoutMs = 10 * secondMs
+/** A request waits this long for its answer when nothing else is said. */
+export const requestTtlMsDefault = 30 * secondMs
+/** Requests that may wait for credit; more are refused here. */
+export const requestsQueuedMax = 4_096
+
+/** The answer to a request: a signed receipt, or a sealed reply. */
+export interface Answer {
+  readonly isReceipt: boolean
+  readonly bytes: Uint8Array
+}
+
+export interface LinkOptions {
+  readonly stream: HostStream
+  readonly clock: Clock
+  readonly hello: Hello
+  /** Answers the peer's wants; throwing ends the link with the error's code. */
+  judge(hello: Hello): Promise<Terms>
+  /** Handles one request; throwing a MeshError refuses it with that code. `signal` aborts on cancel, deadline or loss of the link. */
+  onRequest(sealed: Uint8Array, signal: AbortSignal): Promise<Answer>
+}
+
+/** One stream to one peer that carries many requests both ways. */
+export interface Link {
+  readonly peer: Did
+  readonly hello: Hello
+  /** The peer's answer to what we want. */
+  readonly terms: Terms
+  /** @throws the coded refusal of the peer, ERR_TIMEOUT, ERR_NET_CLOSED, ERR_OVERLOADED */
+  request(sealed: Uint8Array, options?: SignalOption & { readonly ttlMs?: number }): Promise<Answer>
+  /** Round trip on this stream, ms. */
+  ping(options?: SignalOption): Promise<number>
+  close(): Promise<void>
+  /** Settles when the link has ended, whoever ended it. */
+  readonly closed: Promise<void>
+}
+
+interface Pending {
+  settle(answer: Answer | MeshError): void
+}
+
+/**
+ * Speaks KLP on a fresh stream: both sides say hello at once, each answers the other's wants, then requests flow.
+ * An answer gives the credit of its request back: unanswered requests stay within the peer's window. Source: klp/v1 section 6.
+ * @throws ERR_TIMEOUT, ERR_PROTOCOL, ERR_CAPABILITY_DENIED, ERR_NET_CLOSED; the stream is then closed
+ */
+export async function createLink({ stream, clock, hello: ownHello, judge, onRequest }: LinkOptions): Promise<Link> {
+  const pending = new Map<number, Pending>()
+  const pings = new Map<number, (ok: boolean) => void>()
+  const serving = new Map<number, AbortController>()
+  const queue: (() => void)[] = []
+  let servingBytes = 0
+  let nextRid = 0
+  let credit = 0
+  let ended: MeshError | undefined
+
+  const send = (frame: Frame): Promise<void> => stream.send(encodeFrame(frame))
+
+  function end(reason: MeshError): void {
+    if (ended !== undefined) return
+    ended = reason
+    for (const { settle } of pending.values()) settle(reason)
+    for (const done of pings.values()) done(false)
+    for (const controller of serving.values()) controller.abort(reason)
+    for (const wake of queue.splice(0)) wake()
+  }
+  async function bye(reason: MeshError): Promise<void> {
+    if (ended !== undefined) return
+    await send({ frame: 6, code: reason.code, message: shorten(reason.message) }).catch(() => undefined)
+    end(reason)
+    await stream.close()
+  }
+
+  const frames = stream.frames[Symbol.asyncIterator]()
+  async function nextFrame(): Promise<Frame> {
+    const { done, value } = await frames.next()
+    if (done === true) throw new MeshError('ERR_NET_CLOSED', 'the peer closed the stream')
+    return decodeFrame(value as Uint8Array)
+  }
+  async function shakeHands(): Promise<{ readonly hello: Hello; readonly terms: Terms }> {
+    await send({ frame: 0, ...ownHello })
+    const hello = await nextFrame()
+    if (hello.frame === 6) throw new MeshError(knownCode(hello.code), hello.message)
+    if (hello.frame !== 0) throw new MeshError('ERR_PROTOCOL', 'the first frame is no hello')
+    if (!hello.versions.includes(klpVersion)) throw new MeshError('ERR_PROTOCOL', `no common version; the peer speaks ${hello.versions.join(', ')}`)
+    await send({ frame: 1, ...(await judge(hello)) })
+    const terms = await nextFrame()
+    if (terms.frame === 6) throw new MeshError(knownCode(terms.code), terms.message)
+    if (terms.frame !== 1) throw new MeshError('ERR_PROTOCOL', 'the second frame gives no terms')
+    const required = new Set(ownHello.wants.filter(({ need }) => need === 'required').map(({ name }) => name))
+    for (const { name, answer, reason } of terms.answers) {
+      if (answer === 'granted') required.delete(name)
+      else if (answer === 'denied' && required.has(name)) throw new MeshError('ERR_CAPABILITY_DENIED', `${name}: ${reason}`)
+    }
+    if (required.size > 0) throw new MeshError('ERR_CAPABILITY_DENIED', `not granted: ${[...required].join(', ')}`)
+    return { hello, terms }
+  }
+
+  const handshakeTimer = clock.after(helloTimeoutMs, () => stream.abort(new MeshError('ERR_TIMEOUT', 'no hello in time')))
+  let agreed: Awaited<ReturnType<typeof shakeHands>>
+  try {
+    agreed = await shakeHands()
+  } catch (error) {
+    const reason = toMeshError(error)
+    await bye(reason)
+    throw reason
+  } finally {
+    handshakeTimer()
+  }
+  credit = agreed.hello.credit
+
+  async function serve({ rid, ttlMs, sealed }: Extract<Frame, { readonly frame: 2 }>): Promise<void> {
+    if (serving.has(rid)) throw new MeshError('ERR_PROTOCOL', `request ${rid} was used twice`)
+    if (serving.size >= requestsInFlightMax || servingBytes + sealed.length > creditBytes) throw new MeshError('ERR_PROTOCOL', 'the peer sent more than its credit')
+    const controller = new AbortController()
+    const stopTimer = clock.after(ttlMs, () => controller.abort(new MeshError('ERR_TIMEOUT', 'the deadline of the request passed')))
+    serving.set(rid, controller)
+    servingBytes += sealed.length
+    try {
+      await send(await answer(rid, sealed, controller.signal))
+    } finally {
+      stopTimer()
+      serving.delete(rid)
+      servingBytes -= sealed.length
+    }
+  }
+  async function answer(rid: number, sealed: Uint8Array, signal: AbortSignal): Promise<Frame> {
+    try {
+      const { isReceipt, bytes } = await onRequest(sealed, signal)
+      return { frame: 3, rid, isReceipt, bytes }
+    } catch (error) {
+      const { code, message, details } = toMeshError(error)
+      const retryAfterMs = Number(details?.['retryAfterMs'] ?? 0)
+      // What went wrong inside is for our log, not for a stranger.
+      return { frame: 4, rid, code, message: code === 'ERR_INTERNAL' ? 'internal error' : shorten(message), retryAfterMs }
+    }
+  }
+  function take(frame: Frame): void {
+    if (frame.frame === 2) serve(frame).catch((error: unknown) => void bye(toMeshError(error)))
+    else if (frame.frame === 3) pending.get(frame.rid)?.settle({ isReceipt: frame.isReceipt, bytes: frame.bytes })
+    else if (frame.frame === 4) {
+      const details = frame.retryAfterMs > 0 ? { details: { retryAfterMs: frame.retryAfterMs } } : {}
+      pending.get(frame.rid)?.settle(new MeshError(knownCode(frame.code), frame.message, details))
+    } else if (frame.frame === 5) serving.get(frame.rid)?.abort(new MeshError('ERR_ABORTED', 'the peer cancelled'))
+    else if (frame.frame === 6) throw new MeshError('ERR_NET_CLOSED', `the peer said bye: ${frame.code} ${frame.message}`)
+    else if (frame.frame === 7) void send({ frame: 8, rid: frame.rid }).catch(() => undefined)
+    else if (frame.frame === 8) pings.get(frame.rid)?.(true)
+    else throw new MeshError('ERR_PROTOCOL', 'a second hello')
+  }
+  async function read(): Promise<void> {
+    try {
+      while (ended === undefined) take(await nextFrame())
+    } catch (error) {
+      const reason = toMeshError(error)
+      if (reason.code === 'ERR_NET_CLOSED') {
+        end(reason)
+        await stream.close()
+      } else await bye(reason)
+    }
+  }
+
+  async function haveCredit(bytes: number, signal: AbortSignal): Promise<void> {
+    const mayGo = (): boolean => pending.size < requestsInFlightMax && (credit >= bytes || pending.size === 0)
+    if (queue.length === 0 && mayGo()) return
+    if (queue.length >= requestsQueuedMax) throw new MeshError('ERR_OVERLOADED', `${requestsQueuedMax} requests wait for this peer`, { details: { retryAfterMs: secondMs } })
+    do {
+      await new Promise<void>((resolve) => {
+        const giveUp = (): void => {
+          queue.splice(queue.indexOf(go), 1)
+          resolve()
+        }
+        const go = (): void => {
+          signal.removeEventListener('abort', giveUp)
+          resolve()
+        }
+        queue.push(go)
+        signal.addEventListener('abort', giveUp, { once: true })
+      })
+      signal.throwIfAborted()
+      if (ended !== undefined) throw ended
+    } while (!mayGo())
+  }
+  async function request(sealed: Uint8Array, { signal, ttlMs = requestTtlMsDefault }: SignalOption & { readonly ttlMs?: number } = {}): Promise<Answer> {
+    if (ended !== undefined) throw ended
+    signal?.throwIfAborted()
+    const deadline = clock.monotonic() + ttlMs
+    const own = new AbortController()
+    const stopTimer = clock.after(ttlMs, () => own.abort(new MeshError('ERR_TIMEOUT', `no answer within ${ttlMs} ms`)))
+    const onAbort = (): void => own.abort(signal?.reason)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    const rid = (nextRid = (nextRid + 1) >>> 0)
+    try {
+      await haveCredit(sealed.length, own.signal)
+      credit -= sealed.length
+      return await new Promise<Answer>((resolve, reject) => {
+        const cancel = (): void => {
+          reject(own.signal.reason as Error)
+          // The credit comes back with the peer's refusal of the cancelled request.
+          send({ frame: 5, rid }).catch(() => undefined)
+        }
+        own.signal.addEventListener('abort', cancel, { once: true })
+        pending.set(rid, {
+          settle(result) {
+            own.signal.removeEventListener('abort', cancel)
+            pending.delete(rid)
+            credit += sealed.length
+            queue.shift()?.()
+            if (result instanceof MeshError) reject(result)
+            else resolve(result)
+          },
+        })
+        send({ frame: 2, rid, ttlMs: Math.max(0, Math.round(deadline - clock.monotonic())), sealed }).catch((error: unknown) => pending.get(rid)?.settle(toMeshError(error)))
+      })
+    } finally {
+      stopTimer()
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+  async function ping({ signal }: SignalOption = {}): Promise<number> {
+    if (ended !== undefined) throw ended
+    const rid = (nextRid = (nextRid + 1) >>> 0)
+    const start = clock.monotonic()
+    const alive = await new Promise<boolean>((resolve) => {
+      pings.set(rid, resolve)
+      signal?.addEventListener('abort', () => resolve(false), { once: true })
+      send({ frame: 7, rid }).catch(() => resolve(false))
+    }).finally(() => pings.delete(rid))
+    signal?.throwIfAborted()
+    if (!alive) throw ended ?? new MeshError('ERR_NET_CLOSED', 'the link ended')
+    return clock.monotonic() - start
+  }
+
+  return {
+    peer: stream.peer,
+    ...agreed,
+    request,
+    ping,
+    close: () => bye(new MeshError('ERR_STOPPED', 'closed by this side')),
+    closed: read(),
+  }
+}
