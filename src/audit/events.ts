@@ -1,0 +1,183 @@
+import type { Did, ErrorCode } from '../base/index.ts'
+import type { Plain } from '../wire/index.ts'
+import { type AuditData, type AuditEvent, cut } from './entry.ts'
+
+/** Longest free text in an entry, in UTF-16 units. Source: audit/v1 section 8. */
+export const reasonCharsMax = 256
+/** Longest list in an entry. */
+export const listItemsMax = 32
+
+// One function per kind of entry. `did` is the identity whose log it is. Contents appear as hashes; no secret goes in.
+
+interface Own {
+  readonly did: Did
+}
+interface Refusal {
+  readonly code: ErrorCode
+  readonly reason: string
+}
+
+export const identityCreated = ({ did }: Own): AuditEvent => happened('identity_created', did, did, {})
+
+export const nodeStarted = ({ did, version, listen }: Own & { readonly version: string; readonly listen: readonly string[] }): AuditEvent =>
+  happened('node_started', did, did, { version: brief(version), listen: listed(listen) })
+
+export const nodeStopped = ({ did, reason }: Own & { readonly reason: string }): AuditEvent => happened('node_stopped', did, did, { reason: brief(reason) })
+
+export interface PeerFacts extends Own {
+  readonly peer: Did
+  readonly route: string
+  readonly direction: string
+}
+
+export const peerConnected = ({ did, peer, route, direction }: PeerFacts): AuditEvent => happened('peer_connected', peer, did, { route: brief(route), direction: brief(direction) })
+
+export const peerDisconnected = ({ did, peer, route, direction }: PeerFacts): AuditEvent =>
+  happened('peer_disconnected', peer, did, { route: brief(route), direction: brief(direction) })
+
+export const peerRefused = ({ did, peer, code, reason }: Own & Refusal & { readonly peer: Did | undefined }): AuditEvent =>
+  happened('peer_refused', did, peer, { code, reason: brief(reason) })
+
+export interface MessageFacts extends Own {
+  readonly from: Did
+  readonly to: Did
+  /** The statement's id. */
+  readonly id: Uint8Array
+  readonly type: string
+  /** SHA-256 of the statement as signed. */
+  readonly statementHash: Uint8Array
+  readonly bytes: number
+}
+
+export const messageSent = ({ from, to, id, type, statementHash, bytes }: MessageFacts): AuditEvent => happened('message_sent', from, to, { id, type: brief(type), statementHash, bytes })
+
+export const messageReceived = ({ from, to, id, type, statementHash, bytes }: MessageFacts): AuditEvent =>
+  happened('message_received', from, to, { id, type: brief(type), statementHash, bytes })
+
+export const messageRefused = ({ did, from, id, code, reason }: Own & Refusal & { readonly from: Did | undefined; readonly id?: Uint8Array | undefined }): AuditEvent =>
+  happened('message_refused', did, from, { id, code, reason: brief(reason) })
+
+export interface AttestationFacts extends Own {
+  readonly issuer: Did
+  readonly subject: Did
+  readonly id: Uint8Array
+  readonly level: number
+  readonly scope: string
+}
+
+export const attestationIssued = ({ issuer, subject, id, level, scope }: AttestationFacts): AuditEvent => happened('attestation_issued', issuer, subject, { id, level, scope: brief(scope) })
+
+export const attestationAccepted = ({ did, issuer, subject, id, level, scope }: AttestationFacts): AuditEvent =>
+  happened('attestation_accepted', did, subject, { issuer, id, level, scope: brief(scope) })
+
+export const attestationRefused = ({
+  did,
+  issuer,
+  subject,
+  code,
+  reason,
+}: Own & Refusal & { readonly issuer: Did | undefined; readonly subject: Did | undefined }): AuditEvent =>
+  happened('attestation_refused', did, subject, { issuer, code, reason: brief(reason) })
+
+export const attestationRevoked = ({ issuer, subject, id, reason }: Own & { readonly issuer: Did; readonly subject: Did; readonly id: Uint8Array; readonly reason: string }): AuditEvent =>
+  happened('attestation_revoked', issuer, subject, { id, reason: brief(reason) })
+
+export interface IsolationFacts {
+  /** The level really used. */
+  readonly isolationLevel: string
+  readonly backend: string
+  /** Numbers by name. */
+  readonly limits: object
+}
+
+export const sandboxCreated = ({
+  did,
+  requester,
+  sandboxId,
+  isolationLevel,
+  backend,
+  limits,
+}: Own & IsolationFacts & { readonly requester: Did; readonly sandboxId: string }): AuditEvent =>
+  happened('sandbox_created', did, requester, { sandboxId: brief(sandboxId), isolationLevel: brief(isolationLevel), backend: brief(backend), limits: figures(limits) })
+
+export interface ExecutionFacts extends Own, IsolationFacts {
+  readonly requester: Did
+  readonly executionId: string
+  readonly codeHash: Uint8Array
+  readonly inputHash: Uint8Array
+  /** Numbers by name. */
+  readonly usage: object
+  /** How many refused attempts the sandbox reported. */
+  readonly securityEvents: number
+}
+
+const execution = ({ executionId, codeHash, inputHash, isolationLevel, backend, limits, usage, securityEvents }: ExecutionFacts): AuditData => ({
+  executionId: brief(executionId),
+  codeHash,
+  inputHash,
+  isolationLevel: brief(isolationLevel),
+  backend: brief(backend),
+  limits: figures(limits),
+  usage: figures(usage),
+  securityEvents,
+})
+
+export const codeExecuted = (facts: ExecutionFacts & { readonly resultHash: Uint8Array }): AuditEvent =>
+  happened('code_executed', facts.did, facts.requester, { ...execution(facts), resultHash: facts.resultHash })
+
+export const codeExecutionFailed = (facts: ExecutionFacts & Refusal): AuditEvent =>
+  happened('code_execution_failed', facts.did, facts.requester, { ...execution(facts), code: facts.code, reason: brief(facts.reason) })
+
+export interface TaskFacts extends Own {
+  readonly requester: Did
+  readonly executor: Did
+  readonly taskId: string
+}
+
+export const taskRequested = ({
+  requester,
+  executor,
+  taskId,
+  requestHash,
+  codeHash,
+}: TaskFacts & { readonly requestHash: Uint8Array; readonly codeHash: Uint8Array }): AuditEvent =>
+  happened('task_requested', requester, executor, { taskId: brief(taskId), requestHash, codeHash })
+
+export const taskRefused = ({ requester, executor, taskId, code, reason }: TaskFacts & Refusal): AuditEvent =>
+  happened('task_refused', executor, requester, { taskId: brief(taskId), code, reason: brief(reason) })
+
+export const taskCancelled = ({ did, requester, executor, taskId, reason }: TaskFacts & { readonly reason: string }): AuditEvent =>
+  happened('task_cancelled', did, did === requester ? executor : requester, { taskId: brief(taskId), reason: brief(reason) })
+
+export const receiptSigned = ({ requester, executor, taskId, receiptHash }: TaskFacts & { readonly receiptHash: Uint8Array }): AuditEvent =>
+  happened('receipt_signed', executor, requester, { taskId: brief(taskId), receiptHash })
+
+export const receiptCountersigned = ({ requester, executor, taskId, receiptHash }: TaskFacts & { readonly receiptHash: Uint8Array }): AuditEvent =>
+  happened('receipt_countersigned', requester, executor, { taskId: brief(taskId), receiptHash })
+
+export const agentAdded = ({ did, agent, name }: Own & { readonly agent: string; readonly name: string }): AuditEvent => happened('agent_added', did, agent, { name: brief(name) })
+
+/** `keys` names the settings, their values appear in the hash only. */
+export const configChanged = ({ did, keys, configHash }: Own & { readonly keys: readonly string[]; readonly configHash: Uint8Array }): AuditEvent =>
+  happened('config_changed', did, did, { keys: listed(keys), configHash })
+
+export const auditVerified = ({ did, ok, entries, firstBad, reason }: Own & { readonly ok: boolean; readonly entries: number; readonly firstBad?: number | undefined; readonly reason?: string | undefined }): AuditEvent =>
+  happened('audit_verified', did, did, { ok, entries, firstBad, reason: reason === undefined ? undefined : brief(reason) })
+
+/** Facts that are not known leave no trace in `data`. */
+function happened(event: string, actor: string, subject: string | undefined, facts: Readonly<Record<string, Plain | undefined>>): AuditEvent {
+  const data: Record<string, Plain> = {}
+  for (const [name, value] of Object.entries(facts)) if (value !== undefined) data[name] = value
+  return { event, actor, subject, data }
+}
+
+const brief = (text: string): string => cut(text, reasonCharsMax)
+
+const listed = (texts: readonly string[]): readonly string[] => texts.slice(0, listItemsMax).map(brief)
+
+/** Named numbers, rounded: CBOR here carries integers only. */
+function figures(numbers: object): Readonly<Record<string, number>> {
+  const rounded: Record<string, number> = {}
+  for (const [name, value] of Object.entries(numbers).slice(0, listItemsMax)) if (Number.isFinite(value)) rounded[name] = Math.round(Number(value))
+  return rounded
+}
