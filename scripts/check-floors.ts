@@ -13,7 +13,8 @@ export const floors: readonly (readonly string[])[] = [
   ['identity', 'sandbox'],
   ['envelope', 'trust', 'vault', 'audit', 'auth'],
   ['policy', 'net', 'monitor'],
-  ['agents', 'tasks', 'protocols'],
+  ['protocols'],
+  ['agents', 'tasks'],
   ['node'],
   ['api'],
   ['client'],
@@ -36,7 +37,6 @@ const only: Readonly<Record<string, readonly string[]>> = {
 
 /** Who may import a package: rooms or single files, `*` for everybody. The first row that matches counts; a package without a row is refused. */
 const packages: readonly (readonly [name: RegExp, users: readonly string[]])[] = [
-  [/^datastore-level$/, ['net']],
   [/^(libp2p|@libp2p\/.+|@chainsafe\/.+|@multiformats\/.+|it-.+|interface-.+|uint8array.+|datastore-.+|race-.+|main-event)$/, ['net']],
   [/^(@noble\/.+|hash-wasm|sodium-native)$/, ['crypto']],
   [/^node:crypto$/, ['crypto', 'base/random.ts']],
