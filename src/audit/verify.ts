@@ -105,8 +105,11 @@ function flaw(key: string, bytes: Uint8Array, { tree, last }: Walk): string | un
 
 /** Compares what the walk computed with the stored tree hashes: finds an altered entry even where the chain was mended. */
 async function compareTiles(store: Store, { tree, from }: Walk): Promise<FirstBad | undefined> {
-  const found = await Promise.all(tree.takeChanged().map((tile) => compareTile(store, tile, from)))
-  return found.reduce(earliest, undefined)
+  const tiles = tree.takeChanged()
+  const found = await Promise.all(tiles.map((tile) => compareTile(store, tile, from)))
+  // An altered entry also changes the hashes above its leaf: those name it less exactly.
+  const leaves = found.filter((_, index) => tiles[index]?.level === 0)
+  return leaves.reduce(earliest, undefined) ?? found.reduce(earliest, undefined)
 }
 
 async function compareTile(store: Store, { level, index, hashes }: Tile, from: number): Promise<FirstBad | undefined> {

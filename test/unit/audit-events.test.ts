@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest'
+import * as audit from '../../src/audit/index.ts'
+import { entryCodec, firstPrevHash, fit } from '../../src/audit/entry.ts'
+import { owner, stranger } from '../helpers/audit.ts'
+
+const hash = new Uint8Array(32).fill(7)
+const id = new Uint8Array(16).fill(9)
+const did = owner.did
+const peer = stranger.did
+
+/** One example of each kind; `text` stands wherever somebody else words something. */
+const examples = (text: string): readonly audit.AuditEvent[] => {
+  const refusal = { code: 'ERR_POLICY_DENIED', reason: text } as const
+  const link = { did, peer, route: text, direction: text }
+  const message = { did, from: peer, to: did, id, type: text, statementHash: hash, bytes: 512 }
+  const attestation = { did, issuer: did, subject: peer, id, level: 2, scope: text }
+  const isolation = { isolationLevel: text, backend: text, limits: { memoryMiB: 64, wallMs: 1_000.5, worst: Number.NaN } }
+  const execution = { did, requester: peer, executionId: text, codeHash: hash, inputHash: hash, ...isolation, usage: { cpuMs: 12.7 }, securityEvents: 0 }
+  const task = { did, requester: peer, executor: did, taskId: text }
+  return [
+    audit.identityCreated({ did }),
+    audit.nodeStarted({ did, version: text, listen: Array.from({ length: 100 }, () => text) }),
+    audit.nodeStopped({ did, reason: text }),
+    audit.peerConnected(link),
+    audit.peerDisconnected(link),
+    audit.peerRefused({ did, peer, ...refusal }),
+    audit.messageSent(message),
+    audit.messageReceived(message),
+    audit.messageRefused({ did, from: undefined, ...refusal }),
+    audit.attestationIssued(attestation),
+    audit.attestationAccepted(attestation),
+    audit.attestationRefused({ did, issuer: undefined, subject: undefined, ...refusal }),
+    audit.attestationRevoked({ did, issuer: did, subject: peer, id, reason: text }),
+    audit.sandboxCreated({ did, requester: peer, sandboxId: text, ...isolation }),
+    audit.codeExecuted({ ...execution, resultHash: hash }),
+    audit.codeExecutionFailed({ ...execution, ...refusal }),
+    audit.taskRequested({ ...task, requestHash: hash, codeHash: hash }),
+    audit.taskRefused({ ...task, ...refusal }),
+    audit.taskCancelled({ ...task, reason: text }),
+    audit.receiptSigned({ ...task, receiptHash: hash }),
+    audit.receiptCountersigned({ ...task, receiptHash: hash }),
+    audit.agentAdded({ did, agent: peer, name: text }),
+    audit.configChanged({ did, keys: [text], configHash: hash }),
+    audit.auditVerified({ did, ok: false, entries: 3, firstBad: 1, reason: text }),
+  ]
+}
+
+describe('events', () => {
+  test('have these names', () => {
+    expect(examples('x').map(({ event }) => event)).toEqual([
+      'identity_created',
+      'node_started',
+      'node_stopped',
+      'peer_connected',
+      'peer_disconnected',
+      'peer_refused',
+      'message_sent',
+      'message_received',
+      'message_refused',
+      'attestation_issued',
+      'attestation_accepted',
+      'attestation_refused',
+      'attestation_revoked',
+      'sandbox_created',
+      'code_executed',
+      'code_execution_failed',
+      'task_requested',
+      'task_refused',
+      'task_cancelled',
+      'receipt_signed',
+      'receipt_countersigned',
+      'agent_added',
+      'config_changed',
+      'audit_verified',
+    ])
+  })
+
+  test.each(['x', 'x'.repeat(1_000_000), '\ud800\udfff\ud800', '\0'])('fit an entry whatever a stranger words (%#)', (text) => {
+    for (const event of examples(text)) {
+      const fitted = fit(event)
+      const entry = { seq: 0, time: 0, ...fitted, subject: fitted.subject, prevHash: firstPrevHash }
+      const decoded = entryCodec.decode(entryCodec.encode(entry))
+      expect(decoded).toMatchObject({ event: event.event, actor: event.actor })
+      if (text === 'x') expect(decoded.data).toEqual(event.data)
+    }
+  })
+
+  test('round figures, leave out what is unknown, and name both sides of a cancelled task', () => {
+    const events = new Map(examples('x').map((event) => [event.event, event]))
+    expect(events.get('code_executed')?.data).toMatchObject({ limits: { memoryMiB: 64, wallMs: 1_001 }, usage: { cpuMs: 13 } })
+    expect(Object.keys(events.get('message_refused')?.data ?? {})).toEqual(['code', 'reason'])
+    const task = { requester: peer, executor: did, taskId: 't', reason: 'late' }
+    expect(audit.taskCancelled({ did: peer, ...task })).toMatchObject({ actor: peer, subject: did })
+    expect(audit.taskCancelled({ did, ...task })).toMatchObject({ actor: did, subject: peer })
+  })
+})
