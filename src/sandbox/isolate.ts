@@ -1,0 +1,75 @@
+import { type Clock, type ErrorCode, toMeshError } from '../base/index.ts'
+import type { Launcher } from './launch.ts'
+import { inputBytesMax, limitsProblem } from './limits.ts'
+import type { WorkerPool } from './pool.ts'
+import { TaskRun } from './task-run.ts'
+import type { IsolationBackend, RunOptions, SandboxEvent, SandboxOutcome, TaskCode } from './types.ts'
+import type { WorkerProcess } from './worker-process.ts'
+
+export interface IsolateOptions {
+  readonly pool: WorkerPool
+  readonly clock: Clock
+  readonly name: Launcher['name']
+}
+
+/** The level `sandboxed`: a fresh isolate per task, in a warm worker process. Source: sandbox/v1. */
+export function createIsolate({ pool, clock, name }: IsolateOptions): IsolationBackend {
+  return {
+    level: 'sandboxed',
+    name,
+    async *run(task, options) {
+      const refusal = refuse(task, options)
+      if (refusal !== undefined) return yield refusal
+      let worker: WorkerProcess
+      try {
+        worker = await pool.take(options.signal)
+      } catch (error) {
+        const { code, message } = toMeshError(error)
+        return yield failed(code, message)
+      }
+      const events: SandboxEvent[] = []
+      let wake: () => void = () => undefined
+      let run: TaskRun | undefined
+      try {
+        run = new TaskRun(worker, clock, task, options, (event) => {
+          events.push(event)
+          wake()
+        })
+        for (;;) {
+          // Bounded: a run emits at most outputBytes and hostCalls before it is killed.
+          for (const event of events.splice(0)) {
+            if (isOutcome(event)) pool.give(worker)
+            yield event
+            if (isOutcome(event)) return
+          }
+          if (events.length === 0) await new Promise<void>((resolve) => (wake = resolve))
+        }
+      } finally {
+        // Left early: the caller does not want to know how it ends.
+        if (run?.ended !== true) {
+          await worker.kill()
+          pool.give(worker)
+        }
+      }
+    },
+    stop: () => pool.stop(),
+  }
+}
+
+function refuse(task: TaskCode, { limits, signal }: RunOptions): SandboxOutcome | undefined {
+  const problem = limitsProblem(limits)
+  if (problem !== undefined) return failed('ERR_USAGE', problem)
+  if (Buffer.byteLength(task.input) > inputBytesMax) return failed('ERR_USAGE', `input over ${inputBytesMax} bytes`)
+  if (signal?.aborted === true) return failed('ERR_TASK_CANCELLED', 'cancelled before it began')
+  return undefined
+}
+
+const isOutcome = (event: SandboxEvent): event is SandboxOutcome => event.type === 'done' || event.type === 'failed'
+
+const failed = (code: ErrorCode, message: string): SandboxOutcome => ({
+  type: 'failed',
+  code,
+  message,
+  usage: { cpuMs: 0, wallMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 },
+  security: [],
+})

@@ -1,0 +1,146 @@
+import { type Clock, type Logger, MeshError, toMeshError } from '../base/index.ts'
+import type { Launcher } from './launch.ts'
+import { WorkerProcess } from './worker-process.ts'
+
+export const poolSizeDefault = 2
+/** Tasks that wait for a worker; more are refused with ERR_OVERLOADED. */
+export const queuedTasksMax = 64
+/** A worker serves this many tasks, then a new one takes its place. */
+export const tasksPerWorkerMax = 100
+/** A worker that kept more memory than this after a task is replaced. */
+export const workerResidueBytesMax = 32 << 20
+/** Starts that fail in a row before waiting tasks are refused. */
+const startFailuresMax = 3
+const restartDelayMs = 200
+
+export interface PoolOptions {
+  readonly launcher: Launcher
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly size: number
+}
+
+interface Waiting {
+  readonly give: (worker: WorkerProcess) => void
+  readonly refuse: (error: MeshError) => void
+}
+
+/** Warm workers, each lent to one task at a time. */
+export class WorkerPool {
+  readonly #options: PoolOptions
+  #idle: WorkerProcess[] = []
+  #waiting: Waiting[] = []
+  readonly #all = new Set<WorkerProcess>()
+  readonly #starting = new Set<Promise<void>>()
+  readonly #kills = new Set<Promise<void>>()
+  #failures = 0
+  #stopped = false
+
+  private constructor(options: PoolOptions) {
+    this.#options = options
+  }
+
+  /** @throws ERR_SANDBOX_UNAVAILABLE when the first worker does not come up */
+  static async start(options: PoolOptions): Promise<WorkerPool> {
+    const pool = new WorkerPool(options)
+    pool.#add(await WorkerProcess.start(options.launcher, options.clock))
+    pool.#fill()
+    return pool
+  }
+
+  /** @throws ERR_OVERLOADED, ERR_STOPPED, ERR_TASK_CANCELLED, ERR_SANDBOX_CRASHED */
+  async take(signal: AbortSignal | undefined): Promise<WorkerProcess> {
+    if (this.#stopped) throw new MeshError('ERR_STOPPED', 'the sandboxes have stopped')
+    if (signal?.aborted === true) throw new MeshError('ERR_TASK_CANCELLED', 'cancelled before it began')
+    for (let worker = this.#idle.pop(); worker !== undefined; worker = this.#idle.pop()) {
+      if (worker.alive) return worker
+      this.#retire(worker)
+    }
+    if (this.#waiting.length >= queuedTasksMax) throw new MeshError('ERR_OVERLOADED', `${queuedTasksMax} tasks already wait for a worker`)
+    return await this.#wait(signal)
+  }
+
+  /** Takes a worker back; one that is not fit any more is replaced. */
+  give(worker: WorkerProcess): void {
+    const residue = (worker.sample()?.memoryBytes ?? 0) - worker.memoryBytesAtStart
+    const isFit = worker.alive && !this.#stopped && worker.tasks < tasksPerWorkerMax && residue <= workerResidueBytesMax
+    if (isFit) worker.release()
+    if (!isFit || !worker.alive) return this.#retire(worker)
+    this.#offer(worker)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const { refuse } of this.#waiting.splice(0)) refuse(new MeshError('ERR_STOPPED', 'the sandboxes have stopped'))
+    await Promise.all(this.#starting)
+    await Promise.all([...this.#all].map((worker) => worker.kill()))
+    await Promise.all(this.#kills)
+    this.#all.clear()
+    this.#idle = []
+  }
+
+  async #wait(signal: AbortSignal | undefined): Promise<WorkerProcess> {
+    const turn = Promise.withResolvers<WorkerProcess>()
+    const waiting: Waiting = { give: turn.resolve, refuse: turn.reject }
+    const onAbort = (): void => {
+      this.#waiting = this.#waiting.filter((other) => other !== waiting)
+      turn.reject(new MeshError('ERR_TASK_CANCELLED', 'cancelled while it waited for a worker'))
+    }
+    this.#waiting.push(waiting)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    this.#fill()
+    try {
+      return await turn.promise
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  #add(worker: WorkerProcess): void {
+    this.#all.add(worker)
+    this.#failures = 0
+    this.#offer(worker)
+  }
+
+  #offer(worker: WorkerProcess): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#idle.push(worker)
+    else next.give(worker)
+  }
+
+  #retire(worker: WorkerProcess): void {
+    this.#all.delete(worker)
+    const killed = worker.kill()
+    this.#kills.add(killed)
+    void killed.then(() => this.#kills.delete(killed))
+    this.#fill()
+  }
+
+  #fill(): void {
+    while (!this.#stopped && this.#all.size + this.#starting.size < this.#options.size) {
+      const starting = this.#startOne()
+      this.#starting.add(starting)
+      void starting.then(() => {
+        this.#starting.delete(starting)
+        this.#fill()
+      })
+    }
+  }
+
+  /** Never rejects. */
+  async #startOne(): Promise<void> {
+    const { launcher, clock, logger } = this.#options
+    try {
+      const worker = await WorkerProcess.start(launcher, clock)
+      if (!this.#stopped) return this.#add(worker)
+      await worker.kill()
+    } catch (error) {
+      this.#failures++
+      logger.warn('a sandbox worker did not start', { error: toMeshError(error).message, failures: this.#failures })
+      if (this.#failures >= startFailuresMax) {
+        for (const { refuse } of this.#waiting.splice(0)) refuse(new MeshError('ERR_SANDBOX_CRASHED', 'no sandbox worker starts', { cause: error }))
+      }
+      await clock.sleep(restartDelayMs * Math.min(this.#failures, 25))
+    }
+  }
+}

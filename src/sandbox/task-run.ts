@@ -1,0 +1,226 @@
+import type { Clock, ErrorCode } from '../base/index.ts'
+import { consoleLevels, controlFrameBytesMax, type Frame, frameTypes, progressNoteMax } from './frames.ts'
+import type { RunOptions, SandboxEvent, SandboxLimits, SandboxOutcome, SandboxUsage, SecurityEvent, TaskCode } from './types.ts'
+import type { WorkerProcess } from './worker-process.ts'
+
+/** How often memory and CPU time of a busy worker are read. Source: sandbox/v1. */
+export const pollMs = 20
+/** Resident memory beyond the task's limit that compiled code, stacks and garbage not yet collected may take. */
+export const residentSlackBytes = 24 << 20
+const messageMax = 2_000
+
+type Failure = Omit<Extract<SandboxOutcome, { type: 'failed' }>, 'type' | 'usage' | 'security'>
+
+const decoder = new TextDecoder()
+
+/** One task in one worker, seen from the node: counts, watches, kills. Ends exactly once, by calling `emit` with an outcome. */
+export class TaskRun {
+  readonly #worker: WorkerProcess
+  readonly #clock: Clock
+  readonly #limits: SandboxLimits
+  readonly #emit: (event: SandboxEvent) => void
+  readonly #startedAtMs: number
+  readonly #cpuMsAtStart: number
+  readonly #memoryBytesAtStart: number
+  readonly #security: SecurityEvent[] = []
+  readonly #cleanUps: (() => void)[] = []
+  #usage: { cpuMs: number; memoryBytes: number; outputBytes: number; hostCalls: number } = { cpuMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 }
+  #ending = false
+  #ended = false
+
+  constructor(worker: WorkerProcess, clock: Clock, task: TaskCode, { limits, signal }: RunOptions, emit: (event: SandboxEvent) => void) {
+    this.#worker = worker
+    this.#clock = clock
+    this.#limits = limits
+    this.#emit = emit
+    const sample = worker.sample()
+    this.#cpuMsAtStart = sample?.cpuMs ?? 0
+    this.#memoryBytesAtStart = sample?.memoryBytes ?? 0
+    this.#startedAtMs = clock.monotonic()
+    const onAbort = (): void => this.#kill({ code: 'ERR_TASK_CANCELLED', message: 'cancelled while it ran' })
+    signal?.addEventListener('abort', onAbort, { once: true })
+    this.#cleanUps.push(
+      () => signal?.removeEventListener('abort', onAbort),
+      clock.after(limits.wallMs, () => this.#kill(this.#overLimit('wallMs'))),
+    )
+    worker.begin({ code: task.code, input: task.input, memoryMiB: limits.memoryMiB, outputBytes: limits.outputBytes, hostCalls: limits.hostCalls }, frameBytesMax(limits), {
+      onFrame: (frame) => this.#onFrame(frame),
+      onEnd: () => this.#onWorkerEnd(),
+      onMalformed: (detail) => this.#malformed(detail),
+    })
+    this.#poll()
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  #onFrame({ type, payload }: Frame): void {
+    if (this.#ending) return
+    switch (type) {
+      case frameTypes.console: {
+        const level = consoleLevels[payload[0] ?? consoleLevels.length]
+        if (level === undefined) return this.#malformed('unknown console level')
+        if (this.#countCall() && this.#countOutput(payload.length - 1)) this.#emit({ type: 'console', level, text: decoder.decode(payload.subarray(1)) })
+        return
+      }
+      case frameTypes.progress: {
+        const event = parseProgress(decoder.decode(payload))
+        if (event === undefined) return this.#malformed('unreadable progress')
+        if (this.#countCall() && this.#countOutput(payload.length)) this.#emit(event)
+        return
+      }
+      case frameTypes.usage:
+        return this.#onUsage(payload)
+      case frameTypes.done:
+        if (this.#countOutput(payload.length)) this.#onDone(decoder.decode(payload))
+        return
+      case frameTypes.failed:
+        return this.#onFailed(payload)
+      default:
+        return this.#malformed(`unknown frame ${type}`)
+    }
+  }
+
+  /** What the worker claims can only raise what was seen from outside. */
+  #onUsage(payload: Uint8Array): void {
+    const claim = payload.length <= controlFrameBytesMax ? parseRecord(payload) : undefined
+    if (claim === undefined) return this.#malformed('unreadable usage')
+    const count = (name: 'cpuMs' | 'memoryBytes' | 'hostCalls'): number => {
+      const value = claim[name]
+      return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0
+    }
+    this.#raise({ cpuMs: count('cpuMs'), memoryBytes: count('memoryBytes') })
+    this.#usage.hostCalls = Math.max(this.#usage.hostCalls, Math.min(count('hostCalls'), this.#limits.hostCalls))
+  }
+
+  #onDone(result: string): void {
+    try {
+      JSON.parse(result)
+    } catch {
+      return this.#malformed('the result is not JSON')
+    }
+    this.#measure()
+    const over = this.#exceeded()
+    if (over !== undefined) return this.#kill(this.#overLimit(over))
+    this.#finish({ type: 'done', result, usage: this.#usageNow(), security: this.#security })
+  }
+
+  #onFailed(payload: Uint8Array): void {
+    const failure = payload.length <= controlFrameBytesMax ? parseRecord(payload) : undefined
+    if (failure === undefined || typeof failure['text'] !== 'string') return this.#malformed('unreadable failure')
+    const message = failure['text'].slice(0, messageMax)
+    const { reason } = failure
+    if (reason === 'memoryMiB' || reason === 'outputBytes' || reason === 'hostCalls') return this.#kill(this.#overLimit(reason))
+    const code = typeof reason === 'string' && Object.hasOwn(failureCodes, reason) ? failureCodes[reason as keyof typeof failureCodes] : undefined
+    if (code === undefined) return this.#malformed('unknown failure')
+    this.#measure()
+    this.#finish({ type: 'failed', code, message, usage: this.#usageNow(), security: this.#security })
+  }
+
+  #onWorkerEnd(): void {
+    if (this.#ending) return
+    this.#ending = true
+    // An engine that runs out of memory aborts its process before the next poll sees it.
+    const nearLimit = this.#usage.memoryBytes >= (this.#limits.memoryMiB << 20) * 0.9 || /out of memory|heap limit|OOM/i.test(this.#worker.stderr)
+    if (nearLimit) return this.#fail(this.#overLimit('memoryMiB'))
+    this.#security.push({ kind: 'crashed', detail: 'the worker process ended by itself' })
+    this.#fail({ code: 'ERR_SANDBOX_CRASHED', message: 'the worker process ended without an answer' })
+  }
+
+  #malformed(detail: string): void {
+    if (this.#ending) return
+    this.#security.push({ kind: 'malformed', detail })
+    this.#kill({ code: 'ERR_SANDBOX_CRASHED', message: `the worker broke its protocol: ${detail}` })
+  }
+
+  #poll(): void {
+    if (this.#ending) return
+    this.#measure()
+    const over = this.#exceeded()
+    if (over !== undefined) return this.#kill(this.#overLimit(over))
+    this.#cleanUps[2] = this.#clock.after(pollMs, () => this.#poll())
+  }
+
+  #measure(): void {
+    const sample = this.#worker.sample()
+    if (sample !== undefined) this.#raise({ cpuMs: sample.cpuMs - this.#cpuMsAtStart, memoryBytes: sample.memoryBytes - this.#memoryBytesAtStart })
+  }
+
+  #raise({ cpuMs, memoryBytes }: { readonly cpuMs: number; readonly memoryBytes: number }): void {
+    this.#usage.cpuMs = Math.max(this.#usage.cpuMs, cpuMs)
+    this.#usage.memoryBytes = Math.max(this.#usage.memoryBytes, memoryBytes)
+  }
+
+  #exceeded(): 'memoryMiB' | 'cpuMs' | undefined {
+    if (this.#usage.memoryBytes > this.#limits.memoryMiB * 2 ** 20 + residentSlackBytes) return 'memoryMiB'
+    return this.#usage.cpuMs > this.#limits.cpuMs ? 'cpuMs' : undefined
+  }
+
+  #countCall(): boolean {
+    if (++this.#usage.hostCalls <= this.#limits.hostCalls) return true
+    this.#kill(this.#overLimit('hostCalls'))
+    return false
+  }
+
+  #countOutput(bytes: number): boolean {
+    this.#usage.outputBytes += bytes
+    if (this.#usage.outputBytes <= this.#limits.outputBytes) return true
+    this.#kill(this.#overLimit('outputBytes'))
+    return false
+  }
+
+  #overLimit(limit: keyof SandboxLimits): Failure {
+    this.#security.push({ kind: 'limit', detail: limit })
+    return { code: 'ERR_SANDBOX_LIMIT', limit, message: `over the limit ${limit} of ${this.#limits[limit]}` }
+  }
+
+  /** The outcome is told when the process is gone, so that the time told is the time it took. */
+  #kill(failure: Failure): void {
+    if (this.#ending) return
+    this.#ending = true
+    this.#measure()
+    void this.#worker.kill().then(() => this.#fail(failure))
+  }
+
+  #fail(failure: Failure): void {
+    this.#finish({ type: 'failed', ...failure, usage: this.#usageNow(), security: this.#security })
+  }
+
+  #finish(outcome: SandboxOutcome): void {
+    this.#ending = true
+    if (this.#ended) return
+    this.#ended = true
+    for (const cleanUp of this.#cleanUps) cleanUp()
+    this.#emit(outcome)
+  }
+
+  #usageNow(): SandboxUsage {
+    return { ...this.#usage, wallMs: Math.round(this.#clock.monotonic() - this.#startedAtMs) }
+  }
+}
+
+const failureCodes = {
+  code: 'ERR_SANDBOX_CODE',
+  input: 'ERR_USAGE',
+  threw: 'ERR_SANDBOX_THREW',
+  result: 'ERR_SANDBOX_RESULT',
+} as const satisfies Record<string, ErrorCode>
+
+const frameBytesMax = (limits: SandboxLimits): number => Math.max(limits.outputBytes, controlFrameBytesMax) + 16
+
+function parseRecord(payload: Uint8Array): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(decoder.decode(payload))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function parseProgress(text: string): SandboxEvent | undefined {
+  const space = text.indexOf(' ')
+  const fraction = Number(text.slice(0, space))
+  if (space < 1 || !(fraction >= 0 && fraction <= 1)) return undefined
+  return { type: 'progress', fraction, note: text.slice(space + 1, space + 1 + progressNoteMax) }
+}
