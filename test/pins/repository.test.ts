@@ -29,13 +29,25 @@ test('nothing built or installed is tracked', () => {
   expect(tracked.filter((path) => /(^|\/)(node_modules|dist|coverage)\/|\.tgz$/.test(path))).toEqual([])
 })
 
+interface Locked {
+  readonly resolved?: string
+  readonly integrity?: string
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+}
+
+const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as { readonly packages: Readonly<Record<string, Locked>> }
+
 test('the lockfile says what to install, not from where', () => {
-  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
-    readonly packages: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  }
   for (const [path, entry] of Object.entries(packages)) {
     expect(entry, path).not.toHaveProperty('resolved')
     if (path !== '') expect(entry, path).toHaveProperty('integrity')
+  }
+})
+
+test('the lockfile names the binaries of every platform: npm ci refuses one that lacks some', () => {
+  const names = new Set(Object.keys(packages).map((path) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)))
+  for (const [path, { optionalDependencies = {} }] of Object.entries(packages)) {
+    for (const name of Object.keys(optionalDependencies)) expect(names, `${path} -> ${name}`).toContain(name)
   }
 })
 
