@@ -2,6 +2,6 @@ export type { GossipMessage, GossipVerdict, Host, HostStream, PeerEvent, PeerInf
 export { createLibp2pHost, type Libp2pHostOptions } from './libp2p-host.ts'
 export type { HostLimits } from './libp2p-options.ts'
 export { didFromSeed, didOfPeerIdText, peerIdTextOfDid } from './peer-key.ts'
-export { gossipBytesMax } from './libp2p-options.ts'
+export { gossipBytesMax } from './limits.ts'
 export { recordBytesMax, recordKeyBytesMax } from './record-guard.ts'
 export { createSimulator, type LinkSettings, type SimulatedHostOptions, type Simulator, type SimulatorOptions } from './simulator.ts'

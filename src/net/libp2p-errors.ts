@@ -5,8 +5,6 @@ const codes: readonly (readonly [name: string, code: ErrorCode])[] = [
   ['UnsupportedProtocolError', 'ERR_PROTOCOL'],
   ['TooManyOutboundProtocolStreamsError', 'ERR_NET_LIMIT'],
   ['DialDeniedError', 'ERR_NET_LIMIT'],
-  ['TimeoutError', 'ERR_TIMEOUT'],
-  ['AbortError', 'ERR_ABORTED'],
   ['InvalidMultiaddrError', 'ERR_NET_ADDRESS'],
   ['UnsupportedListenAddressesError', 'ERR_NET_ADDRESS'],
 ]
@@ -23,14 +21,14 @@ function* within(error: unknown, depth = 0): Generator<Error> {
   yield* within(error.cause, depth + 1)
 }
 
-/** Turns what libp2p threw into a MeshError. An abort of the caller's signal gives the signal's own reason. */
+/** Turns what libp2p threw into a MeshError. An abort by the caller's own signal gives its reason; our deadline is one way not to reach a peer. */
 export function netError(error: unknown, fallback: ErrorCode, what: string, signal?: AbortSignal): MeshError {
   if (error instanceof MeshError) return error
   if (signal?.aborted === true) {
     return signal.reason instanceof MeshError ? signal.reason : new MeshError('ERR_ABORTED', `${what}: cancelled`, { cause: signal.reason })
   }
   const parts = [...within(error)]
-  const ours = parts.find((part) => part instanceof MeshError)
+  const ours = parts.find((part) => part instanceof MeshError && part.code !== 'ERR_TIMEOUT')
   if (ours instanceof MeshError) return ours
   const found = parts.some(isWrongIdentity) ? identityCode : codes.find(([name]) => parts.some((part) => part.name === name))
   const message = error instanceof Error ? error.message : String(error)

@@ -1,7 +1,7 @@
 import { type GossipSub, TopicValidatorResult } from '@libp2p/gossipsub'
 import { type Logger, MeshError } from '../base/index.ts'
 import type { GossipVerdict, Host } from './host.ts'
-import { gossipBytesMax } from './libp2p-options.ts'
+import { gossipBytesMax } from './limits.ts'
 import { didOfPeer } from './peer-key.ts'
 
 const verdicts: Readonly<Record<GossipVerdict, TopicValidatorResult>> = {

@@ -1,8 +1,8 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { LevelDatastore } from 'datastore-level'
-import { type Clock, type Did, type Logger, MeshError, type Random, secondMs, within } from '../base/index.ts'
-import type { Store } from '../store/store.ts'
+import { type Clock, type Did, type Logger, MeshError, type Random, secondMs } from '../base/index.ts'
+import type { Store } from '../store/index.ts'
 import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, Route, StreamHandler } from './host.ts'
 import { netError } from './libp2p-errors.ts'
 import { createGossip } from './libp2p-gossip.ts'
@@ -10,12 +10,11 @@ import { forgetRelays, keepConnected } from './libp2p-keep.ts'
 import { buildLibp2p, type HostLimits, type MeshLibp2p } from './libp2p-options.ts'
 import { createRecords, createValidators } from './libp2p-records.ts'
 import { createLibp2pStream } from './libp2p-stream.ts'
+import { dialTimeoutMs, pingTimeoutMs } from './limits.ts'
 import { didOfPeer, keyPairFromSeed, peerOfDid } from './peer-key.ts'
+import { deadline } from './promises.ts'
 import { createRecordGuard } from './record-guard.ts'
 
-/** Time for one dial, and for opening one stream. net/v1 section 5. */
-export const dialTimeoutMs = 10 * secondMs
-export const pingTimeoutMs = 10 * secondMs
 /** Streams of one protocol we hold open towards one peer. net/v1 section 5. */
 export const outboundStreamsMax = 1_024
 /** Time the network gets to say goodbye when the host stops. */
@@ -151,8 +150,8 @@ class Libp2pHost implements Host {
 
   async dial(target: Did | { readonly addresses: readonly string[] }, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<PeerInfo> {
     return await this.#running(async () => {
-      const both = within(this.#clock, dialTimeoutMs, signal, 'dialling')
-      const connection = typeof target === 'string' ? await this.#connect(target, both) : await this.#connectTo(target.addresses, both)
+      using limit = deadline(this.#clock, dialTimeoutMs, signal, 'dialling')
+      const connection = typeof target === 'string' ? await this.#connect(target, limit.signal, signal) : await this.#connectTo(target.addresses, limit.signal, signal)
       const info = this.#info(connection.remotePeer)
       if (info === undefined) throw new MeshError('ERR_NET_UNREACHABLE', 'the connection ended at once')
       return info
@@ -161,25 +160,25 @@ class Libp2pHost implements Host {
 
   async open(peer: Did, protocol: string, { frameBytesMax, signal }: Parameters<Host['open']>[2]): Promise<HostStream> {
     return await this.#running(async () => {
-      const both = within(this.#clock, dialTimeoutMs, signal, `opening ${protocol}`)
-      const connection = await this.#connect(peer, both)
+      using limit = deadline(this.#clock, dialTimeoutMs, signal, `opening ${protocol}`)
+      const connection = await this.#connect(peer, limit.signal, signal)
       try {
-        const stream = await connection.newStream([protocol], { signal: both, runOnLimitedConnection: true, maxOutboundStreams: outboundStreamsMax })
+        const stream = await connection.newStream([protocol], { signal: limit.signal, runOnLimitedConnection: true, maxOutboundStreams: outboundStreamsMax })
         return createLibp2pStream({ stream, peer, route: routeOf(connection), frameBytesMax, clock: this.#clock })
       } catch (error) {
-        throw netError(error, 'ERR_NET_UNREACHABLE', `opening ${protocol}`, both)
+        throw netError(error, 'ERR_NET_UNREACHABLE', `opening ${protocol}`, signal)
       }
     })
   }
 
   async ping(peer: Did, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<number> {
     return await this.#running(async () => {
-      const both = within(this.#clock, pingTimeoutMs, signal, 'ping')
-      await this.#connect(peer, both)
+      using limit = deadline(this.#clock, pingTimeoutMs, signal, 'ping')
+      await this.#connect(peer, limit.signal, signal)
       try {
-        return await this.#libp2p.services.ping.ping(peerOfDid(peer), { signal: both, runOnLimitedConnection: true })
+        return await this.#libp2p.services.ping.ping(peerOfDid(peer), { signal: limit.signal, runOnLimitedConnection: true })
       } catch (error) {
-        throw netError(error, 'ERR_NET_UNREACHABLE', 'ping', both)
+        throw netError(error, 'ERR_NET_UNREACHABLE', 'ping', signal)
       }
     })
   }
@@ -202,28 +201,28 @@ class Libp2pHost implements Host {
     return await act()
   }
 
-  async #connectTo(addresses: readonly string[], signal: AbortSignal): Promise<Connection> {
+  async #connectTo(addresses: readonly string[], both: AbortSignal, signal: AbortSignal | undefined): Promise<Connection> {
     const targets = addresses.map(parseAddress)
     if (targets.length === 0) throw new MeshError('ERR_NET_ADDRESS', 'no address given')
     try {
-      return await this.#libp2p.dial(targets, { signal })
+      return await this.#libp2p.dial(targets, { signal: both })
     } catch (error) {
       throw netError(error, 'ERR_NET_UNREACHABLE', 'dialling', signal)
     }
   }
 
   /** Known addresses first; if none of them leads there, those the DHT knows. */
-  async #connect(did: Did, signal: AbortSignal): Promise<Connection> {
+  async #connect(did: Did, both: AbortSignal, signal: AbortSignal | undefined): Promise<Connection> {
     const peer = peerOfDid(did)
     const open = bestOf(this.#libp2p.getConnections(peer))
     if (open !== undefined) return open
     try {
-      return await this.#libp2p.dial(peer, { signal })
+      return await this.#libp2p.dial(peer, { signal: both })
     } catch (error) {
-      if (signal.aborted) throw netError(error, 'ERR_NET_UNREACHABLE', 'dialling', signal)
-      const found = await this.#libp2p.peerRouting.findPeer(peer, { signal }).catch(() => undefined)
+      if (both.aborted) throw netError(error, 'ERR_NET_UNREACHABLE', 'dialling', signal)
+      const found = await this.#libp2p.peerRouting.findPeer(peer, { signal: both }).catch(() => undefined)
       if (found === undefined || found.multiaddrs.length === 0) throw netError(error, 'ERR_NET_UNREACHABLE', 'dialling', signal)
-      return await this.#connectTo(found.multiaddrs.map((address) => withPeer(address, peer)), signal)
+      return await this.#connectTo(found.multiaddrs.map((address) => withPeer(address, peer)), both, signal)
     }
   }
 

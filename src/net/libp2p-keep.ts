@@ -1,12 +1,10 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { type Clock, type Logger, minuteMs, type Random, secondMs } from '../base/index.ts'
+import type { Clock, Logger, Random } from '../base/index.ts'
 import type { MeshLibp2p, Relaying } from './libp2p-options.ts'
+import { dialTimeoutMs } from './limits.ts'
+import { deadline, redialPause } from './promises.ts'
 
-/** First and longest pause before a bootstrap peer or relay is dialled again. net/v1 section 7. */
-export const redialMsMin = secondMs
-export const redialMsMax = 5 * minuteMs
-const keepDialTimeoutMs = 10 * secondMs
 /** libp2p redials relays it finds under this tag at start and bars one that is down for good. */
 const relayTag = 'keep-alive-circuit-relay'
 
@@ -42,7 +40,8 @@ async function keep(address: Multiaddr, circuit: Multiaddr | undefined, options:
   let listening = false
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
-      const connection = await libp2p.dial(address, { signal: AbortSignal.any([signal, clock.timeout(keepDialTimeoutMs, 'dialling')]) })
+      using limit = deadline(clock, dialTimeoutMs, signal, 'dialling')
+      const connection = await libp2p.dial(address, { signal: limit.signal })
       if (circuit !== undefined) {
         await reserve(connection, circuit, listening, options)
         listening = true
@@ -54,8 +53,7 @@ async function keep(address: Multiaddr, circuit: Multiaddr | undefined, options:
       if (signal.aborted) return
       logger.info('bootstrap peer or relay not reached, trying again later', { address: address.toString(), why: error instanceof Error ? error.message : String(error) })
     }
-    const pause = Math.min(redialMsMax, redialMsMin * 2 ** Math.min(attempt, 16))
-    await clock.sleep(pause * (0.5 + random.fraction() / 2), { signal }).catch(() => undefined)
+    await clock.sleep(redialPause(attempt, random), { signal }).catch(() => undefined)
   }
 }
 

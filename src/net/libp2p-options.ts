@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
@@ -13,14 +12,14 @@ import { tls } from '@libp2p/tls'
 import { webSockets } from '@libp2p/websockets'
 import type { LevelDatastore } from 'datastore-level'
 import { createLibp2p } from 'libp2p'
-import { hourMs, minuteMs, secondMs } from '../base/index.ts'
+import { base64, concat, hourMs, minuteMs, secondMs, utf8 } from '../base/index.ts'
+import { sha256 } from '../crypto/index.ts'
 import { connectionsPerAddressMax, connectionsPerSubnetMax, createGater } from './libp2p-gater.ts'
+import { gossipBytesMax, streamWindowBytesMax } from './limits.ts'
 import type { RecordValidators } from './libp2p-records.ts'
 
 /** Our own DHT, so that it never mixes with that of IPFS. net/v1 section 4. */
 export const dhtProtocol = '/kindmesh/kad/1.0.0'
-/** Receive window of one stream: what a peer can make us hold unread on it. net/v1 section 2. */
-export const streamWindowBytesMax = 1 << 20
 /** Connections at a time. net/v1 section 5. */
 export const connectionsMax = 300
 /** New connections per second from one address. A node that listens on loopback only takes 1,000. net/v1 section 5. */
@@ -34,8 +33,6 @@ export const upgradeTimeoutMs = 3 * secondMs
 export const negotiationTimeoutMs = 5 * secondMs
 /** Streams of all protocols one connection may hold open towards us. net/v1 section 5. */
 export const streamsPerConnectionMax = 1_000
-/** Largest gossip message. Announcements only: each delivery costs 3 to 5 ms. net/v1 section 6. */
-export const gossipBytesMax = 64 << 10
 /** Reservations a relay grants, and what one relayed connection may carry and how long. net/v1 section 7. */
 export const relayReservationsMax = 256
 export const relayBytesMax = 1n << 30n
@@ -129,10 +126,10 @@ export async function buildLibp2p(options: BuildOptions) {
         maxOutboundStreams: 4,
         ...(options.topics === undefined ? {} : { allowedTopics: [...options.topics] }),
         // Everything that can differ is hashed, the signature too: a forgery must not stand in for the true message.
-        fastMsgIdFn: (message) => {
-          const hash = createHash('sha256')
-          for (const part of [message.from, message.seqno, message.signature, message.data]) hash.update(part ?? '').update('/')
-          return hash.update(message.topic).digest('base64')
+        fastMsgIdFn: ({ from, seqno, signature, data, topic }) => {
+          const parts = [from, seqno, signature, data].map((part) => part ?? new Uint8Array(0))
+          const lengths = utf8(`${parts.map(({ length }) => length).join()} ${topic}`)
+          return base64(sha256(concat(lengths, ...parts)))
         },
         scoreParams: { IPColocationFactorWhitelist: new Set(['127.0.0.1', '::1']) },
       }),

@@ -2,10 +2,10 @@ import type { PeerId } from '@libp2p/interface'
 import { type Clock, concat, equal, type Logger, MeshError, secondMs, type SignalOption, utf8 } from '../base/index.ts'
 import type { Host, RecordRule } from './host.ts'
 import type { MeshLibp2p } from './libp2p-options.ts'
+import { recordTimeoutMs } from './limits.ts'
+import { deadline } from './promises.ts'
 import type { RecordGuard } from './record-guard.ts'
 
-/** Time a publish or lookup takes at most. net/v1 section 4. */
-export const recordTimeoutMs = 10 * secondMs
 /** How long a fresh connection may take to show up in the routing table before a query goes out without it. */
 const settleMs = secondMs
 const settleStepMs = 25
@@ -72,17 +72,13 @@ export function createRecords({ libp2p, guard, wanted, clock, logger }: RecordsO
   /** Runs a query to its end or to our deadline; only the caller's own abort gets out. */
   const run = async (what: string, { signal }: SignalOption, query: (signal: AbortSignal) => Promise<void>): Promise<void> => {
     signal?.throwIfAborted()
-    const deadline = new AbortController()
-    const cancel = clock.after(recordTimeoutMs, () => deadline.abort(new MeshError('ERR_TIMEOUT', `${what} took longer than ${recordTimeoutMs} ms`)))
-    const both = signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal])
+    using limit = deadline(clock, recordTimeoutMs, signal, what)
     try {
-      await settle(both)
-      await query(both)
+      await settle(limit.signal)
+      await query(limit.signal)
     } catch (error) {
       signal?.throwIfAborted()
       logger.debug(`${what} ended early`, { why: error instanceof Error ? error.message : String(error) })
-    } finally {
-      cancel()
     }
   }
   return {

@@ -2,15 +2,13 @@ import type { Stream, StreamMessageEvent } from '@libp2p/interface'
 import { type Clock, type Did, MeshError, type SignalOption } from '../base/index.ts'
 import { FrameCutter, frameBytesCeiling, headerLength, joinFrames } from './frames.ts'
 import type { HostStream, Route } from './host.ts'
+import { closeTimeoutMs, sendQueueBytesMax } from './limits.ts'
+import { deadline, orAborted, quietResolvers, refused } from './promises.ts'
 
 /** Bytes one write to the transport carries at most; frames beyond it wait for the next. net/v1 section 2. */
 export const writeBytesMax = 256 << 10
-/** Bytes a caller may queue without awaiting `send`; a larger frame may stand alone. net/v1 section 2. */
-export const sendQueueBytesMax = 8 << 20
 /** Unread bytes with a whole frame among them at which the peer is told to wait. net/v1 section 2. */
 export const readAheadBytesMax = 256 << 10
-/** How long a peer may leave its half of a closed stream open. net/v1 section 2. */
-export const closeTimeoutMs = 10_000
 
 export interface Libp2pStreamOptions {
   readonly stream: Stream
@@ -73,13 +71,13 @@ class Libp2pStream implements HostStream {
 
   send(frame: Uint8Array, { signal }: SignalOption = {}): Promise<void> {
     if (frame.length > this.#frameBytesMax) {
-      return Promise.reject(new MeshError('ERR_WIRE_TOO_LARGE', `frame of ${frame.length} bytes exceeds ${this.#frameBytesMax} of ${this.protocol}`))
+      return refused(new MeshError('ERR_WIRE_TOO_LARGE', `frame of ${frame.length} bytes exceeds ${this.#frameBytesMax} of ${this.protocol}`))
     }
-    if (signal?.aborted === true) return Promise.reject(signal.reason)
-    if (this.#closing !== undefined || this.#closed !== undefined || this.#remoteEnded) return Promise.reject(this.#closed ?? closedError(this.protocol))
+    if (signal?.aborted === true) return refused(signal.reason)
+    if (this.#closing !== undefined || this.#closed !== undefined || this.#remoteEnded) return refused(this.#closed ?? closedError(this.protocol))
     const bytes = frame.length + headerLength(frame.length)
     if (this.#queuedBytes > 0 && this.#queuedBytes + bytes > sendQueueBytesMax) {
-      return Promise.reject(new MeshError('ERR_OVERLOADED', `more than ${sendQueueBytesMax} bytes queued; await send`))
+      return refused(new MeshError('ERR_OVERLOADED', `more than ${sendQueueBytesMax} bytes queued; await send`))
     }
     const batch = this.#batchFor(bytes)
     batch.frames.push(frame)
@@ -109,9 +107,7 @@ class Libp2pStream implements HostStream {
   #batchFor(bytes: number): Batch {
     const last = this.#queue.at(-1)
     if (last !== undefined && last.bytes + bytes <= writeBytesMax) return last
-    const batch: Batch = { frames: [], bytes: 0, sent: Promise.withResolvers() }
-    // A caller that does not await `send` sees the loss of the stream elsewhere.
-    batch.sent.promise.catch(() => undefined)
+    const batch: Batch = { frames: [], bytes: 0, sent: quietResolvers() }
     this.#queue.push(batch)
     return batch
   }
@@ -228,12 +224,12 @@ class Libp2pStream implements HostStream {
 
   async #closeGently(): Promise<void> {
     if (this.#closed !== undefined) return
-    const timeout = this.#clock.timeout(closeTimeoutMs, `closing ${this.protocol}`)
+    using limit = deadline(this.#clock, closeTimeoutMs, undefined, `closing ${this.protocol}`)
     try {
       const pending = [...this.#written, ...this.#queue].map((batch) => batch.sent.promise)
       this.#wakeReader()
-      await orAborted(Promise.all(pending), timeout)
-      await this.#stream.close({ signal: timeout })
+      await orAborted(Promise.all(pending), limit.signal)
+      await this.#stream.close({ signal: limit.signal })
     } catch (cause) {
       this.abort(cause instanceof Error ? cause : new Error(String(cause)))
       return
@@ -248,16 +244,3 @@ class Libp2pStream implements HostStream {
 
 const closedError = (protocol: string, cause?: unknown): MeshError =>
   new MeshError('ERR_NET_CLOSED', `${protocol}: the stream ended${cause instanceof Error ? `: ${cause.message}` : ''}`, { cause })
-
-/** The promise, or the signal's reason if that comes first. */
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = (): void => aborted.reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
-}

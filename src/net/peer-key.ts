@@ -1,37 +1,31 @@
 import { generateKeyPairFromSeed, publicKeyFromRaw } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey, PeerId } from '@libp2p/interface'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
-import { type Did, didFromKey, hex, keyFromDid, MeshError } from '../base/index.ts'
+import { type Did, didFromKey, keyFromDid, MeshError } from '../base/index.ts'
+import { createSigner, isValidPublicKey } from '../crypto/index.ts'
 
-/** y coordinates, sign bit cleared, of all points of small order in every spelling. libp2p builds peer IDs from them; anybody can sign for them. Source: klp/v1 section 1. */
-const smallOrder = new Set([
-  '0000000000000000000000000000000000000000000000000000000000000000',
-  '0100000000000000000000000000000000000000000000000000000000000000',
-  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
-  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
-  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-])
+/** Peers whose DID is remembered: a new one costs a check of the point and a base58. */
+const didsKnownMax = 4_096
+const dids = new Map<string, Did>()
 
-/** Whether anybody could sign for this Ed25519 key. */
-export function isSmallOrder(key: Uint8Array): boolean {
-  const y = Uint8Array.from(key)
-  y[31] = (y[31] ?? 0) & 0x7f
-  return smallOrder.has(hex(y))
-}
-
-/** The DID behind a peer ID, or undefined when the peer ID is not that of a sound Ed25519 identity. */
+/** The DID behind a peer ID, or undefined when it is not that of a sound Ed25519 key: libp2p builds peer IDs from points of small order too, for which anybody can sign. Source: klp/v1 section 1. */
 export function didOfPeer(peer: PeerId): Did | undefined {
   if (peer.type !== 'Ed25519') return undefined
+  const text = peer.toString()
+  const known = dids.get(text)
+  if (known !== undefined) return known
   const key = peer.publicKey.raw
-  return isSmallOrder(key) ? undefined : didFromKey(key)
+  if (!isValidPublicKey(key)) return undefined
+  const did = didFromKey(key)
+  if (dids.size >= didsKnownMax) dids.clear()
+  dids.set(text, did)
+  return did
 }
 
-/** @throws ERR_IDENTITY_INVALID for a key of small order. */
+/** @throws ERR_IDENTITY_INVALID for a key nobody honest has. */
 export function peerOfDid(did: Did): PeerId {
   const key = keyFromDid(did)
-  if (isSmallOrder(key)) throw new MeshError('ERR_IDENTITY_INVALID', `${did} is a point of small order`)
+  if (!isValidPublicKey(key)) throw new MeshError('ERR_IDENTITY_INVALID', `${did} is not a sound Ed25519 key`)
   return peerIdFromPublicKey(publicKeyFromRaw(key))
 }
 
@@ -53,4 +47,4 @@ export function didOfPeerIdText(text: string): Did {
 export const keyPairFromSeed = (seed: Uint8Array): Promise<Ed25519PrivateKey> => generateKeyPairFromSeed('Ed25519', seed)
 
 /** The DID an Ed25519 seed stands for. */
-export const didFromSeed = async (seed: Uint8Array): Promise<Did> => didFromKey((await keyPairFromSeed(seed)).publicKey.raw)
+export const didFromSeed = (seed: Uint8Array): Did => didFromKey(createSigner(seed).publicKey)

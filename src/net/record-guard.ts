@@ -1,5 +1,5 @@
 import { type Clock, dayMs, equal, hex, MeshError } from '../base/index.ts'
-import { del, put, type Store } from '../store/store.ts'
+import { del, put, type Store } from '../store/index.ts'
 import type { RecordRule } from './host.ts'
 
 /** Largest DHT record taken from anybody. net/v1 section 4. */

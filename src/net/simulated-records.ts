@@ -1,0 +1,109 @@
+import { compare, concat, hex, hourMs, keyFromDid, type SignalOption, utf8 } from '../base/index.ts'
+import { sha256 } from '../crypto/index.ts'
+import { recordTimeoutMs } from './limits.ts'
+import { orAborted } from './promises.ts'
+import type { RecordGuard } from './record-guard.ts'
+import type { SimulatedHost } from './simulated-host.ts'
+import type { SimulatedNetwork } from './simulated-network.ts'
+
+/** Holders of a record, and how long they serve it: kad-dht's k and fixed validity. */
+const replicas = 20
+const servedMs = 48 * hourMs
+const answerTimeoutMs = recordTimeoutMs / 4
+
+interface Served {
+  readonly value: Uint8Array
+  readonly until: number
+}
+
+/** A DHT among the hosts reachable over connections: the k closest hold a record; each question and answer may be lost. */
+export class SimulatedRecords {
+  readonly #network: SimulatedNetwork
+  readonly #host: SimulatedHost
+  readonly #guard: RecordGuard
+  readonly #served = new Map<string, Served>()
+
+  constructor(network: SimulatedNetwork, host: SimulatedHost, guard: RecordGuard) {
+    this.#network = network
+    this.#host = host
+    this.#guard = guard
+  }
+
+  async publish(namespace: string, key: Uint8Array, value: Uint8Array, { signal }: SignalOption = {}): Promise<{ readonly stored: number }> {
+    signal?.throwIfAborted()
+    await this.#guard.admit(namespace, key, value, { own: true })
+    const copy = value.slice()
+    this.#serve(namespace, key, copy)
+    const answers = this.#closest(namespace, key).map((host) =>
+      this.#ask(host, 'put', copy.length, async () => {
+        await host.records.#store(namespace, key, copy)
+        return true
+      }),
+    )
+    const stored = await orAborted(Promise.all(answers), signal)
+    return { stored: stored.filter((answer) => answer === true).length }
+  }
+
+  async lookup(namespace: string, key: Uint8Array, { signal }: SignalOption = {}): Promise<Uint8Array | undefined> {
+    signal?.throwIfAborted()
+    const answers = this.#closest(namespace, key).map((host) => this.#ask(host, 'get', key.length, async () => host.records.#find(namespace, key)))
+    for (const value of await orAborted(Promise.all(answers), signal)) {
+      // An answer that is forged, expired or older than one seen is no answer.
+      if (value !== undefined) await this.#guard.admit(namespace, key, value, { own: true }).catch(() => undefined)
+    }
+    return (await this.#guard.held(namespace, key))?.value
+  }
+
+  /** What a stranger wants stored goes past the same guard as on libp2p. */
+  async #store(namespace: string, key: Uint8Array, value: Uint8Array): Promise<void> {
+    await this.#guard.admit(namespace, key, value)
+    this.#serve(namespace, key, value)
+  }
+
+  #serve(namespace: string, key: Uint8Array, value: Uint8Array): void {
+    this.#served.set(nameOf(namespace, key), { value, until: this.#network.clock.monotonic() + servedMs })
+  }
+
+  #find(namespace: string, key: Uint8Array): Uint8Array | undefined {
+    const served = this.#served.get(nameOf(namespace, key))
+    return served === undefined || served.until < this.#network.clock.monotonic() ? undefined : served.value
+  }
+
+  #closest(namespace: string, key: Uint8Array): readonly SimulatedHost[] {
+    const target = sha256(concat(utf8(`/${namespace}/`), key))
+    const distance = (host: SimulatedHost): Uint8Array => sha256(keyFromDid(host.did)).map((byte, index) => byte ^ (target[index] ?? 0))
+    return this.#network
+      .known(this.#host.did)
+      .map((host) => ({ host, distance: distance(host) }))
+      .sort((a, b) => compare(a.distance, b.distance))
+      .slice(0, replicas)
+      .map(({ host }) => host)
+  }
+
+  /** One question there and one answer back; undefined when either is lost, late, or the peer refuses. */
+  #ask<T>(host: SimulatedHost, what: string, bytes: number, act: () => Promise<T>): Promise<T | undefined> {
+    const network = this.#network
+    const [here, there] = [this.#host.did, host.did]
+    const { loss } = network.settings
+    const answer = Promise.withResolvers<T | undefined>()
+    const cancel = network.clock.after(answerTimeoutMs, () => answer.resolve(undefined))
+    const isCut = (): boolean => !network.reachable(here, there) || !host.running || !this.#host.running
+    const back = (result: T | undefined): void => {
+      if (network.happens(there, here, loss)) return
+      network.deliver(network.latency(there, here), `${what}-answer`, there, here, 0, () => {
+        if (isCut()) return
+        cancel()
+        answer.resolve(result)
+      })
+    }
+    if (!network.happens(here, there, loss)) {
+      network.deliver(network.latency(here, there), what, here, there, bytes, () => {
+        if (isCut()) return
+        act().then(back, () => back(undefined))
+      })
+    }
+    return answer.promise
+  }
+}
+
+const nameOf = (namespace: string, key: Uint8Array): string => `${namespace}/${hex(key)}`
