@@ -1,4 +1,4 @@
-import { hex, MeshError } from '../base/index.ts'
+import { concat, hex, MeshError, utf8 } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import { bytesOf, codec, encode, instant, map, nullable, type Plain, type Shape, textUpTo, uintUpTo } from '../wire/index.ts'
 import { hashBytesLength } from './tree.ts'
@@ -63,6 +63,40 @@ export const entryCodec = codec<AuditEntry>(
   }),
   entryBytesMax,
 )
+
+// Sorted as deterministic CBOR sorts keys, `seq` stands first of the seven and `prevHash` last.
+const frontBytes = concat(Uint8Array.of(0xa7, 0x63), utf8('seq'))
+const tailBytes = concat(Uint8Array.of(0x68), utf8('prevHash'), Uint8Array.of(0x58, hashBytesLength))
+
+export interface Links {
+  readonly seq: number
+  readonly prevHash: Uint8Array
+}
+
+/** What ties an entry to its place, read without decoding the rest; undefined where no entry has it. A twin of `entryCodec.decode`, many times faster. */
+export function readLinks(bytes: Uint8Array): Links | undefined {
+  const seq = readUint(bytes, frontBytes.length)
+  const tail = bytes.length - hashBytesLength - tailBytes.length
+  const sound = bytes.length <= entryBytesMax && startsWith(bytes, frontBytes, 0) && startsWith(bytes, tailBytes, tail)
+  return sound && seq !== undefined ? { seq, prevHash: bytes.subarray(bytes.length - hashBytesLength) } : undefined
+}
+
+function startsWith(bytes: Uint8Array, part: Uint8Array, offset: number): boolean {
+  if (offset < 0) return false
+  for (let index = 0; index < part.length; index++) if (bytes[offset + index] !== part[index]) return false
+  return true
+}
+
+/** The CBOR unsigned integer at `offset`. */
+function readUint(bytes: Uint8Array, offset: number): number | undefined {
+  const head = bytes[offset] ?? 0xff
+  if (head < 24) return head
+  const width = head === 24 ? 1 : head === 25 ? 2 : head === 26 ? 4 : head === 27 ? 8 : undefined
+  if (width === undefined || offset + width >= bytes.length) return undefined
+  let value = 0
+  for (let index = 1; index <= width; index++) value = value * 256 + (bytes[offset + index] ?? 0)
+  return value
+}
 
 /** A copy of the event that always fits an entry: an act is never left out of the log because of what it is about. */
 export function fit({ event, actor, subject, data }: AuditEvent): AuditEvent {

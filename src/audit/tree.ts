@@ -7,13 +7,15 @@ export const hashBytesLength = 32
 /** MTH of an empty list. */
 export const emptyRoot: Uint8Array = sha256(new Uint8Array())
 
+// Hashing is synchronous, so one buffer serves every leaf of common size and one every inner node.
+const leafInput = new Uint8Array(1 + 8_192)
+
 export function leafHash(entry: Uint8Array): Uint8Array {
-  const input = new Uint8Array(1 + entry.length)
+  const input = entry.length < leafInput.length ? leafInput.subarray(0, 1 + entry.length) : new Uint8Array(1 + entry.length)
   input.set(entry, 1)
   return sha256(input)
 }
 
-// Hashing is synchronous, so one buffer serves every inner node.
 const nodeInput = new Uint8Array(1 + 2 * hashBytesLength)
 nodeInput[0] = 1
 

@@ -1,10 +1,10 @@
-import { type Did, equal, MeshError } from '../base/index.ts'
+import { compare, type Did, equal, MeshError } from '../base/index.ts'
 import { verify as verifySignature } from '../crypto/index.ts'
 import type { Store } from '../store/index.ts'
 import { openCheckpoint, type TreeHead, type VerifySignature } from './checkpoint.ts'
-import { type AuditEntry, entryCodec, firstPrevHash } from './entry.ts'
+import { firstPrevHash, readLinks } from './entry.ts'
 import { entryKey, headKey, readHead, type StoredHead, tileKey, tileReader } from './layout.ts'
-import { type GrowingTree, leafHash, openTree, rootAt, splitHashes, type Tile, tileWidth } from './tree.ts'
+import { type GrowingTree, hashBytesLength, joinHashes, leafHash, openTree, rootAt, type Tile, tileWidth } from './tree.ts'
 
 /** Entries walked between two looks at the stored tree hashes. */
 const tileCheckEvery = 4_096
@@ -90,33 +90,37 @@ async function walkEntries(store: Store, walk: Walk): Promise<FirstBad | undefin
   return { seq: tree.size, reason: 'no signed checkpoint' }
 }
 
-/** What is wrong with the next entry, by itself and as successor of the one before. */
+/** What is wrong with the next entry as successor of the one before. What else it says is covered by its hash. */
 function flaw(key: string, bytes: Uint8Array, { tree, last }: Walk): string | undefined {
   if (key !== entryKey(tree.size)) return 'missing'
-  let entry: AuditEntry
-  try {
-    entry = entryCodec.decode(bytes)
-  } catch {
-    return 'does not parse'
-  }
-  if (entry.seq !== tree.size) return `carries the number ${entry.seq}`
-  return equal(entry.prevHash, last) ? undefined : 'does not follow the entry before'
+  const links = readLinks(bytes)
+  if (links === undefined) return 'does not parse'
+  if (links.seq !== tree.size) return `carries the number ${links.seq}`
+  return compare(links.prevHash, last) === 0 ? undefined : 'does not follow the entry before'
 }
 
 /** Compares what the walk computed with the stored tree hashes: finds an altered entry even where the chain was mended. */
 async function compareTiles(store: Store, { tree, from }: Walk): Promise<FirstBad | undefined> {
-  const tiles = tree.takeChanged()
-  const found = await Promise.all(tiles.map((tile) => compareTile(store, tile, from)))
-  // An altered entry also changes the hashes above its leaf: those name it less exactly.
-  const leaves = found.filter((_, index) => tiles[index]?.level === 0)
-  return leaves.reduce(earliest, undefined) ?? found.reduce(earliest, undefined)
+  const changed = tree.takeChanged().sort((a, b) => a.level - b.level || a.index - b.index)
+  const levels = Map.groupBy(changed, ({ level }) => level)
+  const found = await Promise.all(Array.from(levels, ([level, tiles]) => compareLevel(store, level, tiles)))
+  // An altered entry also changes the hashes above its leaf: the lowest level names it most exactly.
+  const seq = found.filter((place) => place !== undefined)[0]
+  return seq === undefined ? undefined : { seq: Math.max(from, seq), reason: 'differs from its stored hash' }
 }
 
-async function compareTile(store: Store, { level, index, hashes }: Tile, from: number): Promise<FirstBad | undefined> {
-  const stored = splitHashes((await store.get(tileKey(level, index))) ?? new Uint8Array()) ?? []
-  const differs = hashes.findIndex((hash, offset) => !equal(hash, stored[offset] ?? firstPrevHash))
-  if (differs < 0) return undefined
-  return { seq: Math.max(from, (index * tileWidth + differs) * tileWidth ** level), reason: 'differs from its stored hash' }
+/** The first entry under a hash that differs, among neighbouring tiles of one level. */
+async function compareLevel(store: Store, level: number, tiles: readonly Tile[]): Promise<number | undefined> {
+  const stored = new Map<string, Uint8Array>()
+  for await (const [key, bytes] of store.range({ gte: tileKey(level, tiles[0]?.index ?? 0), lte: tileKey(level, tiles.at(-1)?.index ?? 0) })) stored.set(key, bytes)
+  for (const { index, hashes } of tiles) {
+    const bytes = stored.get(tileKey(level, index)) ?? new Uint8Array()
+    const joined = joinHashes(hashes)
+    if (equal(joined, bytes.subarray(0, joined.length))) continue
+    const differs = hashes.findIndex((hash, offset) => !equal(hash, bytes.subarray(offset * hashBytesLength, (offset + 1) * hashBytesLength)))
+    return (index * tileWidth + differs) * tileWidth ** level
+  }
+  return undefined
 }
 
 const earliest = (a: FirstBad | undefined, b: FirstBad | undefined): FirstBad | undefined => (a === undefined || (b !== undefined && b.seq < a.seq) ? b : a)
