@@ -35,6 +35,9 @@ const only: Readonly<Record<string, readonly string[]>> = {
   console: ['base', 'client'],
 }
 
+/** Rooms with a door per folder: `src/protocols/klp/index.ts`. */
+const foldered: readonly string[] = ['protocols']
+
 /** Who may import a package: rooms or single files, `*` for everybody. The first row that matches counts; a package without a row is refused. */
 const packages: readonly (readonly [name: RegExp, users: readonly string[]])[] = [
   [/^(libp2p|@libp2p\/.+|@chainsafe\/.+|@multiformats\/.+|it-.+|interface-.+|uint8array.+|datastore-.+|race-.+|main-event)$/, ['net']],
@@ -106,7 +109,8 @@ function refuseRoom(file: string, target: string): string | undefined {
   if (closed[from]?.includes(to) === true) return `${from} never imports ${to}`
   const known = only[from]
   if (known !== undefined && !known.includes(to)) return `${from} imports ${to}: it knows only ${known.join(', ')}`
-  if (target !== `src/${to}/index.ts`) return `${target} is inside another room: import src/${to}/index.ts`
+  const door = foldered.includes(to) ? target.split('/').slice(0, 3).join('/') : `src/${to}`
+  if (target !== `${door}/index.ts`) return `${target} is inside another room: import ${door}/index.ts`
   return undefined
 }
 

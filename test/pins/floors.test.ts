@@ -17,6 +17,7 @@ test.each([
   ['the door of the package', 'src/node/a.ts', `import { x } from '../index.ts'`, 'imports go down'],
   ['the inside of another room', 'src/trust/a.ts', `import { x } from '../store/level.ts'`, 'is inside another room'],
   ['the inside of another room from its depth', 'src/protocols/klp/a.ts', `import { x } from '../../store/level.ts'`, 'is inside another room'],
+  ['the inside of a protocol', 'src/node/a.ts', `import { x } from '../protocols/klp/link.ts'`, 'import src/protocols/klp/index.ts'],
   ['a room nobody planned', 'src/trust/a.ts', `import { x } from '../misc/index.ts'`, 'misc is on no floor'],
   ['anything, from a room nobody planned', 'src/misc/a.ts', `import { x } from '../base/index.ts'`, 'misc is on no floor'],
   ['the tests', 'src/node/a.ts', `import { x } from '../../test/helpers/mesh.ts'`, 'nothing outside src'],
@@ -95,6 +96,7 @@ test('names the line', () => {
 
 test.each([
   ['a lower room through its door', 'src/trust/a.ts', `import { x } from '../store/index.ts'`],
+  ['a protocol through its door', 'src/node/a.ts', `import { x } from '../protocols/klp/index.ts'`],
   ['its own room', 'src/protocols/klp/client.ts', `import { x } from '../task/codec.ts'`],
   ['the composition root everything below', 'src/node/a.ts', `import { x } from '../agents/index.ts'\nimport { y } from '../net/index.ts'`],
   ['the package what it exports', 'src/index.ts', `export { createNode } from './node/index.ts'`],
