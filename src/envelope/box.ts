@@ -1,9 +1,9 @@
 import { MeshError, type Random } from '../base/index.ts'
 import { hpkeOpen, hpkeSeal, isSuite, kemCiphertextBytesLength, type Suite } from '../crypto/index.ts'
+import { signedBytesMax } from '../identity/index.ts'
 import { bytesOf, bytesUpTo, codec, encode, literal, row, uintUpTo } from '../wire/index.ts'
 import { padmeLength, pad, unpad } from './padding.ts'
 import type { PrekeyBundle, PrekeyRing } from './prekeys.ts'
-import { signedBytesMax } from './statement.ts'
 
 /** Seal modes in the third place of every sealed thing. Source: klp/v1 section 3. */
 export const sealModes = { session: 1, box: 2, group: 3 } as const

@@ -1,4 +1,3 @@
 export { boxBytesMax, openBox, sealBox } from './box.ts'
 export { bundleBytesMax, openBundle, openPrekeys, type PrekeyBundle, prekeyRecordRule, type PrekeyRing, prekeyRotationMs } from './prekeys.ts'
 export { openReplayGuard, type ReplayGuard } from './replay.ts'
-export { clockSkewMsMax, openStatement, payloadBytesMax, type Signed, signedBytesMax, signStatement, type Statement, type StatementKind } from './statement.ts'

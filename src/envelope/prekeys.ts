@@ -1,9 +1,8 @@
 import { type Clock, concat, dayMs, type Did, equal, hex, keyFromDid, MeshError, type Random, utf8 } from '../base/index.ts'
 import { createKemPrivateKey, importKemPublicKey, type KemPrivateKey, type KemPublicKey, kemPublicKeyBytesLength, kemSeedBytesLength, sha256, x25519PublicKey } from '../crypto/index.ts'
-import type { Keyring } from '../identity/index.ts'
+import { type Keyring, openStatement, type Signed, signStatement } from '../identity/index.ts'
 import { del, put, type Store } from '../store/index.ts'
 import { bytesOf, bytesUpTo, codec, did, instant, listOf, literal, row, uintUpTo } from '../wire/index.ts'
-import { openStatement, type Signed, signStatement } from './statement.ts'
 
 /** A bundle is replaced after this. Source: klp/v1 section 4. */
 export const prekeyRotationMs = dayMs

@@ -1,7 +1,7 @@
 import { type Clock, hex, MeshError } from '../base/index.ts'
+import { clockSkewMsMax, type Signed } from '../identity/index.ts'
 import { del, put, type Store, type StoreOp } from '../store/index.ts'
 import { bytesOf, codec, instant, row } from '../wire/index.ts'
-import { clockSkewMsMax, type Signed } from './statement.ts'
 
 /** Statements remembered until they expire; past this, new ones are refused rather than old ones forgotten. Source: klp/v1 section 5. */
 export const replayEntriesMax = 262_144

@@ -19,3 +19,5 @@ export {
   type StatementLevelName,
   TrustLevel,
 } from './types.ts'
+export { type AttestFields, openTrustBook, type TrustBook, type TrustChange } from './book.ts'
+export { headRecordKey, headRecordRule, type TrustItem, type TrustKind } from './statements.ts'

@@ -32,7 +32,7 @@ const helloShape = row({
   roles: listOf(name, 8),
   credit: uintUpTo(16 << 20),
   bundle: bytesUpTo(bundleBytesMax),
-  evidence: listOf(bytesUpTo(1_024 + 256), evidenceMax),
+  evidence: listOf(row({ kind: oneOf(['attestation', 'revocation', 'head']), bytes: bytesUpTo(1_280) }), evidenceMax),
 })
 const termsShape = row({ frame: literal(1), answers: listOf(row({ name, answer: oneOf(answers), reason: textUpTo(reasonCharsMax), alternative: name }), capabilitiesMax), validUntil: instant })
 const requestShape = row({ frame: literal(2), rid, ttlMs: uintUpTo(86_400_000), sealed: bytesUpTo(sealedBytesMax) })

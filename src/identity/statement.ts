@@ -1,6 +1,7 @@
 import { concat, type Did, hex, keyFromDid, MeshError, minuteMs, type Random, utf8 } from '../base/index.ts'
 import { sha256, verify } from '../crypto/index.ts'
-import { isIdentityKey, type Keyring } from '../identity/index.ts'
+import { isIdentityKey } from './did.ts'
+import type { Keyring } from './keyring.ts'
 import { bytesOf, bytesUpTo, codec, did, instant, listOf, literal, map, row, textUpTo } from '../wire/index.ts'
 
 /** Kinds of signed statements; a signature of one kind never stands for another. Source: klp/v1 section 1. */

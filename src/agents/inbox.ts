@@ -1,0 +1,43 @@
+import { MeshError } from '../base/index.ts'
+import { put, type Store, type StoreOp } from '../store/index.ts'
+import { codec, did, instant, oneOf, row, textUpTo } from '../wire/index.ts'
+import { agentNameCharsMax, bodyCharsMax, type Message } from './message.ts'
+
+/** Messages kept for the operator; more are refused, none is dropped. */
+export const inboxMessagesMax = 100_000
+export const inboxPageMax = 1_000
+
+const storedCodec = codec(
+  'stored message',
+  row({ id: textUpTo(32), from: did, type: textUpTo(64), agent: textUpTo(agentNameCharsMax), encoding: oneOf(['text', 'json']), body: textUpTo(bodyCharsMax), receivedAt: instant }),
+  256 * 1024,
+)
+
+/** Messages without an agent of their own, in order of arrival. */
+export interface Inbox {
+  /** The writes, under their full keys, that keep a message; they belong into the batch of its replay mark. @throws ERR_OVERLOADED */
+  keep(message: Message): readonly StoreOp[]
+  /** The last messages, oldest first. */
+  list(page: { readonly limit: number }): Promise<readonly Message[]>
+}
+
+export async function openInbox(store: Store): Promise<Inbox> {
+  let count = 0
+  let next = 0
+  for await (const [key] of store.range({})) {
+    count++
+    next = Number(key) + 1
+  }
+  return {
+    keep(message) {
+      if (count >= inboxMessagesMax) throw new MeshError('ERR_OVERLOADED', `the inbox holds ${inboxMessagesMax} messages`, { details: { retryAfterMs: 60_000 } })
+      count++
+      return store.qualify([put(String(next++).padStart(16, '0'), storedCodec.encode(message))])
+    },
+    async list({ limit }) {
+      const messages: Message[] = []
+      for await (const [, value] of store.range({ reverse: true, limit: Math.min(limit, inboxPageMax) })) messages.push(storedCodec.decode(value))
+      return messages.reverse()
+    },
+  }
+}

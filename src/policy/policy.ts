@@ -1,0 +1,58 @@
+import type { ErrorCode } from '../base/index.ts'
+import { type IsolationLevel, isolationLevels, type SandboxLimits } from '../sandbox/index.ts'
+import { type Level, levelName, TrustLevel } from '../trust/index.ts'
+
+/** May *who* do *what* now? Denials carry a code and a sentence. */
+export type Decision<Grant = unknown> = { readonly allow: true; readonly grant: Grant } | { readonly allow: false; readonly code: ErrorCode; readonly reason: string }
+
+const deny = (code: ErrorCode, reason: string): Decision<never> => ({ allow: false, code, reason })
+
+/** The scope in which somebody must be trusted to run tasks here. */
+export const taskScope = '/task/run'
+/** The scope in which a node reads who may write to it. */
+export const messageScope = '/message/send'
+
+/** What the operator allows; each rule only narrows. Without a policy nothing is allowed. */
+export interface Policy {
+  /** Lowest level in `taskScope` whose tasks run here. */
+  readonly taskLevelMin: Level
+  /** Weakest isolation by level of the asker; a level without an entry is refused. */
+  readonly isolationFloor: Readonly<Partial<Record<Level, IsolationLevel>>>
+  readonly taskLimitsMax: SandboxLimits
+  /** Lowest level in `messageScope` whose messages are taken; 0 takes strangers, -1 also the distrusted. */
+  readonly messageLevelMin: Level
+}
+
+export interface TaskQuestion {
+  readonly level: Level
+  /** The weakest level the asker accepts. */
+  readonly isolation: IsolationLevel
+  readonly limits: SandboxLimits
+}
+
+export interface TaskGrant {
+  readonly isolation: IsolationLevel
+  readonly limits: SandboxLimits
+}
+
+const stronger = (a: IsolationLevel, b: IsolationLevel): IsolationLevel => (isolationLevels.indexOf(a) >= isolationLevels.indexOf(b) ? a : b)
+
+/** May a peer of this level run this task here, and how? Source: task/v1 section 3. */
+export function decideTask(policy: Policy | undefined, { level, isolation, limits }: TaskQuestion): Decision<TaskGrant> {
+  if (policy === undefined) return deny('ERR_POLICY_DENIED', 'no policy is loaded')
+  if (level < Math.max(policy.taskLevelMin, TrustLevel.BASIC)) {
+    return deny('ERR_TRUST_LOW', `the executor holds you ${levelName(level)} in ${taskScope}; ${levelName(policy.taskLevelMin)} is needed`)
+  }
+  const floor = policy.isolationFloor[level]
+  if (floor === undefined) return deny('ERR_POLICY_DENIED', `no isolation level is allowed for ${levelName(level)}`)
+  const over = (Object.keys(policy.taskLimitsMax) as (keyof SandboxLimits)[]).find((name) => limits[name] > policy.taskLimitsMax[name])
+  if (over !== undefined) return deny('ERR_POLICY_DENIED', `limit ${over} of ${limits[over]} is over the ${policy.taskLimitsMax[over]} allowed here`)
+  return { allow: true, grant: { isolation: stronger(floor, isolation), limits } }
+}
+
+/** May a peer of this level send messages here? */
+export function decideMessage(policy: Policy | undefined, level: Level): Decision<undefined> {
+  if (policy === undefined) return deny('ERR_POLICY_DENIED', 'no policy is loaded')
+  if (level < policy.messageLevelMin) return deny('ERR_POLICY_DENIED', `messages are taken from ${levelName(policy.messageLevelMin)} on`)
+  return { allow: true, grant: undefined }
+}

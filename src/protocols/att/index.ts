@@ -1,0 +1,1 @@
+export { attestationBatchMax, attProtocol, fetchStatements, serveStatements, type StatementItem } from './att.ts'

@@ -1,0 +1,59 @@
+import { type Did, isErrorCode, MeshError } from '../../base/index.ts'
+import type { Host } from '../../net/index.ts'
+import { createChannel, frameKinds, unframed } from './channel.ts'
+import { decodeEvent, plainRefusalCodec, taskFrameBytesMax, taskProtocol, type TaskEvent } from './codec.ts'
+
+export interface TaskCall {
+  /** The sealed, signed request. */
+  readonly sealed: Uint8Array
+  readonly replySecret: Uint8Array
+  readonly requestHash: Uint8Array
+  /** Signs for the result just seen; its bytes go back to the executor. */
+  countersign(result: Extract<TaskEvent, { readonly event: 'result' }>): Promise<Uint8Array>
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Sends a task and yields what comes back, ending after `kept`. Leaving early, or the signal, resets the stream, which kills the task.
+ * @throws the executor's coded refusal, ERR_NET_*, ERR_PROTOCOL, ERR_CRYPTO_OPEN
+ */
+export async function* callTask(host: Host, executor: Did, { sealed, replySecret, requestHash, countersign, signal }: TaskCall): AsyncGenerator<TaskEvent> {
+  const stream = await host.open(executor, taskProtocol, { frameBytesMax: taskFrameBytesMax, ...(signal === undefined ? {} : { signal }) })
+  const onAbort = (): void => stream.abort(signal?.reason as Error)
+  signal?.addEventListener('abort', onAbort, { once: true })
+  const incoming = createChannel(replySecret, 'to-asker', requestHash)
+  const outgoing = createChannel(replySecret, 'to-executor', requestHash)
+  let finished = false
+  try {
+    await stream.send(sealed)
+    for await (const frame of stream.frames) {
+      const { kind, body } = unframed(frame)
+      if (kind === frameKinds.plain) {
+        const { code, message } = plainRefusalCodec.decode(body)
+        finished = true
+        throw refusal(code, message)
+      }
+      const event = decodeEvent(incoming.open(body))
+      if (event.event === 'refused') {
+        finished = true
+        throw refusal(event.code, event.message)
+      }
+      if (event.event === 'result') await stream.send(outgoing.seal(await countersign(event)))
+      yield event
+      if (event.event === 'kept') {
+        finished = true
+        return
+      }
+    }
+    throw new MeshError('ERR_NET_CLOSED', 'the executor ended the stream before the result')
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw error
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
+    if (finished) await stream.close()
+    else stream.abort(new MeshError('ERR_TASK_CANCELLED', 'the asker left'))
+  }
+}
+
+const refusal = (code: string, message: string): MeshError => new MeshError(isErrorCode(code) ? code : 'ERR_REFUSED', message)
