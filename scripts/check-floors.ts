@@ -36,7 +36,7 @@ const only: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Rooms with a door per folder: `src/protocols/klp/index.ts`. */
-const foldered: readonly string[] = ['protocols']
+const foldered: ReadonlySet<string> = new Set(['protocols'])
 
 /** Who may import a package: rooms or single files, `*` for everybody. The first row that matches counts; a package without a row is refused. */
 const packages: readonly (readonly [name: RegExp, users: readonly string[]])[] = [
@@ -109,7 +109,7 @@ function refuseRoom(file: string, target: string): string | undefined {
   if (closed[from]?.includes(to) === true) return `${from} never imports ${to}`
   const known = only[from]
   if (known !== undefined && !known.includes(to)) return `${from} imports ${to}: it knows only ${known.join(', ')}`
-  const door = foldered.includes(to) ? target.split('/').slice(0, 3).join('/') : `src/${to}`
+  const door = foldered.has(to) ? target.split('/').slice(0, 3).join('/') : `src/${to}`
   if (target !== `${door}/index.ts`) return `${target} is inside another room: import ${door}/index.ts`
   return undefined
 }
