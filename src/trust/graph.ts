@@ -46,6 +46,9 @@ export interface GraphOptions {
   readonly headAge: ((issuer: Did) => number | undefined) | undefined
 }
 
+/** The age of a head that never gets too old. */
+const alwaysFresh = -Infinity
+
 interface Edge {
   readonly pair: Pair
   readonly depth: number[]
@@ -61,7 +64,7 @@ export function buildGraph(sifted: Sifted, { scope, now, depthMax, headAge }: Gr
   const edges: Edge[] = []
   const ages = new Map<number, number | undefined>()
   const ageOf = (issuer: number): number | undefined => {
-    if (headAge === undefined || issuer === rootIndex) return 0
+    if (headAge === undefined || issuer === rootIndex) return alwaysFresh
     if (!ages.has(issuer)) ages.set(issuer, headAge(nodes[issuer] as Did))
     return ages.get(issuer)
   }

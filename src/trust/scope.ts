@@ -1,7 +1,7 @@
 /** Whether `scope` is `path` or a folder above it: `/task` covers `/task/run`, not `/taskx`; `/` covers all. Source: trust/v1 section 2.1. */
 export function scopeCovers(scope: string, path: string): boolean {
   if (scope === '/') return path.startsWith('/')
-  return path === scope || (path.startsWith(scope) && path[scope.length] === '/')
+  return path === scope || (scope !== '' && path.startsWith(scope) && path[scope.length] === '/')
 }
 
 const authorityRoot = '/authority'

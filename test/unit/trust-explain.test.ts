@@ -1,0 +1,112 @@
+import { expect, test } from 'vitest'
+import { dayMs, type Did, hourMs } from '../../src/base/index.ts'
+import { type Attestation, computeTrust, type Explanation, type TrustQuestion } from '../../src/trust/index.ts'
+import { did, now, root, says, scope } from '../helpers/trust-graphs.ts'
+
+const name = (who: Did): string => who.slice('did:key:z6Mk'.length)
+const why = (subject: string, attestations: readonly Attestation[], more: Partial<TrustQuestion> = {}): Explanation => computeTrust({ root, scope, attestations, now, ...more }).explain(did(subject), { name })
+const circle = ['anna', 'ben', 'carl'].map((friend) => says('root', friend, 3))
+const march = Date.UTC(2026, 2, 3)
+const pathsOf = ({ because }: Explanation): string[][] => because.map(({ path }) => path.map(name))
+
+test('the sentence names the level, the people, the end and what would raise it', () => {
+  const given = [...circle, says('anna', 'zoe', 2, { expiresAt: march }), says('ben', 'zoe', 3)]
+  expect(why('zoe', given).sentence).toBe('VERIFIED in /task/run, because anna and ben, whom you know, both vouch; valid until 2026-03-03; two more TRUSTED introducers would raise it.')
+})
+
+test('every kind of answer has its sentence', () => {
+  const until = 'valid until 2026-06-29'
+  expect(why('root', circle).sentence).toBe('AUTHORITY in /task/run, because this is you.')
+  expect(why('zoe', []).sentence).toBe('UNKNOWN in /task/run, because nobody you know vouches for it; one VERIFIED introducer would raise it.')
+  expect(why('anna', circle).sentence).toBe(`TRUSTED in /task/run, because you say so; ${until}; a statement of your own would raise it.`)
+  expect(why('zoe', [...circle, says('anna', 'zoe', 1)]).sentence).toBe(`BASIC in /task/run, because anna, whom you know, vouches; ${until}; two more VERIFIED introducers would raise it.`)
+  expect(why('zoe', [...circle, says('root', 'zoe', -1)]).sentence).toBe('DISTRUST in /task/run, because you distrust it; valid until 2026-10-28; an end of the distrust or a statement of your own would raise it.')
+  expect(why('zoe', [...circle, says('carl', 'zoe', -1)]).sentence).toContain('because carl distrusts it')
+  const far = [...circle, says('anna', 'mia', 2), says('ben', 'mia', 2), says('mia', 'zoe', 1)]
+  expect(why('zoe', far).sentence).toContain('because mia (through anna) vouches')
+})
+
+test('without names, DIDs are shortened', () => {
+  const did = 'did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK' as Did
+  const trust = computeTrust({ root, scope, now, attestations: [{ ...says('root', 'x', 3), subject: did }, { ...says('x', 'zoe', 1), issuer: did }] })
+  expect(trust.explain(says('x', 'zoe', 1).subject).sentence).toContain('because z6Mk…ta2doK, whom you know, vouches')
+})
+
+test('one distrust that does not suffice is shown beside the introducers', () => {
+  const given = [...circle, ...['zoe', 'una'].flatMap((one) => [says('anna', one, 2), says('ben', one, 2)]), says('una', 'zoe', -1)]
+  const answer = why('zoe', given)
+  expect(answer.vetoes).toEqual([{ issuer: did('una'), id: says('una', 'zoe', -1).id }])
+  expect(answer.sentence).toContain('; una speaks against;')
+})
+
+test('ways are disjoint also where the first that comes to mind would block another', () => {
+  // tim has mia and noa; mia leans on anna and ben, noa on ben and carl.
+  const given = [...circle, says('anna', 'mia', 2), says('ben', 'mia', 2), says('ben', 'noa', 2), says('carl', 'noa', 2), says('mia', 'tim', 2), says('noa', 'tim', 2)]
+  const inside = pathsOf(why('tim', given)).flatMap((path) => path.slice(1, -1))
+  expect(inside).toHaveLength(4)
+  expect(new Set(inside).size).toBe(4)
+})
+
+test('TRUSTED through layers has three disjoint ways', () => {
+  const layer = (from: readonly string[], to: readonly string[]): Attestation[] => from.flatMap((one) => to.map((other) => says(one, other, 3)))
+  const middle = ['mia', 'noa', 'ole']
+  const answer = why('tim', [...circle, ...layer(['anna', 'ben', 'carl'], middle), ...layer(middle, ['tim'])])
+  const inside = pathsOf(answer).flatMap((path) => path.slice(1, -1))
+  expect(answer.level).toBe(3)
+  expect(pathsOf(answer)).toHaveLength(3)
+  expect(new Set(inside).size).toBe(6)
+  expect(answer.sentence).toMatch(/because mia \(through \w+\), noa \(through \w+\) and ole \(through \w+\) all vouch/)
+})
+
+test('an AUTHORITY alone is one way, with its votes', () => {
+  const answer = why('zoe', [says('root', 'ada', 4), says('ada', 'zoe', 2)])
+  expect(answer.level).toBe(2)
+  expect(pathsOf(answer)).toEqual([['root', 'ada', 'zoe']])
+})
+
+test('each statement that does not count says why', () => {
+  const given = [
+    ...circle,
+    says('root', 'shy', 3, { depth: 0 }),
+    says('root', 'bad', -1),
+    says('anna', 'zoe', 2, { id: 'expired', expiresAt: now }),
+    says('ben', 'zoe', 2, { id: 'scope', scopes: ['/file'] }),
+    says('shy', 'zoe', 2, { id: 'depth' }),
+    says('nobody', 'zoe', 2, { id: 'issuerLevel' }),
+    says('stranger', 'zoe', -1, { id: 'issuerLevel-veto', scopes: ['/'] }),
+    says('bad', 'zoe', 2, { id: 'banned' }),
+    says('carl', 'zoe', 1, { id: 'superseded', seq: 1 }),
+    says('carl', 'zoe', 2, { id: 'counts', seq: 2 }),
+    says('zoe', 'zoe', 4, { id: 'alias' }),
+    says('root', 'zoe', 3, { id: 'revoked' }),
+    says('ulf', 'zoe', 2, { id: 'stale' }),
+    says('root', 'ulf', 2),
+  ]
+  const answer = why('zoe', given, { revocations: [{ issuer: root, attestationId: 'revoked', kind: 'soft', at: now }], headAge: (issuer) => (issuer === did('ulf') ? 3 * 24 * hourMs : 0) })
+  expect(answer.ignored.map(({ id, reason }) => [id, reason])).toEqual([
+    ['alias', 'alias'],
+    ['banned', 'banned'],
+    ['depth', 'depth'],
+    ['expired', 'expired'],
+    ['issuerLevel', 'issuerLevel'],
+    ['issuerLevel-veto', 'issuerLevel'],
+    ['revoked', 'revoked'],
+    ['scope', 'scope'],
+    ['stale', 'stale'],
+    ['superseded', 'superseded'],
+  ])
+  expect(answer.level).toBe(1)
+})
+
+test('an answer is valid until the first thing under it ends, also in the middle of a chain', () => {
+  const given = (end: number): Attestation[] => [...circle, says('anna', 'mia', 2, { expiresAt: end }), says('ben', 'mia', 2), says('mia', 'zoe', 1)]
+  expect(why('zoe', given(march)).validUntil).toBe(march)
+  expect(why('zoe', given(now + 300 * dayMs)).validUntil).toBe(now - dayMs + 180 * dayMs)
+  expect(why('zoe', given(march)).because[0]?.expires).toBe(march)
+  expect(why('zoe', [...given(march), says('root', 'zoe', 1)]).validUntil).toBe(now - dayMs + 180 * dayMs)
+})
+
+test('the explanation is plain data', () => {
+  const answer = why('zoe', [...circle, says('anna', 'zoe', 2), says('ben', 'zoe', 2)])
+  expect(JSON.parse(JSON.stringify(answer))).toEqual(answer)
+})
