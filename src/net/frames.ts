@@ -7,6 +7,9 @@ export const frameBytesCeiling = 16 << 20
 /** Frames shorter than this are copied out of the chunk they came in, so that keeping one does not keep 64 KiB alive. */
 const copyBelowBytes = 4_096
 
+/** The same bytes as a Uint8Array and nothing more: libp2p hands out Buffers too, whose `slice` does not copy. */
+export const plain = (bytes: Uint8Array): Uint8Array => (Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : bytes)
+
 export const headerLength = (length: number): number => (length < 0x80 ? 1 : length < 0x4000 ? 2 : length < 0x200000 ? 3 : length < 0x10000000 ? 4 : 5)
 
 /** Writes the varint of `length` at `offset`; returns the offset behind it. */
@@ -55,7 +58,7 @@ export class FrameCutter {
 
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return
-    this.#chunks.push(chunk)
+    this.#chunks.push(plain(chunk))
     this.#buffered += chunk.length
   }
 

@@ -1,5 +1,6 @@
 import { type GossipSub, TopicValidatorResult } from '@libp2p/gossipsub'
 import { type Logger, MeshError } from '../base/index.ts'
+import { plain } from './frames.ts'
 import type { GossipVerdict, Host } from './host.ts'
 import { gossipBytesMax } from './limits.ts'
 import { didOfPeer } from './peer-key.ts'
@@ -19,7 +20,7 @@ export function createGossip(gossip: GossipSub, logger: Logger): Pick<Host, 'sub
         const from = message.type === 'signed' ? didOfPeer(message.from) : undefined
         if (from === undefined) return TopicValidatorResult.Reject
         try {
-          return verdicts[await judge({ topic, from, data: message.data })]
+          return verdicts[await judge({ topic, from, data: plain(message.data) })]
         } catch (error) {
           logger.warn('a judge of gossip threw', { topic, why: error instanceof Error ? error.message : String(error) })
           return TopicValidatorResult.Ignore

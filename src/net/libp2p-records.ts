@@ -1,5 +1,6 @@
 import type { PeerId } from '@libp2p/interface'
 import { type Clock, concat, equal, type Logger, MeshError, secondMs, type SignalOption, utf8 } from '../base/index.ts'
+import { plain } from './frames.ts'
 import type { Host, RecordRule } from './host.ts'
 import type { MeshLibp2p } from './libp2p-options.ts'
 import { recordTimeoutMs } from './limits.ts'
@@ -22,7 +23,7 @@ export function createValidators(guard: RecordGuard, rules: Readonly<Record<stri
   const wanted = new Set<string>()
   const seqOf = (namespace: string, key: Uint8Array, value: Uint8Array): number => {
     try {
-      return guard.check(namespace, keyBehind(namespace, key), value).seq
+      return guard.check(namespace, keyBehind(namespace, key), plain(value)).seq
     } catch {
       return -1
     }
@@ -34,7 +35,7 @@ export function createValidators(guard: RecordGuard, rules: Readonly<Record<stri
       all.map((namespace) => [
         namespace,
         async (key: Uint8Array, value: Uint8Array) => {
-          await guard.admit(namespace, keyBehind(namespace, key), value, { own: wanted.has(nameOf(key)) })
+          await guard.admit(namespace, keyBehind(namespace, key), plain(value), { own: wanted.has(nameOf(key)) })
         },
       ]),
     ),
@@ -123,5 +124,5 @@ const nameOf = (full: Uint8Array): string => Buffer.from(full).toString('latin1'
 function keyBehind(namespace: string, full: Uint8Array): Uint8Array {
   const prefix = utf8(`/${namespace}/`)
   if (full.length <= prefix.length || !equal(full.subarray(0, prefix.length), prefix)) throw new MeshError('ERR_RECORD_INVALID', `not a key of /${namespace}`)
-  return full.subarray(prefix.length)
+  return plain(full.subarray(prefix.length))
 }

@@ -69,17 +69,18 @@ export class SimulatedGossip {
     if (judge === undefined || (this.#seen.has(id) && !isReplay)) return
     this.#forget()
     this.#seen.set(id, this.#network.clock.monotonic())
-    void this.#judge(judge, forwarder, id, { ...message, data: message.data.slice() })
+    void this.#judge(judge, forwarder, id, { ...message, data: message.data.slice() }, isReplay)
   }
 
-  async #judge(judge: Judge, forwarder: Did, id: string, message: GossipMessage): Promise<void> {
+  async #judge(judge: Judge, forwarder: Did, id: string, message: GossipMessage, isReplay: boolean): Promise<void> {
     let verdict: GossipVerdict
     try {
       verdict = await judge(message)
     } catch {
       verdict = 'ignore'
     }
-    if (verdict !== 'accept') return
+    // A replay is judged but not passed on: one that everybody accepts would go round for ever.
+    if (verdict !== 'accept' || isReplay) return
     const others = this.#neighbours(message.topic).filter(({ did }) => did !== forwarder && did !== message.from)
     const random = this.#network.chance(this.#host.did, this.#host.did)
     const chosen = [...others]

@@ -12,7 +12,7 @@ export interface LinkSettings {
   readonly latencyMs: readonly [min: number, max: number]
   /** Chance that a segment, a gossip message, a DHT question or a DHT answer is lost. */
   readonly loss: number
-  /** Chance that a gossip message is delivered twice, as after gossipsub has forgotten it. */
+  /** Chance that a gossip message is judged twice by one receiver, as a replay is once gossipsub has forgotten it. */
   readonly duplicate: number
   /** Chance that a gossip message is overtaken: it comes up to ten latencies late. */
   readonly reorder: number
