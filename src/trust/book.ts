@@ -1,5 +1,5 @@
 import { type Clock, type Did, fromHex, MeshError, type Random } from '../base/index.ts'
-import { type Keyring, type Signed, signStatement } from '../identity/index.ts'
+import { type Keyring, partiesOf, type Signed, signStatement } from '../identity/index.ts'
 import { put, type Store, type StoreOp } from '../store/index.ts'
 import { bytesUpTo, codec, instant, oneOf, row } from '../wire/index.ts'
 import type { Explanation, ExplainOptions } from './explain.ts'
@@ -79,6 +79,8 @@ export interface TrustBook {
   /** Those who may introduce others in `scope`, whose news is worth fetching. */
   introducers(scope: string): readonly Did[]
   show(): readonly Attestation[]
+  /** Who says it to or about whom, unverified; undefined when it is no statement. */
+  parties(item: TrustItem): { readonly from: Did; readonly to: Did } | undefined
 }
 
 interface Held {
@@ -275,6 +277,7 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
       const now = snapshot(scope)
       return now.subjects().filter((subject) => subject !== keyring.did && now.level(subject) >= TrustLevel.VERIFIED)
     },
+    parties: ({ kind, bytes }) => partiesOf(kind, bytes),
     show() {
       const revoked = new Set([...revocations.values()].map(({ issuer, attestationId }) => `${issuer} ${attestationId}`))
       return [...attestations.values()].filter(({ issuer, id }) => !revoked.has(`${issuer} ${id}`))

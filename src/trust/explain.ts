@@ -1,12 +1,12 @@
 import type { Did } from '../base/index.ts'
-import { slots, type TrustGraph } from './graph.ts'
+import { slots, type TrustGraph, type Veto } from './graph.ts'
 import { votesNeeded } from './limits.ts'
 import { disjointPaths, type Path } from './paths.ts'
 import type { ProofLevel, Proofs } from './proof.ts'
 import { sentenceOf } from './sentence.ts'
 import { rootIndex, type Sifted } from './sift.ts'
 import type { Standing } from './strata.ts'
-import { type IgnoredReason, type Level, levelCaution, type LevelName, levelName } from './types.ts'
+import { type Attestation, type IgnoredReason, type Level, levelCaution, type LevelName, levelName } from './types.ts'
 import type { Validity } from './validity.ts'
 
 export interface Reason {
@@ -49,6 +49,18 @@ export interface Known {
   readonly proofs: Proofs
   readonly validity: Validity
   readonly scope: string
+  /** By subject: numbers of the statements about it, and the vetoes. */
+  readonly statementsAbout: ReadonlyMap<number, readonly number[]>
+  readonly vetoesAbout: ReadonlyMap<number, readonly Veto[]>
+}
+
+export function knownFrom({ sifted, graph, standing, proofs, validity, scope }: Omit<Known, 'statementsAbout' | 'vetoesAbout'>): Known {
+  const numbers = sifted.statements.keys().toArray()
+  return {
+    ...{ sifted, graph, standing, proofs, validity, scope },
+    statementsAbout: Map.groupBy(numbers, (at) => sifted.indexOf.get((sifted.statements[at] as Attestation).subject) ?? -1),
+    vetoesAbout: Map.groupBy(graph.vetoes, ({ subject }) => subject),
+  }
 }
 
 export function explain(known: Known, subject: Did, { name }: ExplainOptions = {}): Explanation {
@@ -83,53 +95,50 @@ function because({ sifted, graph, standing, proofs }: Known, node: number, level
   })
 }
 
-function vetoesOf({ sifted, graph, standing }: Known, node: number): Explanation['vetoes'] {
-  return graph.vetoes
-    .filter((veto) => veto.subject === node && isVetoHeard(veto.issuer, node, standing, standing.counted.has(veto)))
-    .map((veto) => ({ issuer: sifted.nodes[veto.issuer] as Did, id: sifted.statements[veto.statement]?.id ?? '' }))
+function vetoesOf(known: Known, node: number): Explanation['vetoes'] {
+  return (known.vetoesAbout.get(node) ?? [])
+    .filter((veto) => isHeard(veto, known.standing))
+    .map((veto) => ({ issuer: known.sifted.nodes[veto.issuer] as Did, id: known.sifted.statements[veto.statement]?.id ?? '' }))
     .sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
-const isVetoHeard = (issuer: number, subject: number, { level }: Standing, counted: boolean): boolean => counted || (level[issuer] ?? 0) >= Math.max(2, level[subject] ?? 0)
+const isHeard = (veto: Veto, { level, counted }: Standing): boolean => counted.has(veto) || (level[veto.issuer] ?? 0) >= Math.max(2, level[veto.subject] ?? 0)
 
-function ignoredOf({ sifted, graph, standing }: Known, node: number): Explanation['ignored'] {
-  const { statements, indexOf, nodes } = sifted
-  const heard = new Set(graph.vetoes.filter((veto) => isVetoHeard(veto.issuer, veto.subject, standing, standing.counted.has(veto))).map((veto) => veto.statement))
-  const waiting = new Set(sifted.pairs.filter(({ subject, countsFrom }) => subject === node && countsFrom > graph.now).map(({ issuer }) => issuer))
-  return statements
-    .flatMap((attestation, at) => {
-      if (attestation.subject !== nodes[node]) return []
-      const issuer = indexOf.get(attestation.issuer) ?? -1
-      const reason = graph.reasons.get(at) ?? introducerFault(issuer, attestation.level <= levelCaution, heard.has(at))
-      return reason === undefined ? [] : [{ id: attestation.id, issuer: attestation.issuer, reason }]
+function ignoredOf({ sifted, graph, standing, statementsAbout, vetoesAbout }: Known, node: number): Explanation['ignored'] {
+  const { statements, indexOf } = sifted
+  const heard = new Set((vetoesAbout.get(node) ?? []).filter((veto) => isHeard(veto, standing)).map(({ statement }) => statement))
+  return (statementsAbout.get(node) ?? [])
+    .flatMap((at) => {
+      const { id, issuer, level } = statements[at] as Attestation
+      const reason = graph.reasons.get(at) ?? introducerFault(indexOf.get(issuer) ?? -1, level <= levelCaution, heard.has(at))
+      return reason === undefined ? [] : [{ id, issuer, reason }]
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1))
 
   function introducerFault(issuer: number, isVeto: boolean, isHeard: boolean): IgnoredReason | undefined {
-    if (issuer === rootIndex) return undefined
-    if (!isHeard && standing.banned[issuer] === 1) return 'banned'
-    if (waiting.has(issuer) && (standing.level[issuer] ?? 0) < 4) return 'quota'
-    if (isVeto) return isHeard ? undefined : 'issuerLevel'
+    if (issuer === rootIndex || isHeard) return undefined
+    if (standing.banned[issuer] === 1) return 'banned'
+    if ((standing.level[issuer] ?? 0) < 4 && sifted.countsFrom(issuer, node) > graph.now) return 'quota'
     const left = standing.depths[2]?.[issuer] ?? -1
-    if (left < 0) return 'issuerLevel'
+    if (isVeto || left < 0) return 'issuerLevel'
     return left === 0 ? 'depth' : undefined
   }
 }
 
-function missing({ graph, standing, proofs }: Known, node: number | undefined, level: Level): Explanation['missingForNext'] {
+function missing({ vetoesAbout, standing, proofs }: Known, node: number | undefined, level: Level): Explanation['missingForNext'] {
   if (level === 4 || node === rootIndex) return undefined
   const next = (level < 1 ? 1 : level + 1) as 1 | 2 | 3 | 4
   const introducer = levelName(next === 1 ? 2 : next).toUpperCase()
-  if (node !== undefined && (level < 0 || isHeldDown(graph, standing, node, next))) return { level: next, need: 'an end of the distrust or a statement of your own' }
+  if (node !== undefined && (level < 0 || isHeldDown(vetoesAbout.get(node) ?? [], standing, next))) return { level: next, need: 'an end of the distrust or a statement of your own' }
   if (next === 4) return { level: next, need: 'a statement of your own' }
   const there = node === undefined ? 0 : proofs.candidates(next, node).reduce((sum, { votes }) => sum + votes, 0)
   const more = Math.max(1, (votesNeeded[next] ?? 1) - there)
   return { level: next, need: `${['no', 'one', 'two', 'three'][more] ?? more} ${level < 1 && there === 0 ? '' : 'more '}${introducer} introducer${more === 1 ? '' : 's'}` }
 }
 
-/** Whether a veto, not a lack of votes, keeps the node from `next`. */
-function isHeldDown({ vetoes }: TrustGraph, { counted }: Standing, node: number, next: number): boolean {
-  return vetoes.some((veto) => veto.subject === node && counted.has(veto) && (next > 1 || veto.hard))
+/** Whether a veto, not a lack of votes, keeps a node from `next`. */
+function isHeldDown(vetoes: readonly Veto[], { counted }: Standing, next: number): boolean {
+  return vetoes.some((veto) => counted.has(veto) && (next > 1 || veto.hard))
 }
 
 /** What holds the level up may fall, or something may raise it; what a ban rests on is the standing of its issuers, which `rise` follows. */

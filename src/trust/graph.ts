@@ -152,9 +152,11 @@ function pack(edges: readonly Edge[], nodeCount: number): Pick<TrustGraph, 'outS
     source[at] = edge.pair.issuer
     target[at] = edge.pair.subject
     countsFrom[at] = edge.pair.countsFrom
-    depth.set(edge.depth, at * slots)
-    until.set(edge.until, at * slots)
-    witness.set(edge.witness, at * slots)
+    for (let entry = 0; entry < slots; entry++) {
+      depth[at * slots + entry] = edge.depth[entry] ?? -1
+      until[at * slots + entry] = edge.until[entry] ?? 0
+      witness[at * slots + entry] = edge.witness[entry] ?? -1
+    }
   }
   return { outStart, source, target, depth, until, witness, countsFrom }
 }

@@ -1,5 +1,5 @@
 import type { Did } from '../base/index.ts'
-import { type Explanation, explain, type ExplainOptions, type Known } from './explain.ts'
+import { type Explanation, explain, type ExplainOptions, type Known, knownFrom } from './explain.ts'
 import { buildGraph } from './graph.ts'
 import { introducerDepthMax } from './limits.ts'
 import { createProofs } from './proof.ts'
@@ -45,7 +45,7 @@ export function computeTrust({ root, scope, attestations, revocations = [], now,
   const details = (): Known => {
     if (known !== undefined) return known
     const proofs = createProofs(graph, standing)
-    known = { sifted, graph, standing, proofs, validity: validity(graph, standing, proofs), scope }
+    known = knownFrom({ sifted, graph, standing, proofs, validity: validity(graph, standing, proofs), scope })
     return known
   }
   return {

@@ -22,12 +22,16 @@ export interface Sifted {
   /** By statement: why it can never count. */
   readonly reasons: Map<number, IgnoredReason>
   readonly pairs: readonly Pair[]
+  /** From when the issuer's words about the subject count under its quota. */
+  countsFrom(issuer: number, subject: number): number
   /** Nodes that signed two different statements for one place in their sequence. */
   readonly faulty: ReadonlySet<number>
   readonly revocations: RevocationIndex
 }
 
 export const rootIndex = 0
+
+const keyOf = (issuer: number, subject: number): number => issuer * 2 ** 26 + subject
 
 /** Source: trust/v1 sections 2.2 and 2.3. */
 export function sift(root: Did, attestations: Iterable<Attestation>, revocations: Iterable<Revocation>): Sifted {
@@ -47,7 +51,7 @@ export function sift(root: Did, attestations: Iterable<Attestation>, revocations
   for (const attestation of attestations) {
     const issuer = number(attestation.issuer)
     const subject = number(attestation.subject)
-    const key = issuer * 2 ** 26 + subject
+    const key = keyOf(issuer, subject)
     const pair = pairs.get(key)
     if (pair?.statements.some((at) => statements[at]?.id === attestation.id) === true) continue
     const at = statements.push(attestation) - 1
@@ -59,7 +63,10 @@ export function sift(root: Did, attestations: Iterable<Attestation>, revocations
 
   const faulty = new Set<number>()
   for (const pair of pairs.values()) if (pair.statements.length > 1) supersede(pair, statements, faulty)
-  const sifted = { nodes, indexOf, statements, reasons, pairs: [...pairs.values()], faulty, revocations: index }
+  const sifted: Sifted = {
+    ...{ nodes, indexOf, statements, reasons, pairs: [...pairs.values()], faulty, revocations: index },
+    countsFrom: (issuer, subject) => pairs.get(keyOf(issuer, subject))?.countsFrom ?? -Infinity,
+  }
   admit(sifted)
   return sifted
 }

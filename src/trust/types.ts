@@ -26,7 +26,7 @@ export interface Attestation {
   readonly issuedAt: number
   readonly expiresAt: number
   readonly seq: number
-  /** When this node first saw a statement of this issuer about this subject. Local, never from the wire. */
+  /** When this node first saw this statement. Local, never from the wire. The quota takes the earliest of an issuer about a subject, superseded ones too. */
   readonly firstSeenAt: number
 }
 
