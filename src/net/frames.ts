@@ -52,6 +52,11 @@ export class FrameCutter {
     this.#frameBytesMax = frameBytesMax
   }
 
+  /** Length of the frame at the head, 0 while its header is incomplete. */
+  get wanted(): number {
+    return this.#length ?? 0
+  }
+
   get buffered(): number {
     return this.#buffered
   }

@@ -13,10 +13,14 @@ import { createLibp2pStream } from './libp2p-stream.ts'
 import { dialTimeoutMs, pingTimeoutMs } from './limits.ts'
 import { didOfPeer, keyPairFromSeed, peerOfDid } from './peer-key.ts'
 import { deadline } from './promises.ts'
+import { TokenBucket } from './token-bucket.ts'
 import { createRecordGuard } from './record-guard.ts'
 
 /** Streams of one protocol we hold open towards one peer. net/v1 section 5. */
 export const outboundStreamsMax = 1_024
+/** Streams one peer may open towards us per second on average, and at once. net/v1 section 5. */
+export const streamRatePerSecond = 200
+export const streamBurst = 1_000
 /** Time the network gets to say goodbye when the host stops. */
 export const stopTimeoutMs = 5 * secondMs
 
@@ -95,6 +99,7 @@ class Libp2pHost implements Host {
   readonly #undo: AsyncDisposableStack
   readonly #protocols = new Set<string>()
   readonly #inbound = new Map<string, number>()
+  readonly #streamRates = new Map<Did, TokenBucket>()
   /** What was last known of each connected peer: it is gone from libp2p when its last connection is. */
   readonly #connected = new Map<Did, PeerInfo>()
   readonly #listeners = new Set<(event: PeerEvent) => void>()
@@ -227,9 +232,11 @@ class Libp2pHost implements Host {
   }
 
   #takeSlot(peer: Did, protocol: string, max: number, stream: Stream): boolean {
+    const rate = this.#streamRates.get(peer) ?? new TokenBucket(this.#clock, streamRatePerSecond, streamBurst)
+    this.#streamRates.set(peer, rate)
     const slot = `${peer} ${protocol}`
     const taken = this.#inbound.get(slot) ?? 0
-    if (taken >= max || stream.status !== 'open') return false
+    if (!rate.take() || taken >= max || stream.status !== 'open') return false
     this.#inbound.set(slot, taken + 1)
     stream.addEventListener('close', () => {
       const left = (this.#inbound.get(slot) ?? 1) - 1
@@ -268,6 +275,7 @@ class Libp2pHost implements Host {
     const info = did === undefined ? undefined : this.#connected.get(did)
     if (info === undefined) return
     this.#connected.delete(info.did)
+    this.#streamRates.delete(info.did)
     this.#tell({ event: 'disconnected', peer: info })
   }
 

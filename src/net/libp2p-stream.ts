@@ -10,6 +10,10 @@ export const writeBytesMax = 256 << 10
 /** Unread bytes with a whole frame among them at which the peer is told to wait. net/v1 section 2. */
 export const readAheadBytesMax = 256 << 10
 
+/** Time a frame that has begun may take to its end, besides what its length needs at the slowest pace. net/v1 section 2. */
+export const frameTimeoutMs = 10_000
+export const frameBytesPerMsMin = 16
+
 export interface Libp2pStreamOptions {
   readonly stream: Stream
   readonly peer: Did
@@ -48,6 +52,8 @@ class Libp2pStream implements HostStream {
   #wake: PromiseWithResolvers<void> | undefined
   #resuming = false
   #remoteEnded = false
+  /** When the reader began to wait for the rest of a frame. */
+  #partialSince: number | undefined
   #closed: MeshError | undefined
   #closing: Promise<void> | undefined
 
@@ -170,6 +176,7 @@ class Libp2pStream implements HostStream {
       for (;;) {
         const frame = this.#cutter.next()
         if (frame !== undefined) {
+          this.#partialSince = undefined
           this.#unbrake()
           yield frame
           continue
@@ -182,8 +189,7 @@ class Libp2pStream implements HostStream {
           if (this.#cutter.buffered > 0) throw closedError(`${this.protocol}: inside a frame`)
           return
         }
-        this.#wake = Promise.withResolvers()
-        await this.#wake.promise
+        await this.#more()
       }
     } catch (error) {
       // A frame over the limit, or a length that makes no sense: nothing after it can be trusted.
@@ -192,6 +198,19 @@ class Libp2pStream implements HostStream {
     } finally {
       this.#cutter.clear()
     }
+  }
+
+  /** Waits for more bytes; a frame that has begun must come to its end in time. */
+  async #more(): Promise<void> {
+    this.#wake = Promise.withResolvers()
+    const { promise } = this.#wake
+    if (this.#cutter.buffered === 0) return await promise
+    const now = this.#clock.monotonic()
+    this.#partialSince ??= now
+    const left = this.#partialSince + frameTimeoutMs + this.#cutter.wanted / frameBytesPerMsMin - now
+    const cancel = this.#clock.after(left, () => this.abort(new MeshError('ERR_TIMEOUT', 'a frame came too slowly')))
+    await promise
+    cancel()
   }
 
   #wakeReader(): void {

@@ -1,6 +1,7 @@
 import { type Clock, dayMs, equal, hex, MeshError } from '../base/index.ts'
 import { del, put, type Store } from '../store/index.ts'
 import type { RecordRule } from './host.ts'
+import { TokenBucket } from './token-bucket.ts'
 
 /** Largest DHT record taken from anybody. net/v1 section 4. */
 export const recordBytesMax = 8_192
@@ -47,8 +48,7 @@ export async function createRecordGuard({ store: root, clock, rules }: RecordGua
   const store = root.sub('dht')
   const queues = new Map<string, Promise<unknown>>()
   let count = 0
-  let tokens = recordBurst
-  let filledAt = clock.monotonic()
+  const bucket = new TokenBucket(clock, recordRatePerSecond, recordBurst)
   const forgotten: string[] = []
   for await (const [name, bytes] of store.range({})) {
     if (decodeHeld(bytes).expiresAt + recordMemoryMs < clock.now()) forgotten.push(name)
@@ -66,13 +66,6 @@ export async function createRecordGuard({ store: root, clock, rules }: RecordGua
     if (facts.expiresAt <= clock.now()) throw new MeshError('ERR_RECORD_INVALID', 'the record has expired')
     return facts
   }
-  const spend = (): void => {
-    const now = clock.monotonic()
-    tokens = Math.min(recordBurst, tokens + ((now - filledAt) * recordRatePerSecond) / 1_000)
-    filledAt = now
-    if (tokens < 1) throw new MeshError('ERR_OVERLOADED', 'too many records at once')
-    tokens--
-  }
   const admitInTurn: RecordGuard['admit'] = async (namespace, key, value, { own = false } = {}) => {
     const { seq, expiresAt } = check(namespace, key, value)
     const name = nameOf(namespace, key)
@@ -85,7 +78,7 @@ export async function createRecordGuard({ store: root, clock, rules }: RecordGua
     }
     if (!own) {
       if (known === undefined && count >= recordsHeldMax) throw new MeshError('ERR_OVERLOADED', `already holding ${count} records`)
-      spend()
+      if (!bucket.take()) throw new MeshError('ERR_OVERLOADED', 'too many records at once')
     }
     const held: HeldRecord = { seq, expiresAt, value: Uint8Array.from(value) }
     await store.durable([put(name, encodeHeld(held))])

@@ -2,7 +2,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, test } from 'vitest'
-import { realClock, utf8 } from '../../src/base/index.ts'
+import { createVirtualClock, type MeshError, realClock, utf8 } from '../../src/base/index.ts'
 import { createLibp2pHost, type Host, type HostStream } from '../../src/net/index.ts'
 import { createLibp2pStream } from '../../src/net/libp2p-stream.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
@@ -97,6 +97,31 @@ describe('streams', () => {
       await expect(allFrames(stream.frames)).rejects.toEqual(code('ERR_WIRE_TOO_LARGE'))
       expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 << 20)
       await world.until(() => raw.status !== 'open')
+    })
+  })
+
+  test('slowloris: a frame that comes one byte at a time is cut at its deadline, an idle stream is not', async () => {
+    const clock = createVirtualClock()
+    await using world = createLibp2pWorld({ clock })
+    const host = await world.host(0)
+    await withRaw(1, async (attacker) => {
+      const { raw, stream } = await rawStream(attacker, host)
+      raw.send(Uint8Array.from([2, 1, 1]))
+      const frames = stream.frames[Symbol.asyncIterator]()
+      expect((await frames.next()).value).toEqual(Uint8Array.from([1, 1]))
+      const next = frames.next().then(() => 'frame', (error: MeshError) => error.code)
+      await clock.advance(3_600_000)
+      raw.send(Uint8Array.from([100]))
+      let cut: string | undefined
+      void next.then((result) => (cut = result))
+      const start = clock.monotonic()
+      await world.until(async () => {
+        if (raw.status === 'open') raw.send(Uint8Array.from([1]))
+        await clock.advance(1_000)
+        return cut !== undefined
+      })
+      expect(cut).toBe('ERR_NET_CLOSED')
+      expect(clock.monotonic() - start).toBeLessThanOrEqual(15_000)
     })
   })
 
