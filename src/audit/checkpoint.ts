@@ -24,7 +24,8 @@ export interface TreeHead {
 export const originOf = (did: Did): string => `kindmesh/audit/${did}`
 
 /** First four bytes of SHA-256(name || 0x0A || algorithm || key). Source: C2SP signed-note, section "Signature types". */
-export const keyHash = (name: string, key: Uint8Array): Uint8Array => sha256(concat(utf8(`${name}\n`), Uint8Array.of(algorithmEd25519), key)).subarray(0, keyHashLength)
+export const keyHash = (name: string, key: Uint8Array): Uint8Array =>
+  sha256(concat(utf8(`${name}\n`), Uint8Array.of(algorithmEd25519), key)).subarray(0, keyHashLength)
 
 /** The signed note of a tree head. Source: C2SP tlog-checkpoint, audit/v1 section 4. */
 export function signCheckpoint({ size, root }: TreeHead, { did, sign }: { readonly did: Did; readonly sign: SignBytes }): string {

@@ -30,7 +30,8 @@ export interface PeerFacts extends Own {
   readonly direction: string
 }
 
-export const peerConnected = ({ did, peer, route, direction }: PeerFacts): AuditEvent => happened('peer_connected', peer, did, { route: brief(route), direction: brief(direction) })
+export const peerConnected = ({ did, peer, route, direction }: PeerFacts): AuditEvent =>
+  happened('peer_connected', peer, did, { route: brief(route), direction: brief(direction) })
 
 export const peerDisconnected = ({ did, peer, route, direction }: PeerFacts): AuditEvent =>
   happened('peer_disconnected', peer, did, { route: brief(route), direction: brief(direction) })
@@ -49,12 +50,19 @@ export interface MessageFacts extends Own {
   readonly bytes: number
 }
 
-export const messageSent = ({ from, to, id, type, statementHash, bytes }: MessageFacts): AuditEvent => happened('message_sent', from, to, { id, type: brief(type), statementHash, bytes })
+export const messageSent = ({ from, to, id, type, statementHash, bytes }: MessageFacts): AuditEvent =>
+  happened('message_sent', from, to, { id, type: brief(type), statementHash, bytes })
 
 export const messageReceived = ({ from, to, id, type, statementHash, bytes }: MessageFacts): AuditEvent =>
   happened('message_received', from, to, { id, type: brief(type), statementHash, bytes })
 
-export const messageRefused = ({ did, from, id, code, reason }: Own & Refusal & { readonly from: Did | undefined; readonly id?: Uint8Array | undefined }): AuditEvent =>
+export const messageRefused = ({
+  did,
+  from,
+  id,
+  code,
+  reason,
+}: Own & Refusal & { readonly from: Did | undefined; readonly id?: Uint8Array | undefined }): AuditEvent =>
   happened('message_refused', did, from, { id, code, reason: brief(reason) })
 
 export interface AttestationFacts extends Own {
@@ -65,7 +73,8 @@ export interface AttestationFacts extends Own {
   readonly scope: string
 }
 
-export const attestationIssued = ({ issuer, subject, id, level, scope }: AttestationFacts): AuditEvent => happened('attestation_issued', issuer, subject, { id, level, scope: brief(scope) })
+export const attestationIssued = ({ issuer, subject, id, level, scope }: AttestationFacts): AuditEvent =>
+  happened('attestation_issued', issuer, subject, { id, level, scope: brief(scope) })
 
 export const attestationAccepted = ({ did, issuer, subject, id, level, scope }: AttestationFacts): AuditEvent =>
   happened('attestation_accepted', did, subject, { issuer, id, level, scope: brief(scope) })
@@ -79,7 +88,12 @@ export const attestationRefused = ({
 }: Own & Refusal & { readonly issuer: Did | undefined; readonly subject: Did | undefined }): AuditEvent =>
   happened('attestation_refused', did, subject, { issuer, code, reason: brief(reason) })
 
-export const attestationRevoked = ({ issuer, subject, id, reason }: Own & { readonly issuer: Did; readonly subject: Did; readonly id: Uint8Array; readonly reason: string }): AuditEvent =>
+export const attestationRevoked = ({
+  issuer,
+  subject,
+  id,
+  reason,
+}: Own & { readonly issuer: Did; readonly subject: Did; readonly id: Uint8Array; readonly reason: string }): AuditEvent =>
   happened('attestation_revoked', issuer, subject, { id, reason: brief(reason) })
 
 export interface IsolationFacts {
@@ -98,7 +112,12 @@ export const sandboxCreated = ({
   backend,
   limits,
 }: Own & IsolationFacts & { readonly requester: Did; readonly sandboxId: string }): AuditEvent =>
-  happened('sandbox_created', did, requester, { sandboxId: brief(sandboxId), isolationLevel: brief(isolationLevel), backend: brief(backend), limits: figures(limits) })
+  happened('sandbox_created', did, requester, {
+    sandboxId: brief(sandboxId),
+    isolationLevel: brief(isolationLevel),
+    backend: brief(backend),
+    limits: figures(limits),
+  })
 
 export interface ExecutionFacts extends Own, IsolationFacts {
   readonly requester: Did
@@ -155,13 +174,20 @@ export const receiptSigned = ({ requester, executor, taskId, receiptHash }: Task
 export const receiptCountersigned = ({ requester, executor, taskId, receiptHash }: TaskFacts & { readonly receiptHash: Uint8Array }): AuditEvent =>
   happened('receipt_countersigned', requester, executor, { taskId: brief(taskId), receiptHash })
 
-export const agentAdded = ({ did, agent, name }: Own & { readonly agent: string; readonly name: string }): AuditEvent => happened('agent_added', did, agent, { name: brief(name) })
+export const agentAdded = ({ did, agent, name }: Own & { readonly agent: string; readonly name: string }): AuditEvent =>
+  happened('agent_added', did, agent, { name: brief(name) })
 
 /** `keys` names the settings, their values appear in the hash only. */
 export const configChanged = ({ did, keys, configHash }: Own & { readonly keys: readonly string[]; readonly configHash: Uint8Array }): AuditEvent =>
   happened('config_changed', did, did, { keys: listed(keys), configHash })
 
-export const auditVerified = ({ did, ok, entries, firstBad, reason }: Own & { readonly ok: boolean; readonly entries: number; readonly firstBad?: number | undefined; readonly reason?: string | undefined }): AuditEvent =>
+export const auditVerified = ({
+  did,
+  ok,
+  entries,
+  firstBad,
+  reason,
+}: Own & { readonly ok: boolean; readonly entries: number; readonly firstBad?: number | undefined; readonly reason?: string | undefined }): AuditEvent =>
   happened('audit_verified', did, did, { ok, entries, firstBad, reason: reason === undefined ? undefined : brief(reason) })
 
 /** Facts that are not known leave no trace in `data`. */

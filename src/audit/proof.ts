@@ -37,7 +37,11 @@ export interface ProofOptions {
   readonly verify?: VerifySignature | undefined
 }
 
-export type Refused = { readonly ok: false; readonly reason: string }
+export interface Refused {
+  readonly ok: false
+  readonly reason: string
+}
+
 export type InclusionVerdict = { readonly ok: true; readonly did: Did; readonly entry: AuditEntry; readonly size: number } | Refused
 export type ConsistencyVerdict = { readonly ok: true; readonly did: Did; readonly oldSize: number; readonly size: number } | Refused
 
@@ -78,7 +82,8 @@ function checkConsistency(document: Readonly<Record<string, unknown>>, oldCheckp
   if (!old.ok) throw unsound(`old checkpoint: ${old.reason}`)
   if (old.size !== oldSize) throw unsound('the proof starts at another size than the old checkpoint')
   const roots = rootsFromConsistency(oldSize, head.size, old.root, readHashes(document['hashes']))
-  if (roots === undefined || !equal(roots.oldRoot, old.root) || !equal(roots.root, head.root)) throw unsound('the log does not continue the one the old checkpoint signs')
+  if (roots === undefined || !equal(roots.oldRoot, old.root) || !equal(roots.root, head.root))
+    throw unsound('the log does not continue the one the old checkpoint signs')
   return { ok: true, did, oldSize, size: head.size }
 }
 
@@ -107,7 +112,10 @@ function parseJson(text: string): unknown {
 }
 
 /** The signed head of a document, of the DID asked for or else of the DID it claims. */
-function readHead(document: Readonly<Record<string, unknown>>, { did: wanted, verify = verifySignature }: ProofOptions): { readonly did: Did; readonly head: TreeHead } {
+function readHead(
+  document: Readonly<Record<string, unknown>>,
+  { did: wanted, verify = verifySignature }: ProofOptions,
+): { readonly did: Did; readonly head: TreeHead } {
   const note = document['checkpoint']
   if (typeof note !== 'string') throw unsound('the document has no checkpoint')
   const did = wanted ?? didFromKey(parseDidKey(claimedDid(note) ?? ''))

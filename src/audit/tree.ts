@@ -139,7 +139,7 @@ async function subtreeRoot(read: ReadTile, start: number, level: number): Promis
 /** MTH(D[start:end]) for a `start` that ends a perfect subtree of at least that width. */
 async function rangeRoot(read: ReadTile, start: number, end: number): Promise<Uint8Array> {
   const subtrees: Uint8Array[] = []
-  for (let from = start; from < end; ) {
+  for (let from = start; from < end;) {
     const level = Math.floor(Math.log2(end - from))
     subtrees.push(await subtreeRoot(read, from, level))
     from += 2 ** level

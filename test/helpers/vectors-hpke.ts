@@ -34,7 +34,10 @@ function nist(curve: string, secret: Uint8Array, publicKey: Uint8Array): Uint8Ar
 }
 
 /** Decap of RFC 9180 section 4.1. */
-export function dhDecapsulate(kem: DhKem, { enc, secretKey, publicKey }: { readonly enc: Uint8Array; readonly secretKey: Uint8Array; readonly publicKey: Uint8Array }): Uint8Array {
+export function dhDecapsulate(
+  kem: DhKem,
+  { enc, secretKey, publicKey }: { readonly enc: Uint8Array; readonly secretKey: Uint8Array; readonly publicKey: Uint8Array },
+): Uint8Array {
   const { hash, secretBytes, dh } = kems[kem]
   const { extract: extractLabeled, expand: expandLabeled } = labeled(concat(utf8('KEM'), uint16(kem)), hash)
   return expandLabeled(extractLabeled(empty, 'eae_prk', dh(secretKey, enc)), 'shared_secret', concat(enc, publicKey), secretBytes)

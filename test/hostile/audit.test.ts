@@ -18,7 +18,11 @@ const seqs = Array.from({ length: size }, (_, seq) => seq)
 const entryBytes = (seq: number): Uint8Array => pairs.find(([key]) => key === entryKey(seq))?.[1] ?? new Uint8Array()
 
 /** Writes `entries` as a log that is sound in itself: numbers, chain and stored hashes mended. `sign` makes its checkpoint. */
-async function forge(store: Store, data: readonly number[], checkpointOf: (head: { readonly size: number; readonly root: Uint8Array }) => string): Promise<void> {
+async function forge(
+  store: Store,
+  data: readonly number[],
+  checkpointOf: (head: { readonly size: number; readonly root: Uint8Array }) => string,
+): Promise<void> {
   for (const [key] of await dump(store)) await store.batch([del(key)])
   const tree = growTree(0, [])
   let prevHash = firstPrevHash
@@ -43,8 +47,10 @@ interface Tampering {
 }
 
 const keepNewest = (): string => newest
-const signForeign = (head: { readonly size: number; readonly root: Uint8Array }): string => signCheckpoint(head, { did: stranger.did, sign: (message) => stranger.signer.sign(message) })
-const signAsOwnerWithForeignKey = (head: { readonly size: number; readonly root: Uint8Array }): string => signCheckpoint(head, { did: owner.did, sign: (message) => stranger.signer.sign(message) })
+const signForeign = (head: { readonly size: number; readonly root: Uint8Array }): string =>
+  signCheckpoint(head, { did: stranger.did, sign: (message) => stranger.signer.sign(message) })
+const signAsOwnerWithForeignKey = (head: { readonly size: number; readonly root: Uint8Array }): string =>
+  signCheckpoint(head, { did: owner.did, sign: (message) => stranger.signer.sign(message) })
 const renumbered = (head: { readonly size: number }): string => newest.replace(`\n${size}\n`, `\n${head.size}\n`)
 
 const tamperings: readonly Tampering[] = [
@@ -84,7 +90,11 @@ const tamperings: readonly Tampering[] = [
     name: 'an entry edited, chain and stored hashes mended',
     async apply(store, draw) {
       const seq = draw(size)
-      await forge(store, seqs.map((number) => (number === seq ? -1 : number)), keepNewest)
+      await forge(
+        store,
+        seqs.map((number) => (number === seq ? -1 : number)),
+        keepNewest,
+      )
       return undefined
     },
   },
@@ -196,7 +206,8 @@ describe('A12: tampering', () => {
 
   test('the log left alone verifies, from every entry on', async () => {
     const store = await storeOf(pairs)
-    for (const from of [0, 1, 15, 16, 17, 39, 40, 41]) expect(await verifyAudit({ store, did: owner.did, from })).toEqual({ ok: true, entries: size, checkpoint: newest })
+    for (const from of [0, 1, 15, 16, 17, 39, 40, 41])
+      expect(await verifyAudit({ store, did: owner.did, from })).toEqual({ ok: true, entries: size, checkpoint: newest })
   })
 
   test('a log restored from its own past is seen with a checkpoint kept elsewhere', async () => {

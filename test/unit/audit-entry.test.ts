@@ -6,7 +6,11 @@ import { leafHash } from '../../src/audit/tree.ts'
 import { slowTree } from '../helpers/audit.ts'
 
 const seq = fc.oneof(fc.nat(300), fc.constantFrom(23, 24, 255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER), fc.maxSafeNat())
-const data = fc.dictionary(fc.string({ maxLength: 20 }), fc.oneof(fc.maxSafeInteger(), fc.string({ maxLength: 40 }), fc.boolean(), fc.uint8Array({ maxLength: 40 })), { maxKeys: 12 })
+const data = fc.dictionary(
+  fc.string({ maxLength: 20 }),
+  fc.oneof(fc.maxSafeInteger(), fc.string({ maxLength: 40 }), fc.boolean(), fc.uint8Array({ maxLength: 40 })),
+  { maxKeys: 12 },
+)
 const entry = fc.record({
   seq,
   time: fc.maxSafeNat(),

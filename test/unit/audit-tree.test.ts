@@ -1,7 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { fromHex, hex, utf8 } from '../../src/base/index.ts'
-import { consistencyPath, growTree, inclusionPath, leafHash, openTree, type ReadTile, rootAt, rootFromInclusion, rootsFromConsistency } from '../../src/audit/tree.ts'
+import {
+  consistencyPath,
+  growTree,
+  inclusionPath,
+  leafHash,
+  openTree,
+  type ReadTile,
+  rootAt,
+  rootFromInclusion,
+  rootsFromConsistency,
+} from '../../src/audit/tree.ts'
 import { slowTree } from '../helpers/audit.ts'
 
 // The inputs of the certificate-transparency tests and the roots of their first 1 to 8.

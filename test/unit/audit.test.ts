@@ -15,7 +15,14 @@ describe('record', () => {
     const audit = await openAudit(store)
     expect(await audit.record(noted(7), [put('act/7', utf8('done'))])).toEqual({ seq: 0 })
     expect(await store.get('act/7')).toEqual(utf8('done'))
-    expect(await audit.get(0)).toMatchObject({ seq: 0, event: 'noted', actor: owner.did, subject: undefined, data: { number: 7 }, prevHash: new Uint8Array(32) })
+    expect(await audit.get(0)).toMatchObject({
+      seq: 0,
+      event: 'noted',
+      actor: owner.did,
+      subject: undefined,
+      data: { number: 7 },
+      prevHash: new Uint8Array(32),
+    })
   })
 
   test('1,000 records at once keep the order of the calls', async () => {
@@ -45,7 +52,12 @@ describe('record', () => {
     const deep = JSON.parse(`${'['.repeat(50)}${']'.repeat(50)}`) as string[]
     await audit.record({ event: 'noted', actor: owner.did, data: { text: 'x'.repeat(dataBytesMax) } })
     await audit.record({ event: 'noted', actor: owner.did, data: { list: numbers } })
-    await audit.record({ event: 'n'.repeat(1_000), actor: 'a'.repeat(1_000), subject: '\ud800', data: { deep, half: 0.5, nothing: undefined as unknown as null, lone: '\udc00' } })
+    await audit.record({
+      event: 'n'.repeat(1_000),
+      actor: 'a'.repeat(1_000),
+      subject: '\ud800',
+      data: { deep, half: 0.5, nothing: undefined as unknown as null, lone: '\udc00' },
+    })
     const [large, long, odd] = await collect(audit.entries())
     expect(large?.data).toMatchObject({ omitted: 'too large', bytes: dataBytesMax + 9 })
     expect(long?.data).toEqual({ omitted: 'too many values' })
