@@ -94,6 +94,17 @@ export function signStatement(kind: StatementKind, fields: StatementFields, { ke
   return { kind, statement, bytes, hash, ref: hex(hash) }
 }
 
+/** Author and audience as a statement gives them, unverified: to decide whether it is worth a signature check. Undefined when it does not parse. */
+export function partiesOf(kind: StatementKind, bytes: Uint8Array): { readonly from: Did; readonly to: Did } | undefined {
+  try {
+    const body = envelopeOf(kind).decode(bytes).body[`klp/${kind}@1`]
+    return body instanceof Uint8Array ? statementCodec.decode(body) : undefined
+  } catch (error) {
+    if (error instanceof MeshError) return undefined
+    throw error
+  }
+}
+
 export interface OpenOptions {
   readonly now: number
   /** Longest life this use allows, ms. */

@@ -2,6 +2,7 @@ import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { LevelDatastore } from 'datastore-level'
 import { type Clock, type Did, type Logger, MeshError, type Random, secondMs } from '../base/index.ts'
+import type { Signer } from '../crypto/index.ts'
 import type { Store } from '../store/index.ts'
 import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, Route, StreamHandler } from './host.ts'
 import { netError } from './libp2p-errors.ts'
@@ -11,7 +12,7 @@ import { buildLibp2p, type HostLimits, type MeshLibp2p } from './libp2p-options.
 import { createRecords, createValidators } from './libp2p-records.ts'
 import { createLibp2pStream } from './libp2p-stream.ts'
 import { dialTimeoutMs, pingTimeoutMs } from './limits.ts'
-import { didOfPeer, keyPairFromSeed, peerOfDid } from './peer-key.ts'
+import { didOfPeer, privateKeyOf, peerOfDid } from './peer-key.ts'
 import { deadline } from './promises.ts'
 import { TokenBucket } from './token-bucket.ts'
 import { createRecordGuard } from './record-guard.ts'
@@ -25,8 +26,8 @@ export const streamBurst = 1_000
 export const stopTimeoutMs = 5 * secondMs
 
 export interface Libp2pHostOptions {
-  /** Ed25519 seed of the identity, 32 bytes; the only secret in this room. */
-  readonly seed: Uint8Array
+  /** Signs as the identity; its key stays outside this room. */
+  readonly signer: Signer
   /** Multiaddrs; `<address of a relay>/p2p-circuit` keeps a reservation there. */
   readonly listen: readonly string[]
   /** Addresses others should use besides those listened on. */
@@ -51,7 +52,7 @@ export interface Libp2pHostOptions {
 export async function createLibp2pHost(options: Libp2pHostOptions): Promise<Host> {
   const { clock, logger, random } = options
   await using undo = new AsyncDisposableStack()
-  const privateKey = await keyPairFromSeed(options.seed)
+  const privateKey = privateKeyOf(options.signer)
   const guard = await createRecordGuard({ store: options.store, clock, rules: options.rules })
   const records = createValidators(guard, options.rules)
   const datastore = options.datastorePath === undefined ? undefined : new LevelDatastore(options.datastorePath)

@@ -1,8 +1,8 @@
-import { generateKeyPairFromSeed, publicKeyFromRaw } from '@libp2p/crypto/keys'
+import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey, PeerId } from '@libp2p/interface'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
 import { type Did, didFromKey, keyFromDid, MeshError } from '../base/index.ts'
-import { createSigner, isValidPublicKey } from '../crypto/index.ts'
+import { createSigner, isValidPublicKey, type Signer } from '../crypto/index.ts'
 
 /** Peers whose DID is remembered: a new one costs a check of the point and a base58. */
 const didsKnownMax = 4_096
@@ -44,7 +44,20 @@ export function didOfPeerIdText(text: string): Did {
   return did
 }
 
-export const keyPairFromSeed = (seed: Uint8Array): Promise<Ed25519PrivateKey> => generateKeyPairFromSeed('Ed25519', seed)
+/** The key libp2p signs with, without the key: it never asks for the raw bytes, and gets none. */
+export function privateKeyOf({ publicKey, sign }: Signer): Ed25519PrivateKey {
+  const shown = publicKeyFromRaw(publicKey)
+  if (shown.type !== 'Ed25519') throw new MeshError('ERR_IDENTITY_INVALID', 'the identity key is no Ed25519 key')
+  return {
+    type: 'Ed25519',
+    publicKey: shown,
+    get raw(): Uint8Array {
+      throw new MeshError('ERR_INTERNAL', 'the identity key is not shown')
+    },
+    equals: (other?: { readonly publicKey?: unknown }) => shown.equals(other?.publicKey),
+    sign: (data) => sign(data instanceof Uint8Array ? data : data.subarray()),
+  }
+}
 
 /** The DID an Ed25519 seed stands for. */
 export const didFromSeed = (seed: Uint8Array): Did => didFromKey(createSigner(seed).publicKey)

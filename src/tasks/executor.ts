@@ -26,6 +26,8 @@ export interface ExecutorOptions {
   readonly sandboxes: Sandboxes
   /** The text of the policy in force, for the receipt. */
   readonly policyText: string
+  /** A task ended, for bystanders. */
+  onEnd(end: { readonly id: string; readonly asker: Did; readonly outcome: string }): void
   decide(asker: Did, question: { readonly isolation: TaskRequest['isolation']; readonly limits: TaskRequest['limits'] }): Promise<Decision<TaskGrant>>
 }
 
@@ -43,7 +45,7 @@ interface Order {
 }
 
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { keyring, clock, random, prekeys, replay, audit, store, sandboxes, policyText, decide } = options
+  const { keyring, clock, random, prekeys, replay, audit, store, sandboxes, policyText, decide, onEnd } = options
   const running = new Map<Did, number>()
   const policyHash = sha256(utf8(policyText))
 
@@ -108,6 +110,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       if (outcome === undefined) throw new MeshError('ERR_INTERNAL', 'the sandbox gave no outcome')
       const receipt = await close(order, outcome, { isolation, backend: backend.name, limits, startedAt })
       onReceipt(receipt)
+      onEnd({ id: order.id, asker: order.asker, outcome: outcome.type === 'done' ? 'ok' : outcome.code })
       const failed = outcome.type === 'failed' ? outcome : undefined
       yield { event: 'result', result: outcome.type === 'done' ? outcome.result : undefined, message: (failed?.message ?? '').slice(0, 8_192), limit: failed?.limit ?? '', receipt: receipt.bytes }
     } finally {

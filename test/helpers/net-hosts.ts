@@ -1,4 +1,5 @@
 import { createVirtualClock, fromUtf8, MeshError, realClock, realRandom, silentLogger, utf8, type VirtualClock } from '../../src/base/index.ts'
+import { createSigner } from '../../src/crypto/index.ts'
 import { createLibp2pHost, createSimulator, type Host, type Libp2pHostOptions, type RecordRule, type SimulatorOptions } from '../../src/net/index.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 
@@ -20,7 +21,7 @@ export const testRules = { 'test-rec': testRule }
 
 /** Options of a quiet libp2p host on loopback. */
 export const libp2pOptions = (index: number, more: Partial<Libp2pHostOptions> = {}): Libp2pHostOptions => ({
-  seed: seedOf(index),
+  signer: createSigner(seedOf(index)),
   listen: ['/ip4/127.0.0.1/tcp/0'],
   bootstrap: [],
   store: createMemoryStore(),

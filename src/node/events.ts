@@ -1,0 +1,27 @@
+import type { Did } from '../base/index.ts'
+
+/** What bystanders may watch: console, `up --jsonl`, the API's event stream. Never used for control. */
+export type NodeEvent =
+  | { readonly event: 'connected' | 'disconnected'; readonly did: Did; readonly peerId: string; readonly route: string }
+  | { readonly event: 'message'; readonly id: string; readonly from: Did; readonly type: string }
+  | { readonly event: 'task'; readonly id: string; readonly asker: Did; readonly outcome: string }
+  | { readonly event: 'attestation'; readonly id: string; readonly issuer: Did; readonly subject: Did; readonly change: 'issued' | 'accepted' | 'revoked' }
+
+export interface EventHub {
+  emit(event: NodeEvent): void
+  /** Returns the remover. */
+  on(listener: (event: NodeEvent) => void): () => void
+}
+
+export function createEventHub(): EventHub {
+  const listeners = new Set<(event: NodeEvent) => void>()
+  return {
+    emit(event) {
+      for (const listener of listeners) listener(event)
+    },
+    on(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+  }
+}
