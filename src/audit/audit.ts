@@ -167,8 +167,9 @@ export async function createAudit({ store, sign, verify = verifySignature, did, 
     },
     async consistency(oldSize) {
       const { size, checkpoint } = head
-      if (!Number.isSafeInteger(oldSize) || oldSize < 1 || oldSize > size)
+      if (!Number.isSafeInteger(oldSize) || oldSize < 1 || oldSize > size) {
         throw new MeshError('ERR_AUDIT_MISSING', `the audit log has ${size} entries; no proof from ${oldSize}`)
+      }
       return { schema: consistencySchema, oldSize, size, hashes: writeHashes(await consistencyPath(read, oldSize, size)), checkpoint }
     },
     get: async (seq) => decodeEntry(entryKey(seq), await entryBytes(seq)),

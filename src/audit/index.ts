@@ -1,15 +1,6 @@
-export { type Audit, type AuditOptions, createAudit, groupBytesMax, groupEntriesMax, tailEntriesMax, waitingMax } from './audit.ts'
-export {
-  checkpointBytesMax,
-  openCheckpoint,
-  type OpenedCheckpoint,
-  originOf,
-  signatureLinesMax,
-  type SignBytes,
-  type TreeHead,
-  type VerifySignature,
-} from './checkpoint.ts'
-export { type AuditData, type AuditEntry, type AuditEvent, dataBytesMax, dataDepthMax, dataItemsMax, entryBytesMax, entryCodec } from './entry.ts'
+export { type Audit, type AuditOptions, createAudit, waitingMax } from './audit.ts'
+export { openCheckpoint, type OpenedCheckpoint, originOf, type SignBytes, type TreeHead, type VerifySignature } from './checkpoint.ts'
+export { type AuditData, type AuditEntry, type AuditEvent, dataBytesMax } from './entry.ts'
 export {
   agentAdded,
   attestationAccepted,

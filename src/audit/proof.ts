@@ -82,8 +82,8 @@ function checkConsistency(document: Readonly<Record<string, unknown>>, oldCheckp
   if (!old.ok) throw unsound(`old checkpoint: ${old.reason}`)
   if (old.size !== oldSize) throw unsound('the proof starts at another size than the old checkpoint')
   const roots = rootsFromConsistency(oldSize, head.size, old.root, readHashes(document['hashes']))
-  if (roots === undefined || !equal(roots.oldRoot, old.root) || !equal(roots.root, head.root))
-    throw unsound('the log does not continue the one the old checkpoint signs')
+  const holds = roots !== undefined && equal(roots.oldRoot, old.root) && equal(roots.root, head.root)
+  if (!holds) throw unsound('the log does not continue the one the old checkpoint signs')
   return { ok: true, did, oldSize, size: head.size }
 }
 

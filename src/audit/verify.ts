@@ -112,8 +112,8 @@ async function compareTiles(store: Store, { tree, from }: Walk): Promise<FirstBa
 /** The first entry under a hash that differs, among neighbouring tiles of one level. */
 async function compareLevel(store: Store, level: number, tiles: readonly Tile[]): Promise<number | undefined> {
   const stored = new Map<string, Uint8Array>()
-  for await (const [key, bytes] of store.range({ gte: tileKey(level, tiles[0]?.index ?? 0), lte: tileKey(level, tiles.at(-1)?.index ?? 0) }))
-    stored.set(key, bytes)
+  const range = { gte: tileKey(level, tiles[0]?.index ?? 0), lte: tileKey(level, tiles.at(-1)?.index ?? 0) }
+  for await (const [key, bytes] of store.range(range)) stored.set(key, bytes)
   for (const { index, hashes } of tiles) {
     const bytes = stored.get(tileKey(level, index)) ?? new Uint8Array()
     const joined = joinHashes(hashes)
@@ -143,8 +143,8 @@ function compareHeads({ tree, head, last, expectedRoot, from }: Walk, { did, ver
   if (signed.size < size) return { seq: signed.size, reason: 'not covered by the signed checkpoint' }
   if (expected !== undefined && expected.size > size) return { seq: size, reason: 'missing: the expected checkpoint covers more entries' }
   const expectedHolds = expected !== undefined && expectedRoot !== undefined && equal(expectedRoot, expected.root)
-  if (!equal(tree.root(), signed.root))
-    return { seq: expectedHolds ? expected.size : from, reason: 'entries and stored hashes from here on are not what was signed' }
+  const unvouched = expectedHolds ? expected.size : from
+  if (!equal(tree.root(), signed.root)) return { seq: unvouched, reason: 'entries and stored hashes from here on are not what was signed' }
   if (expected !== undefined && !expectedHolds) return { seq: from, reason: 'the log is not a continuation of the expected checkpoint' }
   return equal(head.last, last) ? undefined : { seq: size, reason: 'the stored head differs from the last entry' }
 }

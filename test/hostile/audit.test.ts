@@ -206,8 +206,9 @@ describe('A12: tampering', () => {
 
   test('the log left alone verifies, from every entry on', async () => {
     const store = await storeOf(pairs)
-    for (const from of [0, 1, 15, 16, 17, 39, 40, 41])
+    for (const from of [0, 1, 15, 16, 17, 39, 40, 41]) {
       expect(await verifyAudit({ store, did: owner.did, from })).toEqual({ ok: true, entries: size, checkpoint: newest })
+    }
   })
 
   test('a log restored from its own past is seen with a checkpoint kept elsewhere', async () => {
