@@ -40,7 +40,7 @@ export function statement({ isSigned, kind }: Mood): fc.Arbitrary<Attestation> {
       issuer: weighted([isOdd ? 3 : 2, ['root']], [9, nodeNames]),
       subject: weighted([1, nodeNames]),
       level: weighted<StatementLevel>([isOdd ? 4 : 1, [1, 2]], [isOdd ? 4 : 20, [3]], [isOdd ? 3 : 1, [4]], [isSigned ? (isOdd ? 2 : 1) : 0, [-1, 0]]),
-      scopes: weighted([16, [['/'], ['/task'], ['/task/run']]], [isOdd ? 6 : 1, [['/', '/authority']]], [odd(5), [['/taskx'], ['/task', '/authority/task'], ['/file', '/task/run'], ['/task/run/deep'], ['/authority/file']]]),
+      scopes: weighted([16, [['/'], ['/task'], ['/task/run']]], [isOdd ? 6 : 3, [['/', '/authority']]], [odd(5), [['/taskx'], ['/task', '/authority/task'], ['/file', '/task/run'], ['/task/run/deep'], ['/authority/file']]]),
       depth: weighted([isOdd ? 4 : 1, [0, 1]], [4, [2, 3, 4]]),
       age: weighted([6, [1]], [odd(1), [179, 181, 300, 366]]),
       life: weighted([8, [370, 390]], [odd(1), [0.5, 30]]),

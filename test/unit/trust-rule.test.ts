@@ -54,6 +54,14 @@ describe('naming an AUTHORITY', () => {
     expect(levelOf('zoe', [namer, says('ada', 'zoe', 4)])).toBe(4)
     expect(levelOf('zoe', [says('root', 'ada', 4, { scopes: ['/task', '/authority/file'] }), says('ada', 'zoe', 4)])).toBe(2)
   })
+  test('an AUTHORITY named by one other introduces to TRUSTED like any', () => {
+    const given = [...circle, namer, says('ada', 'abe', 4), says('abe', 'zoe', 3), says('anna', 'zoe', 3)]
+    expect(levelOf('zoe', given)).toBe(3)
+    expect(trust(given).explain(did('zoe')).because.map(({ path }) => path)).toEqual([
+      [root, did('anna'), did('zoe')],
+      [root, did('ada'), did('abe'), did('zoe')],
+    ])
+  })
   test('three TRUSTED cannot', () => {
     expect(levelOf('zoe', [...circle, ...['anna', 'ben', 'carl'].map((friend) => says(friend, 'zoe', 4))])).toBe(3)
   })
@@ -182,6 +190,13 @@ describe('distrust and caution', () => {
     const trusted = [...verified, says('anna', 'zoe', 3, { seq: 2 }), says('ben', 'zoe', 3, { seq: 2 }), says('carl', 'zoe', 3)]
     expect(levelOf('zoe', [...trusted, ...others, says('una', 'zoe', -1), says('vic', 'zoe', -1)])).toBe(3)
     expect(levelOf('zoe', [...circle, says('anna', 'zoe', 1), says('bad', 'zoe', -1), says('mad', 'zoe', -1)])).toBe(1)
+  })
+  test('a veto too low for the subject does not touch what it introduces at lower levels either', () => {
+    const shallow = ['anna', 'ben', 'carl'].map((friend) => says(friend, 'zoe', 3, { depth: 0 }))
+    const deep = ['dora', 'emil'].flatMap((friend) => [says('root', friend, 2), says(friend, 'zoe', 2)])
+    const given = [...circle, ...shallow, ...deep, ...others, says('zoe', 'tim', 1)]
+    expect(levelOf('tim', given)).toBe(1)
+    expect(levelOf('tim', [...given, says('una', 'zoe', -1), says('vic', 'zoe', -1)])).toBe(1)
   })
   test('distrust is one step: it never reaches whom its subject distrusts or vouches for by another way', () => {
     const given = [...verified, says('carl', 'zoe', -1), says('zoe', 'yan', -1), says('anna', 'yan', 1)]
