@@ -14,6 +14,7 @@ export interface IsolateOptions {
 
 /** The level `sandboxed`: a fresh isolate per task, in a warm worker process. Source: sandbox/v1. */
 export function createIsolate({ pool, clock, name }: IsolateOptions): IsolationBackend {
+  const running = new Set<TaskRun>()
   return {
     level: 'sandboxed',
     name,
@@ -35,6 +36,7 @@ export function createIsolate({ pool, clock, name }: IsolateOptions): IsolationB
           events.push(event)
           wake()
         })
+        running.add(run)
         for (;;) {
           // Bounded: a run emits at most outputBytes and hostCalls before it is killed.
           for (const event of events.splice(0)) {
@@ -45,6 +47,7 @@ export function createIsolate({ pool, clock, name }: IsolateOptions): IsolationB
           if (events.length === 0) await new Promise<void>((resolve) => (wake = resolve))
         }
       } finally {
+        if (run !== undefined) running.delete(run)
         // Left early: the caller does not want to know how it ends.
         if (run?.ended !== true) {
           await worker.kill()
@@ -52,7 +55,10 @@ export function createIsolate({ pool, clock, name }: IsolateOptions): IsolationB
         }
       }
     },
-    stop: () => pool.stop(),
+    async stop() {
+      for (const run of running) run.stop()
+      await pool.stop()
+    },
   }
 }
 

@@ -17,8 +17,8 @@ const nodeFlags = ['--no-node-snapshot', '--enable-experimental-regexp-engine-on
 
 export interface Launched {
   readonly child: ChildProcess
-  /** The process that holds the guest, as the node sees it. */
-  readonly pid: Promise<number>
+  /** The process that holds the guest, as the node sees it; undefined when it did not start. */
+  readonly pid: Promise<number | undefined>
 }
 
 export interface Launcher {
@@ -93,9 +93,11 @@ export function permissionLauncher({ entry = workerEntry() }: LauncherOptions = 
       const command = [process.execPath, ...nodeFlags, '--permission', '--allow-addons', ...reads, entry, addonPath()]
       const setpriv = findProgram('setpriv')
       const [program = '', ...rest] = setpriv === undefined ? command : [setpriv, '--pdeathsig', 'KILL', ...command]
-      const reachable = [process.execPath, ...files.map(({ from }) => from)].every(isReachable)
-      const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'pipe'], env: {}, cwd: '/', detached: true, ...(reachable ? droppedUser() : {}) })
-      return { child, pid: Promise.resolve(child.pid ?? 0) }
+      // Without walls a worker must at least not be root.
+      const hidden = process.getuid?.() === 0 ? [process.execPath, ...files.map(({ from }) => from)].find((path) => !isReachable(path)) : undefined
+      if (hidden !== undefined) throw unavailable(`user ${workerUid} cannot read ${hidden}: install bubblewrap, or do not run as root`)
+      const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'pipe'], env: {}, cwd: '/', detached: true, ...droppedUser() })
+      return { child, pid: Promise.resolve(child.pid) }
     },
   }
 }
@@ -195,7 +197,7 @@ function isReachable(path: string): boolean {
 /** Before bubblewrap, not by it: its own --uid would leave the kernel uid 0. Node drops the supplementary groups with it. */
 const droppedUser = (): { readonly uid?: number; readonly gid?: number } => (process.getuid?.() === 0 ? { uid: workerUid, gid: workerUid } : {})
 
-async function innerPid(child: ChildProcess): Promise<number> {
+async function innerPid(child: ChildProcess): Promise<number | undefined> {
   let text = ''
   const stream = child.stdio[infoDescriptor] as NodeJS.ReadableStream | null | undefined
   for await (const chunk of stream ?? []) {
@@ -203,8 +205,7 @@ async function innerPid(child: ChildProcess): Promise<number> {
     text = (text + String(chunk)).slice(0, infoBytesMax)
   }
   const pid = /"child-pid": (\d+)/.exec(text)?.[1]
-  if (pid !== undefined) return Number(pid)
-  throw unavailable('bubblewrap did not start')
+  return pid === undefined ? undefined : Number(pid)
 }
 
 function isExecutable(path: string): boolean {

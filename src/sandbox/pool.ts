@@ -140,7 +140,7 @@ export class WorkerPool {
       if (this.#failures >= startFailuresMax) {
         for (const { refuse } of this.#waiting.splice(0)) refuse(new MeshError('ERR_SANDBOX_CRASHED', 'no sandbox worker starts', { cause: error }))
       }
-      await clock.sleep(restartDelayMs * Math.min(this.#failures, 25))
+      if (!this.#stopped) await clock.sleep(restartDelayMs * Math.min(this.#failures, 25))
     }
   }
 }

@@ -55,6 +55,10 @@ export class TaskRun {
     return this.#ended
   }
 
+  stop(): void {
+    this.#kill({ code: 'ERR_STOPPED', message: 'the sandboxes stopped while it ran' })
+  }
+
   #onFrame({ type, payload }: Frame): void {
     if (this.#ending) return
     switch (type) {

@@ -80,6 +80,7 @@ export class WorkerProcess {
     })
     try {
       const [pid] = await Promise.all([launched.pid, ready.promise])
+      if (pid === undefined) throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `${launcher.name}: its process cannot be watched`)
       worker = new WorkerProcess(launched, pid, clock, reader)
       worker.#hold(false)
       return worker

@@ -145,6 +145,30 @@ describe('streams', () => {
     })
   })
 
+  test('coalescing: the answers to many frames of one chunk leave together', async () => {
+    await using world = createLibp2pWorld()
+    const host = await world.host(0)
+    await withRaw(1, async (peer) => {
+      const { raw, stream: theirs } = await rawStream(peer, host)
+      let writes = 0
+      const send = raw.send.bind(raw)
+      raw.send = (data) => {
+        writes++
+        return send(data)
+      }
+      const ours = createLibp2pStream({ stream: raw, peer: host.did, route: 'direct', frameBytesMax: 1 << 20, clock: realClock })
+      const echoing = (async () => {
+        for await (const frame of ours.frames) void ours.send(frame)
+      })()
+      for (let index = 0; index < 64; index++) void theirs.send(utf8(String(index)))
+      let got = 0
+      for await (const _frame of theirs.frames) if (++got === 64) break
+      expect(writes).toBeLessThanOrEqual(2)
+      await theirs.close()
+      await echoing
+    })
+  })
+
   test('for await on a stream has no brake, ours has: a slow reader never holds more than a window and what it reads ahead', async () => {
     await using world = createLibp2pWorld()
     const host = await world.host(0)

@@ -1,0 +1,6 @@
+/** A node that dies at work: runs endless tasks, says so, and waits to be killed. */
+import { createTestSandboxes } from './sandbox.ts'
+
+const sandboxes = await createTestSandboxes()
+const limits = { memoryMiB: 64, wallMs: 60_000, cpuMs: 60_000, outputBytes: 1_000, hostCalls: 10 }
+for await (const event of sandboxes.get('sandboxed').run({ code: 'console.log("busy"); for (;;);', input: 'null' }, { limits })) process.stdout.write(event.type)
