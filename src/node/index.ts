@@ -1,4 +1,6 @@
+export { assemble, type MeshRooms, type Parts, policyDefault } from './assemble.ts'
 export type { NodeEvent } from './events.ts'
-export { createNode, type MeshNode, type NodeOptions, policyDefault } from './node.ts'
+export { createNode, type MeshNode, type NodeOptions } from './node.ts'
+export { readIdentity, verifyProfileAudit } from './offline.ts'
 export { createProfile, profilePaths, trimLineEnd } from './profile.ts'
-export { decodeTicket, isTicket } from './ticket.ts'
+export { encodeTicket } from './ticket.ts'
