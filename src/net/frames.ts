@@ -105,7 +105,7 @@ export class FrameCutter {
       const byte = this.#chunks[chunk]?.[offset++]
       if (byte === undefined) return undefined
       length += (byte & 0x7f) * 2 ** (7 * index)
-      if (length > this.#frameBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a frame of at least ${length} bytes was announced, ${this.#frameBytesMax} are allowed`)
+      if (length > this.#frameBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a frame of ${length} bytes or more, ${this.#frameBytesMax} are allowed`)
       if (byte < 0x80) {
         if (byte === 0 && index > 0) throw new MeshError('ERR_WIRE_MALFORMED', 'the length of a frame is padded')
         this.#skip(index + 1)

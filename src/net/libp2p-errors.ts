@@ -12,7 +12,8 @@ const codes: readonly (readonly [name: string, code: ErrorCode])[] = [
 const depthMax = 5
 const identityCode = ['UnexpectedPeerError', 'ERR_NET_IDENTITY'] as const
 /** The upgrader wraps what noise and tls throw and keeps only its words. */
-const isWrongIdentity = ({ name, message }: Error): boolean => name === identityCode[0] || /does not match expected remote identity|unexpected peer/i.test(message)
+const isWrongIdentity = ({ name, message }: Error): boolean =>
+  name === identityCode[0] || /does not match expected remote identity|unexpected peer/i.test(message)
 
 function* within(error: unknown, depth = 0): Generator<Error> {
   if (!(error instanceof Error) || depth > depthMax) return

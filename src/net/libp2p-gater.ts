@@ -31,14 +31,19 @@ export function createGater({ connections, perAddressMax, perSubnetMax }: GaterO
       if ((byAddress.get(ip) ?? 0) >= perAddressMax || (bySubnet.get(subnet) ?? 0) >= perSubnetMax) return true
       bump(byAddress, ip, 1)
       bump(bySubnet, subnet, 1)
-      incoming.addEventListener('close', () => {
-        bump(byAddress, ip, -1)
-        bump(bySubnet, subnet, -1)
-      }, { once: true })
+      incoming.addEventListener(
+        'close',
+        () => {
+          bump(byAddress, ip, -1)
+          bump(bySubnet, subnet, -1)
+        },
+        { once: true },
+      )
       return false
     },
     // A relay must not become the way around the counts: one relayed connection per peer.
-    denyInboundRelayedConnection: (_relay, remote) => connections().some((connection) => connection.limits !== undefined && connection.remotePeer.equals(remote)),
+    denyInboundRelayedConnection: (_relay, remote) =>
+      connections().some((connection) => connection.limits !== undefined && connection.remotePeer.equals(remote)),
   }
 }
 
@@ -63,5 +68,8 @@ export function subnetOf(ip: string): string {
   const left = head === '' ? [] : head.split(':')
   const right = tail === undefined || tail === '' ? [] : tail.split(':')
   const middle = tail === undefined ? [] : Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => '0')
-  return [...left, ...middle, ...right].slice(0, 3).map((group) => group.replace(/^0+(?=.)/, '')).join(':')
+  return [...left, ...middle, ...right]
+    .slice(0, 3)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':')
 }

@@ -151,13 +151,16 @@ class Libp2pHost implements Host {
       void this.#serve(dressed, handler)
     }
     const limits = { maxInboundStreams: inboundStreamsMax, maxOutboundStreams: outboundStreamsMax, runOnLimitedConnection: true }
-    this.#libp2p.handle(protocol, onStream, limits).catch((error: unknown) => this.#logger.error('a protocol could not be announced', { protocol, why: String(error) }))
+    this.#libp2p
+      .handle(protocol, onStream, limits)
+      .catch((error: unknown) => this.#logger.error('a protocol could not be announced', { protocol, why: String(error) }))
   }
 
   async dial(target: Did | { readonly addresses: readonly string[] }, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<PeerInfo> {
     return await this.#running(async () => {
       using limit = deadline(this.#clock, dialTimeoutMs, signal, 'dialling')
-      const connection = typeof target === 'string' ? await this.#connect(target, limit.signal, signal) : await this.#connectTo(target.addresses, limit.signal, signal)
+      const connection =
+        typeof target === 'string' ? await this.#connect(target, limit.signal, signal) : await this.#connectTo(target.addresses, limit.signal, signal)
       const info = this.#info(connection.remotePeer)
       if (info === undefined) throw new MeshError('ERR_NET_UNREACHABLE', 'the connection ended at once')
       return info
@@ -228,7 +231,11 @@ class Libp2pHost implements Host {
       if (both.aborted) throw netError(error, 'ERR_NET_UNREACHABLE', 'dialling', signal)
       const found = await this.#libp2p.peerRouting.findPeer(peer, { signal: both }).catch(() => undefined)
       if (found === undefined || found.multiaddrs.length === 0) throw netError(error, 'ERR_NET_UNREACHABLE', 'dialling', signal)
-      return await this.#connectTo(found.multiaddrs.map((address) => withPeer(address, peer)), both, signal)
+      return await this.#connectTo(
+        found.multiaddrs.map((address) => withPeer(address, peer)),
+        both,
+        signal,
+      )
     }
   }
 
@@ -239,11 +246,15 @@ class Libp2pHost implements Host {
     const taken = this.#inbound.get(slot) ?? 0
     if (!rate.take() || taken >= max || stream.status !== 'open') return false
     this.#inbound.set(slot, taken + 1)
-    stream.addEventListener('close', () => {
-      const left = (this.#inbound.get(slot) ?? 1) - 1
-      if (left > 0) this.#inbound.set(slot, left)
-      else this.#inbound.delete(slot)
-    }, { once: true })
+    stream.addEventListener(
+      'close',
+      () => {
+        const left = (this.#inbound.get(slot) ?? 1) - 1
+        if (left > 0) this.#inbound.set(slot, left)
+        else this.#inbound.delete(slot)
+      },
+      { once: true },
+    )
     return true
   }
 
@@ -261,7 +272,13 @@ class Libp2pHost implements Host {
     const connections = this.#libp2p.getConnections(peer)
     const best = bestOf(connections)
     if (did === undefined || best === undefined) return undefined
-    return { did, peerId: peer.toString(), route: routeOf(best), direction: best.direction, addresses: connections.map(({ remoteAddr }) => remoteAddr.toString()) }
+    return {
+      did,
+      peerId: peer.toString(),
+      route: routeOf(best),
+      direction: best.direction,
+      addresses: connections.map(({ remoteAddr }) => remoteAddr.toString()),
+    }
   }
 
   #onConnect(peer: PeerId): void {

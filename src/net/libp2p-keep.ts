@@ -32,7 +32,8 @@ export function keepConnected(options: KeepOptions): () => void {
 
 /** Lets go of what an earlier run remembered about relays, before libp2p starts. */
 export async function forgetRelays(libp2p: MeshLibp2p): Promise<void> {
-  for (const peer of await libp2p.peerStore.all({ filters: [(known) => known.tags.has(relayTag)] })) await libp2p.peerStore.merge(peer.id, { tags: { [relayTag]: undefined } })
+  const relays = await libp2p.peerStore.all({ filters: [({ tags }) => tags.has(relayTag)] })
+  for (const { id } of relays) await libp2p.peerStore.merge(id, { tags: { [relayTag]: undefined } })
 }
 
 async function keep(address: Multiaddr, circuit: Multiaddr | undefined, options: KeepOptions, signal: AbortSignal): Promise<void> {
@@ -51,7 +52,10 @@ async function keep(address: Multiaddr, circuit: Multiaddr | undefined, options:
       await disconnected(libp2p, connection.remotePeer, signal)
     } catch (error) {
       if (signal.aborted) return
-      logger.info('bootstrap peer or relay not reached, trying again later', { address: address.toString(), why: error instanceof Error ? error.message : String(error) })
+      logger.info('bootstrap peer or relay not reached, trying again later', {
+        address: address.toString(),
+        why: error instanceof Error ? error.message : String(error),
+      })
     }
     await clock.sleep(redialPause(attempt, random), { signal }).catch(() => undefined)
   }

@@ -1,17 +1,17 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
-import { gossipsub } from '@libp2p/gossipsub'
-import { identify } from '@libp2p/identify'
+import { type GossipSub, gossipsub } from '@libp2p/gossipsub'
+import { type Identify, identify } from '@libp2p/identify'
 import type { Connection, Ed25519PrivateKey } from '@libp2p/interface'
-import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
-import { ping } from '@libp2p/ping'
+import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
 import { webSockets } from '@libp2p/websockets'
 import type { LevelDatastore } from 'datastore-level'
-import { createLibp2p } from 'libp2p'
+import { createLibp2p, type Libp2p } from 'libp2p'
 import { base64, concat, hourMs, minuteMs, secondMs, utf8 } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import { connectionsPerAddressMax, connectionsPerSubnetMax, createGater } from './libp2p-gater.ts'
@@ -46,6 +46,15 @@ export interface HostLimits {
   readonly pendingConnectionsMax: number
 }
 
+export interface MeshServices extends Record<string, unknown> {
+  readonly identify: Identify
+  readonly ping: Ping
+  readonly dht: KadDHT
+  readonly gossip: GossipSub
+}
+
+export type MeshLibp2p = Libp2p<MeshServices>
+
 export interface BuildOptions {
   readonly privateKey: Ed25519PrivateKey
   readonly listen: readonly string[]
@@ -59,12 +68,12 @@ export interface BuildOptions {
 }
 
 /** The libp2p node with every setting that differs from its defaults. Not started. */
-export async function buildLibp2p(options: BuildOptions) {
+export async function buildLibp2p(options: BuildOptions): Promise<{ readonly libp2p: MeshLibp2p; readonly relaying: Relaying | undefined }> {
   const { limits } = options
   const onLoopback = options.listen.length > 0 && options.listen.every((address) => /^\/ip4\/127\.|^\/ip6\/::1\//.test(address))
   let relaying: Relaying | undefined
   const relayTransport = circuitRelayTransport({ reservationCompletionTimeout: upgradeTimeoutMs * 2 })
-  const libp2p = await createLibp2p({
+  const libp2p: MeshLibp2p = await createLibp2p<MeshServices>({
     start: false,
     privateKey: options.privateKey,
     nodeInfo: { name: 'kindmesh', version: '1' },
@@ -75,7 +84,10 @@ export async function buildLibp2p(options: BuildOptions) {
       webSockets(),
       (components) => {
         const transport = relayTransport(components)
-        relaying = { transportManager: components.transportManager, reservationStore: (transport as unknown as Pick<Relaying, 'reservationStore'>).reservationStore }
+        relaying = {
+          transportManager: components.transportManager,
+          reservationStore: (transport as unknown as Pick<Relaying, 'reservationStore'>).reservationStore,
+        }
         return transport
       },
     ],
@@ -133,13 +145,17 @@ export async function buildLibp2p(options: BuildOptions) {
         },
         scoreParams: { IPColocationFactorWhitelist: new Set(['127.0.0.1', '::1']) },
       }),
-      ...(options.relayServer ? { relay: circuitRelayServer({ reservations: { maxReservations: relayReservationsMax, defaultDataLimit: relayBytesMax, defaultDurationLimit: relayDurationMsMax } }) } : {}),
+      ...(options.relayServer
+        ? {
+            relay: circuitRelayServer({
+              reservations: { maxReservations: relayReservationsMax, defaultDataLimit: relayBytesMax, defaultDurationLimit: relayDurationMsMax },
+            }),
+          }
+        : {}),
     },
   })
-  return { libp2p, relaying: relaying as Relaying | undefined }
+  return { libp2p, relaying }
 }
-
-export type MeshLibp2p = Awaited<ReturnType<typeof buildLibp2p>>['libp2p']
 
 /** What reserving at a relay again needs of the transport; libp2p itself does it once, at start, and fails the start. */
 export interface Relaying {

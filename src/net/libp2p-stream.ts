@@ -48,7 +48,7 @@ class Libp2pStream implements HostStream {
   #queuedBytes = 0
   #flushScheduled = false
   /** Written to the stream, waiting until it has room again. */
-  #written: Batch[] = []
+  readonly #written: Batch[] = []
   #wake: PromiseWithResolvers<void> | undefined
   #resuming = false
   #remoteEnded = false
@@ -91,7 +91,8 @@ class Libp2pStream implements HostStream {
     this.#queuedBytes += bytes
     if (!this.#flushScheduled) {
       this.#flushScheduled = true
-      queueMicrotask(() => {
+      // Behind the microtasks that run now: what a reader answers to a chunk of many frames leaves in one write too.
+      process.nextTick(() => {
         this.#flushScheduled = false
         this.#flush()
       })

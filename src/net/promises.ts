@@ -27,9 +27,10 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | un
 }
 
 /** A rejection that harms nobody when the caller does not look: one who sends without awaiting sees the loss of the stream elsewhere. */
-export function refused(error: unknown): Promise<never> {
-  const promise = Promise.reject(error)
+export function refused(why: unknown): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>()
   promise.catch(() => undefined)
+  reject(why)
   return promise
 }
 
@@ -41,4 +42,5 @@ export function quietResolvers(): PromiseWithResolvers<void> {
 }
 
 /** Doubling from `redialMsMin` to `redialMsMax`, and up to half of it less, so that a crowd does not come back at once. */
-export const redialPause = (attempt: number, random: Random): number => Math.min(redialMsMax, redialMsMin * 2 ** Math.min(attempt, 16)) * (0.5 + random.fraction() / 2)
+export const redialPause = (attempt: number, random: Random): number =>
+  Math.min(redialMsMax, redialMsMin * 2 ** Math.min(attempt, 16)) * (0.5 + random.fraction() / 2)

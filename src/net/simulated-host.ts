@@ -286,7 +286,13 @@ export class SimulatedHost implements Host {
   #info(connection: SimulatedConnection): PeerInfo {
     const did = connection.other(this.did)
     const direction = connection.from === this.did ? 'outbound' : 'inbound'
-    return { did, peerId: this.#network.hosts.get(did)?.peerId ?? peerIdTextOfDid(did), route: 'direct', direction, addresses: this.#network.hosts.get(did)?.addresses() ?? [] }
+    return {
+      did,
+      peerId: this.#network.hosts.get(did)?.peerId ?? peerIdTextOfDid(did),
+      route: 'direct',
+      direction,
+      addresses: this.#network.hosts.get(did)?.addresses() ?? [],
+    }
   }
 
   #mustRun(): void {

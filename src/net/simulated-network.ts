@@ -149,7 +149,8 @@ export class SimulatedNetwork {
   }
 
   #breakUnreachable(): void {
-    for (const host of this.hosts.values()) for (const connection of [...host.connections.values()]) if (!this.reachable(connection.from, connection.to)) connection.die()
+    const connections = new Set([...this.hosts.values()].flatMap((host) => [...host.connections.values()]))
+    for (const connection of connections) if (!this.reachable(connection.from, connection.to)) connection.die()
   }
 }
 

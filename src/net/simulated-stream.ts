@@ -30,7 +30,7 @@ export class SimulatedStream implements HostStream {
   #underWay = 0
   #room: PromiseWithResolvers<void> | undefined
   #pumpScheduled = false
-  #inbox: Uint8Array[] = []
+  readonly #inbox: Uint8Array[] = []
   #inboxHead = 0
   #readBytes = 0
   #wake: PromiseWithResolvers<void> | undefined
@@ -69,7 +69,7 @@ export class SimulatedStream implements HostStream {
     this.#queuedBytes += cost(frame)
     if (!this.#pumpScheduled) {
       this.#pumpScheduled = true
-      queueMicrotask(() => {
+      process.nextTick(() => {
         this.#pumpScheduled = false
         this.#pump()
       })

@@ -10,7 +10,7 @@ const worlds: readonly (readonly [name: string, create: () => World])[] = [
   ['simulator', createSimulatedWorld],
 ]
 
-const code = (expected: string) => expect.objectContaining({ code: expected })
+const code = (expected: string): unknown => expect.objectContaining({ code: expected })
 
 const echo = async (stream: HostStream): Promise<void> => {
   for await (const frame of stream.frames) await stream.send(frame)
@@ -32,11 +32,12 @@ function accept(host: Host, limits: { readonly frameBytesMax: number; readonly i
     if (wake === undefined) streams.push(stream)
     else wake(stream)
   })
-  return () => new Promise((resolve) => {
-    const stream = streams.shift()
-    if (stream === undefined) waiting.push(resolve)
-    else resolve(stream)
-  })
+  return () =>
+    new Promise((resolve) => {
+      const stream = streams.shift()
+      if (stream === undefined) waiting.push(resolve)
+      else resolve(stream)
+    })
 }
 
 describe.each(worlds)('host contract: %s', (_name, create) => {
@@ -46,7 +47,14 @@ describe.each(worlds)('host contract: %s', (_name, create) => {
     b.handle(protocol, options, echo)
     const stream = await world.run(a.open(b.did, protocol, options))
     expect(stream).toMatchObject({ peer: b.did, protocol, route: 'direct' })
-    const sent = [new Uint8Array(0), utf8('x'), new Uint8Array(127).fill(1), new Uint8Array(128).fill(2), new Uint8Array(70_000).fill(3), new Uint8Array(options.frameBytesMax).fill(4)]
+    const sent = [
+      new Uint8Array(0),
+      utf8('x'),
+      new Uint8Array(127).fill(1),
+      new Uint8Array(128).fill(2),
+      new Uint8Array(70_000).fill(3),
+      new Uint8Array(options.frameBytesMax).fill(4),
+    ]
     const got: Uint8Array[] = []
     const reading = (async () => {
       for await (const frame of stream.frames) if (got.push(frame) === sent.length) break
@@ -162,7 +170,10 @@ describe.each(worlds)('host contract: %s', (_name, create) => {
     await world.run(allFrames(second.frames))
     await world.until(async () => {
       const again = await world.run(a.open(b.did, protocol, options))
-      const reset = allFrames(again.frames).then(() => false, () => false)
+      const reset = allFrames(again.frames).then(
+        () => false,
+        () => false,
+      )
       return await world.run(Promise.race([next().then(() => true), reset]))
     })
   })
@@ -208,7 +219,10 @@ describe.each(worlds)('host contract: %s', (_name, create) => {
     await world.until(() => seen.length === 1)
     await world.run(a.disconnect(b.did))
     await world.until(() => seen.length === 2)
-    expect(seen).toEqual([['connected', a.did], ['disconnected', a.did]])
+    expect(seen).toEqual([
+      ['connected', a.did],
+      ['disconnected', a.did],
+    ])
     remove()
     expect(a.peers()).toEqual([])
   })
@@ -281,7 +295,10 @@ describe.each(worlds)('host contract: %s', (_name, create) => {
     const [a, b] = await pair(world)
     b.handle(protocol, options, echo)
     const stream = await world.run(a.open(b.did, protocol, options))
-    const reading = allFrames(stream.frames).then(() => 'end', (error: MeshError) => error.code)
+    const reading = allFrames(stream.frames).then(
+      () => 'end',
+      (error: MeshError) => error.code,
+    )
     await world.run(b.stop())
     await world.run(b.stop())
     expect(['end', 'ERR_NET_CLOSED']).toContain(await world.run(reading))

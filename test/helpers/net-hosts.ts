@@ -85,7 +85,10 @@ export function createSimulatedWorld(more: Partial<SimulatorOptions> = {}): Worl
 }
 
 /** `count` libp2p hosts on loopback, each connected to each; stops with its scope. */
-export async function createConnectedHosts(count: number, more: Partial<Libp2pHostOptions> = {}): Promise<{ readonly hosts: readonly Host[] } & AsyncDisposable> {
+export async function createConnectedHosts(
+  count: number,
+  more: Partial<Libp2pHostOptions> = {},
+): Promise<{ readonly hosts: readonly Host[] } & AsyncDisposable> {
   const world = createLibp2pWorld(more)
   const hosts = await Promise.all(Array.from({ length: count }, (_, index) => world.host(index)))
   await Promise.all(hosts.flatMap((host, index) => hosts.slice(index + 1).map((other) => host.dial({ addresses: other.addresses() }))))

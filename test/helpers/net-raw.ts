@@ -71,10 +71,14 @@ export async function rawGet(raw: RawNode, key: string, from: string): Promise<U
 /** TCP connections that say nothing. */
 export async function silentSockets(count: number, port: number): Promise<{ readonly sockets: readonly Socket[] } & Disposable> {
   const sockets = await Promise.all(
-    Array.from({ length: count }, () => new Promise<Socket>((resolve, reject) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(socket))
-      socket.on('error', reject)
-    })),
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<Socket>((resolve, reject) => {
+          const socket = connect(port, '127.0.0.1', () => resolve(socket))
+          socket.on('error', reject)
+        }),
+    ),
   )
   return { sockets, [Symbol.dispose]: () => sockets.forEach((socket) => socket.destroy()) }
 }

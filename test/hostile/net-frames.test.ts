@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { concat } from '../../src/base/index.ts'
+import { concat, type MeshError } from '../../src/base/index.ts'
 import { FrameCutter, headerLength, joinFrames } from '../../src/net/frames.ts'
 
-const code = (expected: string) => expect.objectContaining({ code: expected })
+const code = (expected: string): unknown => expect.objectContaining({ code: expected })
 
 const total = (frames: readonly Uint8Array[]): number => frames.reduce((sum, frame) => sum + frame.length + headerLength(frame.length), 0)
 
@@ -19,18 +19,22 @@ function cut(cutter: FrameCutter, chunks: readonly Uint8Array[]): Uint8Array[] {
 describe('frames', () => {
   test('cut the same however the bytes arrive', () => {
     fc.assert(
-      fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 20 }), fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 20 }), (frames, sizes) => {
-        const bytes = joinFrames(frames, total(frames))
-        const chunks: Uint8Array[] = []
-        for (let offset = 0, index = 0; offset < bytes.length; index++) {
-          const size = sizes[index % sizes.length] ?? 1
-          chunks.push(bytes.subarray(offset, offset + size))
-          offset += size
-        }
-        const cutter = new FrameCutter(300)
-        expect(cut(cutter, chunks)).toEqual(frames)
-        expect(cutter.buffered).toBe(0)
-      }),
+      fc.property(
+        fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 20 }),
+        fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 20 }),
+        (frames, sizes) => {
+          const bytes = joinFrames(frames, total(frames))
+          const chunks: Uint8Array[] = []
+          for (let offset = 0, index = 0; offset < bytes.length; index++) {
+            const size = sizes[index % sizes.length] ?? 1
+            chunks.push(bytes.subarray(offset, offset + size))
+            offset += size
+          }
+          const cutter = new FrameCutter(300)
+          expect(cut(cutter, chunks)).toEqual(frames)
+          expect(cutter.buffered).toBe(0)
+        },
+      ),
       { seed: 1, numRuns: 2_000 },
     )
   })
@@ -41,7 +45,7 @@ describe('frames', () => {
         try {
           for (const frame of cut(new FrameCutter(64), chunks)) expect(frame.length).toBeLessThanOrEqual(64)
         } catch (error) {
-          expect(error).toEqual(expect.objectContaining({ code: expect.stringMatching(/^ERR_WIRE_(TOO_LARGE|MALFORMED)$/) }))
+          expect((error as MeshError).code).toMatch(/^ERR_WIRE_(TOO_LARGE|MALFORMED)$/)
         }
       }),
       { seed: 1, numRuns: 5_000 },
@@ -59,7 +63,11 @@ describe('frames', () => {
   })
 
   test('a padded or endless length is malformed', () => {
-    for (const bytes of [[0x80, 0x00], [0x81, 0x80, 0x00], [0x80, 0x80, 0x80, 0x80, 0x80, 0x01]]) {
+    for (const bytes of [
+      [0x80, 0x00],
+      [0x81, 0x80, 0x00],
+      [0x80, 0x80, 0x80, 0x80, 0x80, 0x01],
+    ]) {
       const cutter = new FrameCutter(1 << 20)
       cutter.push(Uint8Array.from(bytes))
       expect(() => cutter.next()).toThrow(code('ERR_WIRE_MALFORMED'))

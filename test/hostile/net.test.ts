@@ -10,14 +10,14 @@ import { allFrames, createLibp2pWorld, libp2pOptions, testRecord } from '../help
 import { createRawNode, join, portOf, rawGet, rawPut, type RawNode, silentSockets } from '../helpers/net-raw.ts'
 
 const protocol = '/test/hostile/1.0.0'
-const code = (expected: string) => expect.objectContaining({ code: expected })
+const code = (expected: string): unknown => expect.objectContaining({ code: expected })
 
 async function withRaw(count: number, act: (...nodes: RawNode[]) => Promise<void>): Promise<void> {
   const nodes = await Promise.all(Array.from({ length: count }, () => createRawNode()))
   try {
     await act(...nodes)
   } finally {
-    await Promise.all(nodes.map((node) => node.stop()))
+    for (const node of nodes) await node.stop()
   }
 }
 
@@ -73,7 +73,10 @@ describe('DHT records', () => {
     await reader.dial({ addresses: honest.addresses() })
     await honest.publish('test-rec', utf8('k'), testRecord(7, 'true'))
     await withRaw(2, async (forger, replayer) => {
-      for (const [bad, value] of [[forger, utf8('forged')], [replayer, testRecord(3, 'old')]] as const) {
+      for (const [bad, value] of [
+        [forger, utf8('forged')],
+        [replayer, testRecord(3, 'old')],
+      ] as const) {
         await rawPut(bad, 'k', value)
         await join(bad, reader, world.until)
         await join(bad, honest, world.until)
@@ -109,7 +112,10 @@ describe('streams', () => {
       raw.send(Uint8Array.from([2, 1, 1]))
       const frames = stream.frames[Symbol.asyncIterator]()
       expect((await frames.next()).value).toEqual(Uint8Array.from([1, 1]))
-      const next = frames.next().then(() => 'frame', (error: MeshError) => error.code)
+      const next = frames.next().then(
+        () => 'frame',
+        (error: MeshError) => error.code,
+      )
       await clock.advance(3_600_000)
       raw.send(Uint8Array.from([100]))
       let cut: string | undefined

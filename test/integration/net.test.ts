@@ -9,7 +9,7 @@ import { portOf } from '../helpers/net-raw.ts'
 
 const protocol = '/test/integration/1.0.0'
 const options = { frameBytesMax: 1 << 20, inboundStreamsMax: 16 }
-const code = (expected: string) => expect.objectContaining({ code: expected })
+const code = (expected: string): unknown => expect.objectContaining({ code: expected })
 
 const serveEcho = (host: Host): void =>
   host.handle(protocol, options, async (stream) => {

@@ -6,7 +6,7 @@ import { allFrames, runOn, seedOf, testRecord, testRules } from '../helpers/net-
 
 const protocol = '/test/sim/1.0.0'
 const options = { frameBytesMax: 1 << 16, inboundStreamsMax: 64 }
-const code = (expected: string) => expect.objectContaining({ code: expected })
+const code = (expected: string): unknown => expect.objectContaining({ code: expected })
 
 interface Crowd {
   readonly clock: VirtualClock
@@ -30,9 +30,12 @@ const at = (hosts: readonly Host[], index: number): Host => {
 }
 
 /** A ring with two chords a host, then asks, gossip and records among all of them. */
-async function bustle(seed: number): Promise<{ readonly hash: string; readonly events: number; readonly answers: number; readonly heard: number }> {
+async function bustle(
+  seed: number,
+  chance = seed,
+): Promise<{ readonly hash: string; readonly events: number; readonly answers: number; readonly heard: number }> {
   const { simulator, hosts, run, clock } = await crowd(20, { seed, loss: 0.05, duplicate: 0.05, reorder: 0.2, reset: 0.001 })
-  const random = createSeededRandom(seed)
+  const random = createSeededRandom(chance)
   let answers = 0
   let heard = 0
   for (const host of hosts) {
@@ -68,7 +71,7 @@ async function bustle(seed: number): Promise<{ readonly hash: string; readonly e
 
 describe('determinism', () => {
   test('twenty hosts: the same seed gives the same trace, another seed another', async () => {
-    const [first, again, other] = [await bustle(1), await bustle(1), await bustle(2)]
+    const [first, again, other] = [await bustle(1), await bustle(1), await bustle(2, 1)]
     expect(first.answers).toBeGreaterThan(60)
     expect(first.heard).toBeGreaterThan(60)
     expect(again).toEqual(first)
@@ -89,10 +92,12 @@ describe('streams', () => {
     await run(a.dial({ addresses: b.addresses() }))
     const stream = await run(a.open(b.did, protocol, options))
     const sent = Array.from({ length: 500 }, (_, index) => String(index))
-    await run((async () => {
-      for (const text of sent) await stream.send(utf8(text))
-      await stream.close()
-    })())
+    await run(
+      (async () => {
+        for (const text of sent) await stream.send(utf8(text))
+        await stream.close()
+      })(),
+    )
     await run(done.promise)
     expect(got).toEqual(sent)
   })
