@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { createSeededRandom, fromUtf8, MeshError, randomInt, utf8 } from '../../src/base/index.ts'
 import { createMemoryStore, del, put, type Store } from '../../src/store/index.ts'
-import { type AuditVerdict, verifyAudit } from '../../src/audit/index.ts'
+import { type AuditEntry, type AuditVerdict, verifyAudit } from '../../src/audit/index.ts'
+import { groupEntriesMax } from '../../src/audit/audit.ts'
 import { signCheckpoint } from '../../src/audit/checkpoint.ts'
 import { entryCodec, firstPrevHash } from '../../src/audit/entry.ts'
 import { entryKey, headCodec, headKey, putTile } from '../../src/audit/layout.ts'
@@ -17,18 +18,19 @@ const seqs = Array.from({ length: size }, (_, seq) => seq)
 
 const entryBytes = (seq: number): Uint8Array => pairs.find(([key]) => key === entryKey(seq))?.[1] ?? new Uint8Array()
 
-/** Writes `entries` as a log that is sound in itself: numbers, chain and stored hashes mended. `sign` makes its checkpoint. */
+/** Writes a log that is sound in itself: numbers, chain and stored hashes mended. `spoil` may break entries before they are hashed. */
 async function forge(
   store: Store,
   data: readonly number[],
   checkpointOf: (head: { readonly size: number; readonly root: Uint8Array }) => string,
+  spoil: (entry: AuditEntry) => AuditEntry = (entry) => entry,
 ): Promise<void> {
   for (const [key] of await dump(store)) await store.batch([del(key)])
   const tree = growTree(0, [])
   let prevHash = firstPrevHash
   for (const number of data) {
     const { time } = entryCodec.decode(entryBytes(0))
-    const bytes = entryCodec.encode({ ...noted(number), subject: undefined, seq: tree.size, time, prevHash })
+    const bytes = entryCodec.encode(spoil({ ...noted(number), subject: undefined, seq: tree.size, time, prevHash }))
     await store.batch([put(entryKey(tree.size), bytes)])
     prevHash = leafHash(bytes)
     tree.append(prevHash)
@@ -47,6 +49,8 @@ interface Tampering {
 }
 
 const keepNewest = (): string => newest
+const signAsOwner = (head: { readonly size: number; readonly root: Uint8Array }): string =>
+  signCheckpoint(head, { did: owner.did, sign: (message) => owner.signer.sign(message) })
 const signForeign = (head: { readonly size: number; readonly root: Uint8Array }): string =>
   signCheckpoint(head, { did: stranger.did, sign: (message) => stranger.signer.sign(message) })
 const signAsOwnerWithForeignKey = (head: { readonly size: number; readonly root: Uint8Array }): string =>
@@ -171,6 +175,14 @@ const tamperings: readonly Tampering[] = [
     },
   },
   {
+    name: 'the stored hash of the last entry altered',
+    async apply(store, draw) {
+      const head = headCodec.decode((await store.get(headKey)) ?? new Uint8Array())
+      await store.batch([put(headKey, headCodec.encode({ ...head, last: flip(head.last, draw(32), draw(8)) }))])
+      return size
+    },
+  },
+  {
     name: 'an entry added',
     async apply(store) {
       const prevHash = leafHash(entryBytes(size - 1))
@@ -193,7 +205,7 @@ describe('A12: tampering', () => {
     const random = createSeededRandom(12)
     const draw: Draw = (below) => randomInt(random, below)
     const missed: string[] = []
-    for (let round = 0; round < 1_005; round++) {
+    for (let round = 0; round < 1_008; round++) {
       const tampering = tamperings[round % tamperings.length] as Tampering
       const store = await storeOf(pairs)
       const expected = await tampering.apply(store, draw)
@@ -211,6 +223,21 @@ describe('A12: tampering', () => {
     }
   })
 
+  test('a signed log with wrong numbers or a broken chain is refused, and its entries are not proven', async () => {
+    const spoils: readonly ((entry: AuditEntry) => AuditEntry)[] = [
+      (entry) => ({ ...entry, seq: entry.seq === 7 ? 8 : entry.seq }),
+      (entry) => ({ ...entry, prevHash: entry.seq === 7 ? firstPrevHash : entry.prevHash }),
+    ]
+    for (const spoil of spoils) {
+      const store = await storeOf(pairs)
+      await forge(store, seqs, signAsOwner, spoil)
+      expect(await verifyAudit({ store, did: owner.did })).toMatchObject({ ok: false, firstBad: { seq: 7 } })
+    }
+    const store = await storeOf(pairs)
+    await forge(store, seqs, signAsOwner, spoils[0])
+    await expect((await openAudit(store)).prove(7)).rejects.toMatchObject({ code: 'ERR_AUDIT_TAMPERED' })
+  })
+
   test('a log restored from its own past is seen with a checkpoint kept elsewhere', async () => {
     const { store } = await createFilledAudit(25)
     expect(await verifyAudit({ store, did: owner.did })).toMatchObject({ ok: true })
@@ -219,7 +246,7 @@ describe('A12: tampering', () => {
 
   test('a log its owner rewrote and signed again is seen with a checkpoint kept elsewhere', async () => {
     const store = await storeOf(pairs)
-    await forge(store, seqs.with(3, -1), (head) => signCheckpoint(head, { did: owner.did, sign: (message) => owner.signer.sign(message) }))
+    await forge(store, seqs.with(3, -1), signAsOwner)
     expect(await verifyAudit({ store, did: owner.did })).toMatchObject({ ok: true })
     expect(await verifyAudit({ store, did: owner.did, expectedCheckpoint: newest })).toMatchObject({ ok: false })
     expect(await verifyAudit({ store, did: owner.did, expectedCheckpoint: older, from: 30 })).toMatchObject({ ok: false })
@@ -275,6 +302,16 @@ describe('A11: fail closed', () => {
       expect(done).toHaveLength(24)
       expect(await compareActs(store)).toMatchObject({ acts: done, logged: done, verdict: { ok: true, entries: 24 } })
     }
+  })
+
+  test('records queued behind a failed write fail with it', async () => {
+    const store = createMemoryStore({ fault: (write) => (write === 3 ? 'fail' : undefined) })
+    const audit = await openAudit(store)
+    const ends = await Promise.allSettled(Array.from({ length: 1_000 }, (_, number) => audit.record(noted(number), act(number))))
+    const done = ends.flatMap(({ status }, number) => (status === 'fulfilled' ? [number] : []))
+    expect(done).toEqual(Array.from({ length: groupEntriesMax }, (_, number) => number))
+    expect(await audit.record(noted(1_000), act(1_000))).toEqual({ seq: groupEntriesMax })
+    expect(await compareActs(store)).toMatchObject({ acts: [...done, 1_000], logged: [...done, 1_000], verdict: { ok: true } })
   })
 
   test('with hundreds of records in flight, exactly those that resolved are done and logged', async () => {

@@ -1,7 +1,10 @@
 import { createPublicKey, verify as nodeVerify } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { base64, base64url, concat, equal, fromBase64, hex, utf8 } from '../../src/base/index.ts'
-import { createMemoryStore, put } from '../../src/store/index.ts'
+import { createLevelStore, createMemoryStore, put } from '../../src/store/index.ts'
 import { dataBytesMax, originOf, verifyAudit, verifyConsistency, verifyProof, waitingMax } from '../../src/audit/index.ts'
 import { keyHash } from '../../src/audit/checkpoint.ts'
 import { verify } from '../../src/crypto/index.ts'
@@ -97,6 +100,23 @@ describe('an audit log opened again', () => {
     expect(leaves).toHaveLength(size + 1)
     expect((await audit.checkpoint()).split('\n')[2]).toBe(base64(slowTree.root(leaves)))
     expect(await audit.verify()).toMatchObject({ ok: true, entries: size + 1 })
+  })
+
+  test('goes on in the level store after a restart', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'kindmesh-audit-'))
+    try {
+      for (const round of [0, 1, 2]) {
+        const store = await createLevelStore(folder)
+        const audit = await openAudit(store)
+        await Promise.all(numbers.slice(0, 300).map((number) => audit.record(noted(number), [put(`act/${round}/${number}`, utf8('done'))])))
+        expect(await audit.verify()).toMatchObject({ ok: true, entries: 300 * (round + 1) })
+        expect(verifyProof(await audit.prove(299), { did: owner.did })).toMatchObject({ ok: true, entry: { data: { number: 299 } } })
+        await audit.close()
+        await store.close()
+      }
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 
   test('is refused under another identity', async () => {
@@ -229,6 +249,9 @@ test('checkpoints carry lines of witnesses, and a bad line of our own spoils the
   const witness = `— witness.example/w1 ${base64(concat(keyHash('witness.example/w1', stranger.signer.publicKey), new Uint8Array(72)))}\n`
   const forged = `— ${originOf(owner.did)} ${base64(concat(keyHash(originOf(owner.did), owner.signer.publicKey), new Uint8Array(64)))}\n`
   const ok = async (expectedCheckpoint: string): Promise<boolean> => (await verifyAudit({ store, did: owner.did, expectedCheckpoint })).ok
+  const elsewhere = note.slice(0, note.indexOf('\n\n') + 1).replace('kindmesh/audit/', 'kindmesh/other/')
+  const signature = base64(concat(keyHash(originOf(owner.did), owner.signer.publicKey), owner.signer.sign(utf8(elsewhere))))
+  expect(await ok(`${elsewhere}\n— ${originOf(owner.did)} ${signature}\n`)).toBe(false)
   expect(await ok(note + witness)).toBe(true)
   expect(await ok(note + forged)).toBe(false)
   expect(await ok(`${note}junk\n`)).toBe(false)
