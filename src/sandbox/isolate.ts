@@ -20,13 +20,17 @@ export function createIsolate({ pool, clock, name }: IsolateOptions): IsolationB
     name,
     async *run(task, options) {
       const refusal = refuse(task, options)
-      if (refusal !== undefined) return yield refusal
+      if (refusal !== undefined) {
+        yield refusal
+        return
+      }
       let worker: WorkerProcess
       try {
         worker = await pool.take(options.signal)
       } catch (error) {
         const { code, message } = toMeshError(error)
-        return yield failed(code, message)
+        yield failed(code, message)
+        return
       }
       const events: SandboxEvent[] = []
       let wake: () => void = () => undefined

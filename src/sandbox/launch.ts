@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, chmodSync, closeSync, constants, copyFileSync, existsSync, lstatSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { basename, delimiter, dirname, extname, join } from 'node:path'
+import { basename, dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MeshError } from '../base/index.ts'
 import { seccompProgram } from './seccomp.ts'
@@ -13,7 +13,8 @@ export const workerOpenFilesMax = 256
 /** What bubblewrap may say about the process it started. */
 const infoBytesMax = 4 << 10
 
-const nodeFlags = ['--no-node-snapshot', '--enable-experimental-regexp-engine-on-excessive-backtracks', '--wasm-max-mem-pages=1024', '--max-old-space-size=256']
+// No heap flag: it would override the memory limit of every isolate.
+const nodeFlags = ['--no-node-snapshot', '--enable-experimental-regexp-engine-on-excessive-backtracks', '--wasm-max-mem-pages=1024']
 
 export interface Launched {
   readonly child: ChildProcess
@@ -43,13 +44,10 @@ export function killLaunched({ child }: Launched): void {
   }
 }
 
-/** A program in the PATH of the node. */
-export function findProgram(name: string): string | undefined {
-  return (process.env['PATH'] ?? '')
-    .split(delimiter)
-    .map((folder) => join(folder, name))
-    .find((path) => isExecutable(path))
-}
+/** Where the system keeps its programs. Not the PATH: what walls a guest in must not be found in a folder somebody else can write to. */
+const programFolders = ['/usr/bin', '/bin', '/usr/local/bin', '/run/wrappers/bin', '/run/current-system/sw/bin']
+
+export const findProgram = (name: string): string | undefined => programFolders.map((folder) => join(folder, name)).find((path) => isExecutable(path))
 
 /** The worker behind kernel walls: its own namespaces, no network, nothing writable, few system calls, nobody's uid. */
 export function bubblewrapLauncher({ entry = workerEntry(), bwrap = findProgram('bwrap') }: LauncherOptions = {}): Launcher {
@@ -57,21 +55,26 @@ export function bubblewrapLauncher({ entry = workerEntry(), bwrap = findProgram(
     name: 'isolated-vm+bubblewrap',
     start() {
       const seccomp = seccompProgram(process.arch)
-      if (process.platform !== 'linux' || seccomp === undefined) throw unavailable(`bubblewrap needs Linux on x64 or arm64, this is ${process.platform} ${process.arch}`)
+      const system = `${process.platform} ${process.arch}`
+      if (process.platform !== 'linux' || seccomp === undefined) throw unavailable(`bubblewrap needs Linux on x64 or arm64, this is ${system}`)
       if (bwrap === undefined) throw unavailable('bubblewrap is missing: install the package bubblewrap')
       const node = reachableNode()
       // The files are handed over open and copied into the sandbox, so its user need not reach the folder they lie in.
       const files = appFiles(entry)
       const descriptors = files.map(({ from }) => openSync(from, 'r'))
       try {
-        const child = spawn('/bin/sh', ['-c', `ulimit -c 0; ulimit -n ${workerOpenFilesMax}; exec "$0" "$@"`, bwrap, ...bubblewrapArguments(node, files, basename(entry))], {
-          stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...descriptors],
-          env: {},
-          cwd: '/',
-          // A process group of its own: until bubblewrap has armed --die-with-parent, only its group reaches the child it forked.
-          detached: true,
-          ...droppedUser(),
-        })
+        const child = spawn(
+          '/bin/sh',
+          ['-c', `ulimit -c 0; ulimit -n ${workerOpenFilesMax}; exec "$0" "$@"`, bwrap, ...bubblewrapArguments(node, files, basename(entry))],
+          {
+            stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...descriptors],
+            env: {},
+            cwd: '/',
+            // A process group of its own: until bubblewrap has armed --die-with-parent, only its group reaches the child it forked.
+            detached: true,
+            ...droppedUser(),
+          },
+        )
         const seccompPipe = child.stdio[seccompDescriptor] as NodeJS.WritableStream | null | undefined
         seccompPipe?.on('error', () => undefined)
         seccompPipe?.end(seccomp)
@@ -109,7 +112,7 @@ const firstFileDescriptor = 5
 function bubblewrapArguments(node: string, files: readonly AppFile[], entryName: string): readonly string[] {
   return [
     ...['--unshare-all', '--unshare-user', '--disable-userns', '--die-with-parent', '--new-session', '--as-pid-1', '--cap-drop', 'ALL', '--clearenv'],
-    ...sharedLibraries().flatMap((path) => ['--ro-bind', path, path]),
+    ...nodeBuild().libraries.flatMap((path) => ['--ro-bind', path, path]),
     ...['--ro-bind', node, '/app/node', '--dev', '/dev'],
     ...files.flatMap(({ to }, index) => ['--perms', '0444', '--file', String(firstFileDescriptor + index), `/app/${to}`]),
     ...['--remount-ro', '/dev', '--remount-ro', '/', '--chdir', '/app', '--info-fd', String(infoDescriptor), '--seccomp', String(seccompDescriptor)],
@@ -146,25 +149,27 @@ function appFiles(entry: string): readonly AppFile[] {
 /** The prebuilt addon for this very Node, without the loader that looks for it. */
 function addonPath(): string {
   const folder = dirname(requireHere.resolve('isolated-vm/package.json'))
-  const libc = process.platform === 'linux' ? (reportHeader().glibcVersionRuntime === undefined ? '.musl' : '.glibc') : ''
+  const libc = process.platform === 'linux' ? (nodeBuild().isGlibc ? '.glibc' : '.musl') : ''
   const prebuilt = join(folder, 'prebuilds', `${process.platform}-${process.arch}`, `isolated-vm.abi${process.versions.modules}${libc}.node`)
   const compiled = join(folder, 'build', 'Release', 'isolated_vm.node')
   const found = [prebuilt, compiled].find((path) => existsSync(path))
-  if (found === undefined) throw unavailable(`isolated-vm has no build for Node ${process.versions.node} on ${process.platform} ${process.arch}: run npm rebuild isolated-vm`)
+  if (found === undefined) throw unavailable(`isolated-vm has no build for Node ${process.versions.node} on ${process.platform} ${process.arch}`)
   return found
 }
 
-interface NodeReport {
-  readonly header: { readonly glibcVersionRuntime?: string }
-  readonly sharedObjects: readonly string[]
+interface NodeBuild {
+  readonly isGlibc: boolean
+  /** Libraries Node itself loaded, the loader included; not the addons of this process. */
+  readonly libraries: readonly string[]
 }
-let report: NodeReport | undefined
-const nodeReport = (): NodeReport => (report ??= process.report.getReport() as unknown as NodeReport)
-const reportHeader = (): NodeReport['header'] => nodeReport().header
 
-/** Libraries Node itself loaded, the loader included; not the addons of this process. */
-const sharedLibraries = (): readonly string[] =>
-  nodeReport().sharedObjects.filter((path) => path.startsWith('/') && !path.endsWith('.node') && path !== process.execPath && existsSync(path))
+function describeNode(): NodeBuild {
+  const { header, sharedObjects } = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string }; sharedObjects: string[] }
+  const isLibrary = (path: string): boolean => path.startsWith('/') && !path.endsWith('.node') && path !== process.execPath && existsSync(path)
+  return { isGlibc: header.glibcVersionRuntime !== undefined, libraries: sharedObjects.filter(isLibrary) }
+}
+let known: NodeBuild | undefined
+const nodeBuild = (): NodeBuild => (known ??= describeNode())
 
 /** The Node binary at a path the worker's user can reach: where it is, or a copy that only root can change. */
 function reachableNode(): string {

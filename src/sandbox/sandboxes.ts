@@ -15,7 +15,12 @@ export interface SandboxesOptions {
 }
 
 /** Finds out what this machine can isolate by running a task in it. Levels that do not work are refused, never replaced. */
-export async function createSandboxes({ clock, logger, poolSize = poolSizeDefault, launchers = [bubblewrapLauncher(), permissionLauncher()] }: SandboxesOptions): Promise<Sandboxes> {
+export async function createSandboxes({
+  clock,
+  logger,
+  poolSize = poolSizeDefault,
+  launchers = [bubblewrapLauncher(), permissionLauncher()],
+}: SandboxesOptions): Promise<Sandboxes> {
   const reasons: string[] = []
   let sandboxed: IsolationBackend | undefined
   for (const launcher of launchers) {
@@ -31,11 +36,14 @@ export async function createSandboxes({ clock, logger, poolSize = poolSizeDefaul
   if (process.getuid?.() === 0) logger.warn('running as root; sandbox workers run as nobody, but the node should have a user of its own')
 
   return {
-    available: () => isolationLevels.map((level) => (level === 'sandboxed' ? { level, backend: sandboxed?.name, lacks } : { level, backend: undefined, lacks: notBuilt[level] })),
+    available: () =>
+      isolationLevels.map((level) =>
+        level === 'sandboxed' ? { level, backend: sandboxed?.name, lacks } : { level, backend: undefined, lacks: notBuilt[level] },
+      ),
     get(level) {
       if (level === 'sandboxed' && sandboxed !== undefined) return sandboxed
       const why = level === 'sandboxed' ? lacks : Object.hasOwn(notBuilt, level) ? notBuilt[level] : 'no such isolation level'
-      throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `isolation level ${String(level).slice(0, 40)}: ${why}`)
+      throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `isolation level ${level.slice(0, 40)}: ${why}`)
     },
     async stop() {
       await sandboxed?.stop()
@@ -52,7 +60,10 @@ const notBuilt: Readonly<Record<Exclude<IsolationLevel, 'sandboxed'>, string>> =
 const probe = { code: 'return input.a + 1', input: '{"a":1}', result: '2' }
 
 /** @throws ERR_SANDBOX_UNAVAILABLE unless a task really ran */
-async function startIsolate(launcher: Launcher, { clock, logger, poolSize }: Required<Pick<SandboxesOptions, 'clock' | 'logger' | 'poolSize'>>): Promise<IsolationBackend> {
+async function startIsolate(
+  launcher: Launcher,
+  { clock, logger, poolSize }: Required<Pick<SandboxesOptions, 'clock' | 'logger' | 'poolSize'>>,
+): Promise<IsolationBackend> {
   const pool = await WorkerPool.start({ launcher, clock, logger, size: poolSize })
   const backend = createIsolate({ pool, clock, name: launcher.name })
   for await (const event of backend.run(probe, { limits: sandboxLimitsDefault })) {

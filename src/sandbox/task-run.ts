@@ -24,7 +24,8 @@ export class TaskRun {
   readonly #memoryBytesAtStart: number
   readonly #security: SecurityEvent[] = []
   readonly #cleanUps: (() => void)[] = []
-  #usage: { cpuMs: number; memoryBytes: number; outputBytes: number; hostCalls: number } = { cpuMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 }
+  readonly #usage = { cpuMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 }
+  #usageTold = false
   #ending = false
   #ended = false
 
@@ -43,11 +44,16 @@ export class TaskRun {
       () => signal?.removeEventListener('abort', onAbort),
       clock.after(limits.wallMs, () => this.#kill(this.#overLimit('wallMs'))),
     )
-    worker.begin({ code: task.code, input: task.input, memoryMiB: limits.memoryMiB, outputBytes: limits.outputBytes, hostCalls: limits.hostCalls }, frameBytesMax(limits), {
-      onFrame: (frame) => this.#onFrame(frame),
-      onEnd: () => this.#onWorkerEnd(),
-      onMalformed: (detail) => this.#malformed(detail),
-    })
+    worker.begin(
+      { code: task.code, input: task.input, memoryMiB: limits.memoryMiB, outputBytes: limits.outputBytes, hostCalls: limits.hostCalls },
+      frameBytesMax(limits),
+      {
+        onFrame: (frame) => this.#onFrame(frame),
+        onEnd: () => this.#onWorkerEnd(),
+        onMalformed: (detail) => this.#malformed(detail),
+      },
+    )
+    if (signal?.aborted === true) onAbort()
     this.#poll()
   }
 
@@ -89,7 +95,8 @@ export class TaskRun {
   /** What the worker claims can only raise what was seen from outside. */
   #onUsage(payload: Uint8Array): void {
     const claim = payload.length <= controlFrameBytesMax ? parseRecord(payload) : undefined
-    if (claim === undefined) return this.#malformed('unreadable usage')
+    if (claim === undefined || this.#usageTold) return this.#malformed('unreadable usage')
+    this.#usageTold = true
     const count = (name: 'cpuMs' | 'memoryBytes' | 'hostCalls'): number => {
       const value = claim[name]
       return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0

@@ -56,7 +56,8 @@ export class WorkerProcess {
     const reader = new FrameReader(1)
     const ready = Promise.withResolvers<void>()
     let stderr = ''
-    const fail = (why: string): void => ready.reject(new MeshError('ERR_SANDBOX_UNAVAILABLE', `${launcher.name}: ${why}${stderr === '' ? '' : `: ${stderr.trim()}`}`))
+    const fail = (why: string): void =>
+      ready.reject(new MeshError('ERR_SANDBOX_UNAVAILABLE', `${launcher.name}: ${why}${stderr === '' ? '' : `: ${stderr.trim()}`}`))
     const cancel = clock.after(readyTimeoutMs, () => fail(`not ready after ${readyTimeoutMs} ms`))
     let worker: WorkerProcess | undefined
     const onData = (chunk: Uint8Array): void => {
@@ -106,6 +107,7 @@ export class WorkerProcess {
 
   begin(task: WorkerTask, frameBytesMax: number, listener: WorkerListener): void {
     this.tasks++
+    if (!this.alive) return listener.onEnd()
     this.#listener = listener
     this.#reader.max = frameBytesMax
     this.#hold(true)

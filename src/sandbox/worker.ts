@@ -7,7 +7,17 @@ import { readSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type IsolatedVm from 'isolated-vm'
 import { checkCode, codeBytesMax } from './code.ts'
-import { encodeFrame, failureTextMax, FrameReader, type FrameType, frameTypes, progressNoteMax, type WorkerFailure, type WorkerTask, type WorkerUsage } from './frames.ts'
+import {
+  encodeFrame,
+  failureTextMax,
+  FrameReader,
+  type FrameType,
+  frameTypes,
+  progressNoteMax,
+  type WorkerFailure,
+  type WorkerTask,
+  type WorkerUsage,
+} from './frames.ts'
 import { guestMain } from './guest.ts'
 
 /** A task frame: code, input and JSON quoting. */
@@ -21,7 +31,7 @@ const guestSource = `return (${guestMain.toString()})($0, $1, $2, $3)`
 
 function write(type: FrameType, payload: Uint8Array): void {
   const frame = encodeFrame(type, payload)
-  for (let offset = 0; offset < frame.length; ) offset += writeSync(1, frame, offset)
+  for (let offset = 0; offset < frame.length;) offset += writeSync(1, frame, offset)
 }
 const writeJson = (type: FrameType, value: WorkerUsage | WorkerFailure): void => write(type, Buffer.from(JSON.stringify(value)))
 
@@ -83,7 +93,9 @@ function runTask(task: WorkerTask): void {
       case 'uuid':
         return randomUUID()
       case 'sha256':
-        return createHash('sha256').update(Buffer.from(text, extra === 'utf8' ? 'utf8' : 'latin1')).digest('hex')
+        return createHash('sha256')
+          .update(Buffer.from(text, extra === 'utf8' ? 'utf8' : 'latin1'))
+          .digest('hex')
       default:
         return ''
     }

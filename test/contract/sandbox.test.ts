@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { MeshError, realClock, silentLogger } from '../../src/base/index.ts'
+import { type MeshError, realClock, silentLogger } from '../../src/base/index.ts'
 import { createSandboxes, type IsolationBackend, type IsolationLevel, type Sandboxes } from '../../src/sandbox/index.ts'
 import { bubblewrapLauncher, findProgram, type Launcher, permissionLauncher } from '../../src/sandbox/launch.ts'
 import { resultOf, runTask } from '../helpers/sandbox.ts'
@@ -7,130 +7,171 @@ import { resultOf, runTask } from '../helpers/sandbox.ts'
 const bubblewrap = findProgram('bwrap') === undefined ? [] : [bubblewrapLauncher()]
 const launchers: readonly Launcher[] = [...bubblewrap, permissionLauncher()]
 
-describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))('%s', (name, launcher) => {
-  let sandboxes: Sandboxes
-  let backend: IsolationBackend
-  beforeAll(async () => {
-    sandboxes = await createSandboxes({ clock: realClock, logger: silentLogger, launchers: [launcher] })
-    backend = sandboxes.get('sandboxed')
-  }, 30_000)
-  afterAll(() => sandboxes.stop())
+describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))(
+  '%s',
+  (name, launcher) => {
+    let sandboxes: Sandboxes
+    let backend: IsolationBackend
+    beforeAll(async () => {
+      sandboxes = await createSandboxes({ clock: realClock, logger: silentLogger, launchers: [launcher] })
+      backend = sandboxes.get('sandboxed')
+    }, 30_000)
+    afterAll(() => sandboxes.stop())
 
-  test('tells its level and what really isolates', () => {
-    expect(backend).toMatchObject({ level: 'sandboxed', name })
-    expect(sandboxes.available().find(({ level }) => level === 'sandboxed')).toMatchObject({ backend: name })
-  })
+    test('tells its level and what really isolates', () => {
+      expect(backend).toMatchObject({ level: 'sandboxed', name })
+      expect(sandboxes.available().find(({ level }) => level === 'sandboxed')).toMatchObject({ backend: name })
+    })
 
-  test('gives the result of the body, which may await and sees its input', async () => {
-    expect(await resultOf(backend, 'const more = await Promise.resolve(1); return { sum: input.a + more }', { input: { a: 41 } })).toEqual({ sum: 42 })
-  })
+    test('gives the result of the body, which may await and sees its input', async () => {
+      expect(await resultOf(backend, 'const more = await Promise.resolve(1); return { sum: input.a + more }', { input: { a: 41 } })).toEqual({ sum: 42 })
+    })
 
-  test('undefined becomes null', async () => {
-    expect(await resultOf(backend, '')).toBe(null)
-  })
+    test('undefined becomes null', async () => {
+      expect(await resultOf(backend, '')).toBe(null)
+    })
 
-  test('console lines and progress arrive in order, before the outcome', async () => {
-    const { events } = await runTask(backend, 'console.log("a", 1, { b: [2] }); progress(0.5, "half"); console.error(new TypeError("c")); return 0')
-    expect(events.slice(0, -1)).toEqual([
-      { type: 'console', level: 'log', text: 'a 1 {"b":[2]}' },
-      { type: 'progress', fraction: 0.5, note: 'half' },
-      { type: 'console', level: 'error', text: 'TypeError: c' },
-    ])
-    expect(events.at(-1)).toMatchObject({ type: 'done', result: '0' })
-  })
+    test('console lines and progress arrive in order, before the outcome', async () => {
+      const { events } = await runTask(backend, 'console.log("a", 1, { b: [2] }); progress(0.5, "half"); console.error(new TypeError("c")); return 0')
+      expect(events.slice(0, -1)).toEqual([
+        { type: 'console', level: 'log', text: 'a 1 {"b":[2]}' },
+        { type: 'progress', fraction: 0.5, note: 'half' },
+        { type: 'console', level: 'error', text: 'TypeError: c' },
+      ])
+      expect(events.at(-1)).toMatchObject({ type: 'done', result: '0' })
+    })
 
-  test('console lines arrive while the task runs', async () => {
-    const cancel = new AbortController()
-    const { printed, outcome } = await runTask(backend, 'console.log("first"); for (;;);', { signal: cancel.signal, onEvent: () => cancel.abort() })
-    expect(printed).toEqual(['first'])
-    expect(outcome).toMatchObject({ type: 'failed', code: 'ERR_TASK_CANCELLED' })
-  })
+    test('console lines arrive while the task runs', async () => {
+      const cancel = new AbortController()
+      const { printed, outcome } = await runTask(backend, 'console.log("first"); for (;;);', { signal: cancel.signal, onEvent: () => cancel.abort() })
+      expect(printed).toEqual(['first'])
+      expect(outcome).toMatchObject({ type: 'failed', code: 'ERR_TASK_CANCELLED' })
+    })
 
-  test('a thrown error is told with its name and message, capped', async () => {
-    expect((await runTask(backend, 'throw new RangeError("too far")')).outcome).toMatchObject({ code: 'ERR_SANDBOX_THREW', message: 'RangeError: too far' })
-    expect((await runTask(backend, 'throw "x".repeat(1e6)')).outcome).toMatchObject({ code: 'ERR_SANDBOX_THREW', message: 'x'.repeat(2_000) })
-  })
+    test('a thrown error is told with its name and message, capped', async () => {
+      expect((await runTask(backend, 'throw new RangeError("too far")')).outcome).toMatchObject({ code: 'ERR_SANDBOX_THREW', message: 'RangeError: too far' })
+      expect((await runTask(backend, 'throw "x".repeat(1e6)')).outcome).toMatchObject({ code: 'ERR_SANDBOX_THREW', message: 'x'.repeat(2_000) })
+    })
 
-  test.each([
-    ['return 1 +', 1, 11],
-    ['let a = 1\n  }); steal(); (() => {', 2, 3],
-    ['\n\nreturn eval("1")', 3, 8],
-    ['await import("node:fs")', 1, 7],
-    ['import fs from "node:fs"', 1, 1],
-    ['return 1 /* open', 1, 10],
-    ['with (input) {}', 1, 1],
-  ])('code that is not allowed is refused with line and column: %j', async (code, line, column) => {
-    const { outcome } = await runTask(backend, code)
-    expect(outcome).toMatchObject({ type: 'failed', code: 'ERR_SANDBOX_CODE', message: expect.stringContaining(`(line ${line}, column ${column})`) as string })
-  })
+    test.each([
+      ['return 1 +', 1, 11],
+      ['let a = 1\n  }); steal(); (() => {', 2, 3],
+      ['\n\nreturn eval("1")', 3, 8],
+      ['await import("node:fs")', 1, 7],
+      ['import fs from "node:fs"', 1, 1],
+      ['return 1 /* open', 1, 10],
+      ['with (input) {}', 1, 1],
+    ])('code that is not allowed is refused with line and column: %j', async (code, line, column) => {
+      const { outcome } = await runTask(backend, code)
+      expect(outcome).toMatchObject({
+        type: 'failed',
+        code: 'ERR_SANDBOX_CODE',
+        message: expect.stringContaining(`(line ${line}, column ${column})`) as string,
+      })
+    })
 
-  test.each(['return () => 1', 'return [Symbol()]', 'return 1n', 'const a = {}; a.a = a; return a', 'return { toJSON() { throw 1 } }'])('a result that is not plain data is refused: %s', async (code) => {
-    expect((await runTask(backend, code)).outcome).toMatchObject({ type: 'failed', code: 'ERR_SANDBOX_RESULT' })
-  })
-
-  test('a promise nothing can settle ends at once', async () => {
-    expect((await runTask(backend, 'await new Promise(() => {})')).outcome).toMatchObject({ type: 'failed', code: 'ERR_SANDBOX_THREW' })
-  })
-
-  test('crypto: random bytes, uuid and SHA-256', async () => {
-    const result = await resultOf(
-      backend,
-      'const b = crypto.getRandomValues(new Uint32Array(4)); return [crypto.randomUUID(), crypto.randomUUID(), crypto.randomBytes(5).length, b.some((n) => n > 0), crypto.digest("sha-256", "abc"), crypto.digest("sha-256", new Uint8Array([97, 98, 99]))]',
+    test.each(['return () => 1', 'return [Symbol()]', 'return 1n', 'const a = {}; a.a = a; return a', 'return { toJSON() { throw 1 } }'])(
+      'a result that is not plain data is refused: %s',
+      async (code) => {
+        expect((await runTask(backend, code)).outcome).toMatchObject({ type: 'failed', code: 'ERR_SANDBOX_RESULT' })
+      },
     )
-    const sha256 = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
-    expect(result).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), expect.not.stringMatching((result as string[])[0] ?? ''), 5, true, sha256, sha256])
-  })
 
-  test('nothing of the host is within reach by name', async () => {
-    const names = ['process', 'require', 'module', 'fetch', 'setTimeout', 'setInterval', 'queueMicrotask', 'Buffer', 'WebAssembly', 'SharedArrayBuffer', 'Atomics', 'WeakRef', 'FinalizationRegistry']
-    expect(await resultOf(backend, 'return input.filter((name) => typeof globalThis[name] !== "undefined")', { input: names })).toEqual([])
-  })
+    test('a promise nothing can settle ends at once', async () => {
+      expect((await runTask(backend, 'await new Promise(() => {})')).outcome).toMatchObject({ type: 'failed', code: 'ERR_SANDBOX_THREW' })
+    })
 
-  test('globals and prototypes do not pass from one task to the next', async () => {
-    for (let round = 0; round < 4; round++) {
-      const code = 'const before = [typeof left, {}.left, [].map.left]; globalThis.left = Object.prototype.left = Array.prototype.map.left = 1; return before.map(String)'
-      expect(await resultOf(backend, code)).toEqual(['undefined', 'undefined', 'undefined'])
-    }
-  })
+    test('crypto: random bytes, uuid and SHA-256', async () => {
+      const result = await resultOf(
+        backend,
+        'const b = crypto.getRandomValues(new Uint32Array(4)); return [crypto.randomUUID(), crypto.randomUUID(), crypto.randomBytes(5).length, b.some((n) => n > 0), crypto.digest("sha-256", "abc"), crypto.digest("sha-256", new Uint8Array([97, 98, 99]))]',
+      )
+      const sha256 = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
+      expect(result).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), expect.not.stringMatching((result as string[])[0] ?? ''), 5, true, sha256, sha256])
+    })
 
-  test('more tasks than workers all get their own result', async () => {
-    const inputs = Array.from({ length: 12 }, (_, index) => index)
-    expect(await Promise.all(inputs.map((input) => resultOf(backend, 'return input * input', { input })))).toEqual(inputs.map((input) => input * input))
-  })
+    test('nothing of the host is within reach by name', async () => {
+      const names = [
+        'process',
+        'require',
+        'module',
+        'fetch',
+        'setTimeout',
+        'setInterval',
+        'queueMicrotask',
+        'Buffer',
+        'WebAssembly',
+        'SharedArrayBuffer',
+        'Atomics',
+        'WeakRef',
+        'FinalizationRegistry',
+      ]
+      expect(await resultOf(backend, 'return input.filter((name) => typeof globalThis[name] !== "undefined")', { input: names })).toEqual([])
+    })
 
-  test('cancelling before, while waiting and while running ends in ERR_TASK_CANCELLED', async () => {
-    expect((await runTask(backend, 'return 1', { signal: AbortSignal.abort() })).outcome).toMatchObject({ code: 'ERR_TASK_CANCELLED' })
-    const cancel = new AbortController()
-    // Two run and two wait when the first line arrives.
-    const runs = [1, 2, 3, 4].map(() => runTask(backend, 'console.log("running"); for (;;);', { signal: cancel.signal, onEvent: () => cancel.abort() }))
-    for (const { outcome } of await Promise.all(runs)) expect(outcome).toMatchObject({ code: 'ERR_TASK_CANCELLED' })
-    expect(await resultOf(backend, 'return 1')).toBe(1)
-  })
+    test('globals and prototypes do not pass from one task to the next', async () => {
+      for (let round = 0; round < 4; round++) {
+        const code =
+          'const before = [typeof left, {}.left, [].map.left]; globalThis.left = Object.prototype.left = Array.prototype.map.left = 1; return before.map(String)'
+        expect(await resultOf(backend, code)).toEqual(['undefined', 'undefined', 'undefined'])
+      }
+    })
 
-  test('leaving the iteration early kills the task', async () => {
-    for await (const event of backend.run({ code: 'console.log("x"); for (;;);', input: 'null' }, { limits: { memoryMiB: 64, wallMs: 60_000, cpuMs: 60_000, outputBytes: 100, hostCalls: 9 } })) {
-      expect(event.type).toBe('console')
-      break
-    }
-    expect(await resultOf(backend, 'return 1')).toBe(1)
-  })
+    test('more tasks than workers all get their own result', async () => {
+      const inputs = Array.from({ length: 12 }, (_, index) => index)
+      expect(await Promise.all(inputs.map((input) => resultOf(backend, 'return input * input', { input })))).toEqual(inputs.map((input) => input * input))
+    })
 
-  test('usage counts what was used', async () => {
-    const { outcome } = await runTask(backend, 'console.log("four"); progress(1); const a = new Uint8Array(2e7).fill(1); let n = 0; for (let i = 0; i < 5e7; i++) n += i; return "ok"')
-    expect(outcome).toMatchObject({ type: 'done', usage: { hostCalls: 2, outputBytes: 4 + '1 '.length + 4 } })
-    expect(outcome.usage.memoryBytes).toBeGreaterThan(2e7)
-    expect(outcome.usage.cpuMs).toBeGreaterThan(5)
-    expect(outcome.usage.wallMs).toBeGreaterThan(5)
-  })
+    test('cancelling before, while waiting and while running ends in ERR_TASK_CANCELLED', async () => {
+      expect((await runTask(backend, 'return 1', { signal: AbortSignal.abort() })).outcome).toMatchObject({ code: 'ERR_TASK_CANCELLED' })
+      const cancel = new AbortController()
+      // Two run and two wait when the first line arrives.
+      const runs = [1, 2, 3, 4].map(() => runTask(backend, 'console.log("running"); for (;;);', { signal: cancel.signal, onEvent: () => cancel.abort() }))
+      for (const { outcome } of await Promise.all(runs)) expect(outcome).toMatchObject({ code: 'ERR_TASK_CANCELLED' })
+      expect(await resultOf(backend, 'return 1')).toBe(1)
+    })
 
-  test.each([{ memoryMiB: 0 }, { wallMs: 1e9 }, { cpuMs: 1.5 }, { outputBytes: -1 }, { hostCalls: Number.NaN }])('limits that cannot be enforced are refused: %o', async (limits) => {
-    expect((await runTask(backend, 'return 1', { limits })).outcome).toMatchObject({ type: 'failed', code: 'ERR_USAGE' })
-  })
+    test('leaving the iteration early kills the task', async () => {
+      for await (const event of backend.run(
+        { code: 'console.log("x"); for (;;);', input: 'null' },
+        { limits: { memoryMiB: 64, wallMs: 60_000, cpuMs: 60_000, outputBytes: 100, hostCalls: 9 } },
+      )) {
+        expect(event.type).toBe('console')
+        break
+      }
+      expect(await resultOf(backend, 'return 1')).toBe(1)
+    })
 
-  test.each(['native', 'containerized', 'virtualized', 'strongest', 'constructor', ''])('level %j is refused, not replaced', (level) => {
-    expect(() => sandboxes.get(level as IsolationLevel)).toThrow(expect.objectContaining({ code: 'ERR_SANDBOX_UNAVAILABLE' }) as MeshError)
-  })
-}, 20_000)
+    test('usage counts what was used', async () => {
+      const { outcome } = await runTask(
+        backend,
+        'console.log("four"); progress(1); const a = new Uint8Array(2e7).fill(1); let n = 0; for (let i = 0; i < 5e7; i++) n += i; return "ok"',
+      )
+      expect(outcome).toMatchObject({ type: 'done', usage: { hostCalls: 2, outputBytes: 4 + '1 '.length + 4 } })
+      expect(outcome.usage.memoryBytes).toBeGreaterThan(2e7)
+      expect(outcome.usage.cpuMs).toBeGreaterThan(5)
+      expect(outcome.usage.wallMs).toBeGreaterThan(5)
+    })
+
+    test('the memory granted can be used, on the heap and off it', async () => {
+      const heap = 'const a = []; for (let i = 0; i < 300; i++) a.push(new Array(2 ** 17).fill(i)); return a.length'
+      const buffers = 'const a = []; for (let i = 0; i < 300; i++) a.push(new Uint8Array(2 ** 20).fill(i)); return a.length'
+      for (const code of [heap, buffers]) expect(await resultOf(backend, code, { limits: { memoryMiB: 512 } })).toBe(300)
+    })
+
+    test.each([{ memoryMiB: 0 }, { wallMs: 1e9 }, { cpuMs: 1.5 }, { outputBytes: -1 }, { hostCalls: Number.NaN }])(
+      'limits that cannot be enforced are refused: %o',
+      async (limits) => {
+        expect((await runTask(backend, 'return 1', { limits })).outcome).toMatchObject({ type: 'failed', code: 'ERR_USAGE' })
+      },
+    )
+
+    test.each(['native', 'containerized', 'virtualized', 'strongest', 'constructor', ''])('level %j is refused, not replaced', (level) => {
+      expect(() => sandboxes.get(level as IsolationLevel)).toThrow(expect.objectContaining({ code: 'ERR_SANDBOX_UNAVAILABLE' }) as MeshError)
+    })
+  },
+  20_000,
+)
 
 test('after stop every run ends in ERR_STOPPED', async () => {
   const sandboxes = await createSandboxes({ clock: realClock, logger: silentLogger, poolSize: 1 })
@@ -144,7 +185,12 @@ test('without bubblewrap the weaker back end is named, warned about, and says wh
   const warnings: string[] = []
   const logger = { ...silentLogger, warn: (message: string, facts?: object) => void warnings.push(message + JSON.stringify(facts)) }
   await using stack = new AsyncDisposableStack()
-  const sandboxes = await createSandboxes({ clock: realClock, logger, poolSize: 1, launchers: [bubblewrapLauncher({ bwrap: '/nowhere/bwrap' }), permissionLauncher()] })
+  const sandboxes = await createSandboxes({
+    clock: realClock,
+    logger,
+    poolSize: 1,
+    launchers: [bubblewrapLauncher({ bwrap: '/nowhere/bwrap' }), permissionLauncher()],
+  })
   stack.defer(() => sandboxes.stop())
   expect(sandboxes.get('sandboxed').name).toBe('isolated-vm+permission')
   expect(sandboxes.available()[1]?.lacks).toMatch(/lower assurance.*install bubblewrap/)

@@ -3,4 +3,5 @@ import { createTestSandboxes } from './sandbox.ts'
 
 const sandboxes = await createTestSandboxes()
 const limits = { memoryMiB: 64, wallMs: 60_000, cpuMs: 60_000, outputBytes: 1_000, hostCalls: 10 }
-for await (const event of sandboxes.get('sandboxed').run({ code: 'console.log("busy"); for (;;);', input: 'null' }, { limits })) process.stdout.write(event.type)
+const task = { code: 'console.log("busy"); for (;;);', input: 'null' }
+for await (const event of sandboxes.get('sandboxed').run(task, { limits })) process.stdout.write(event.type)

@@ -12,14 +12,14 @@ async function escapes(code: string): Promise<boolean> {
     randomUUID: () => randomUUID(),
     randomBytes: (length: number) => new Uint8Array(randomBytes(length)),
     getRandomValues: (view: Uint8Array) => view.fill(7),
-    digest: (algorithm: string, data: string | Uint8Array) => createHash(String(algorithm)).update(data).digest('hex'),
+    digest: (algorithm: string, data: string | Uint8Array) => createHash(algorithm).update(data).digest('hex'),
   }
   const progress = (): undefined => undefined
   let result: unknown
   try {
-    const run = runInContext(`(async function (input, console, crypto, progress) { "use strict";\n${code}\n})`, createContext({}), { timeout: caseTimeoutMs }) as (
-      ...parameters: unknown[]
-    ) => Promise<unknown>
+    const run = runInContext(`(async function (input, console, crypto, progress) { "use strict";\n${code}\n})`, createContext({}), {
+      timeout: caseTimeoutMs,
+    }) as (...parameters: unknown[]) => Promise<unknown>
     const late = new Promise((resolve) => setTimeout(resolve, caseTimeoutMs).unref())
     result = JSON.stringify(await Promise.race([run(JSON.parse(escapeInput), console, crypto, progress), late]))
   } catch (error) {

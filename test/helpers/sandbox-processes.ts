@@ -8,7 +8,7 @@ export function descendants(pid: number): readonly number[] {
     if (parent !== undefined) parents.set(Number(name), parent)
   }
   const found = new Set([pid])
-  for (let size = 0; size !== found.size; ) {
+  for (let size = 0; size !== found.size;) {
     size = found.size
     for (const [child, parent] of parents) if (found.has(parent)) found.add(child)
   }

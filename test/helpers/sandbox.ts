@@ -1,5 +1,13 @@
 import { realClock, silentLogger } from '../../src/base/index.ts'
-import { createSandboxes, type IsolationBackend, type SandboxEvent, type SandboxLimits, sandboxLimitsDefault, type SandboxOutcome, type Sandboxes } from '../../src/sandbox/index.ts'
+import {
+  createSandboxes,
+  type IsolationBackend,
+  type SandboxEvent,
+  type SandboxLimits,
+  sandboxLimitsDefault,
+  type SandboxOutcome,
+  type Sandboxes,
+} from '../../src/sandbox/index.ts'
 
 export const createTestSandboxes = (poolSize = 2): Promise<Sandboxes> => createSandboxes({ clock: realClock, logger: silentLogger, poolSize })
 

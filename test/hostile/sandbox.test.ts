@@ -18,22 +18,30 @@ beforeAll(async () => {
 afterAll(() => sandboxes.stop())
 
 describe('escapes', () => {
-  test('there are enough cases, and on plain node:vm many of them get out', async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, [helper('sandbox-control.ts')])
-    expect(escapeCases.length).toBeGreaterThanOrEqual(60)
-    expect((JSON.parse(stdout) as string[]).length).toBeGreaterThanOrEqual(10)
-  }, testTimeoutMs)
+  test(
+    'there are enough cases, and on plain node:vm many of them get out',
+    async () => {
+      const { stdout } = await promisify(execFile)(process.execPath, [helper('sandbox-control.ts')])
+      expect(escapeCases.length).toBeGreaterThanOrEqual(60)
+      expect((JSON.parse(stdout) as string[]).length).toBeGreaterThanOrEqual(10)
+    },
+    testTimeoutMs,
+  )
 
   /** These must not even start; all others must really run. */
   const refused = new Set(['import() in the body', 'direct eval of hidden names', 'unbalanced braces', 'HTML comment read two ways', 'open comment at the end'])
 
-  test.each(escapeCases.map(({ name, code }) => [name, code] as const))('%s', async (name, code) => {
-    const { outcome, printed } = await runTask(backend, code, { input: JSON.parse(escapeInput), limits: { wallMs: 2_000 } })
-    expect(printed.join()).not.toContain('ESCAPED')
-    if (outcome.type === 'done') expect(outcome.result).not.toContain('ESCAPED')
-    expect(outcome.type === 'failed' && outcome.code === 'ERR_SANDBOX_CODE').toBe(refused.has(name))
-    expect(outcome).not.toMatchObject({ code: 'ERR_SANDBOX_CRASHED' })
-  }, testTimeoutMs)
+  test.each(escapeCases.map(({ name, code }) => [name, code] as const))(
+    '%s',
+    async (name, code) => {
+      const { outcome, printed } = await runTask(backend, code, { input: JSON.parse(escapeInput), limits: { wallMs: 2_000 } })
+      expect(printed.join()).not.toContain('ESCAPED')
+      if (outcome.type === 'done') expect(outcome.result).not.toContain('ESCAPED')
+      expect(outcome.type === 'failed' && outcome.code === 'ERR_SANDBOX_CODE').toBe(refused.has(name))
+      expect(outcome).not.toMatchObject({ code: 'ERR_SANDBOX_CRASHED' })
+    },
+    testTimeoutMs,
+  )
 })
 
 const wallMs = 600
@@ -52,7 +60,10 @@ const bombs: Readonly<Record<string, Bomb>> = {
   'endless loop under a CPU limit': { code: 'for (;;);', limits: { cpuMs: 200, wallMs: 20_000 }, ends: ['ERR_SANDBOX_LIMIT/cpuMs'] },
   'loop in try and finally': { code: 'for (;;) try { throw 1 } catch { continue } finally { continue }', ends: wall },
   'endless microtasks': { code: 'for (;;) await null', ends: wall },
-  'microtasks that multiply': { code: 'const f = () => { Promise.resolve().then(f); Promise.resolve().then(f) }; f(); await new Promise(() => {})', ends: [...wall, ...memory] },
+  'microtasks that multiply': {
+    code: 'const f = () => { Promise.resolve().then(f); Promise.resolve().then(f) }; f(); await new Promise(() => {})',
+    ends: [...wall, ...memory],
+  },
   'deep recursion': { code: 'const f = () => f() + 1; return f()', ends: ['ERR_SANDBOX_THREW'] },
   'recursion in finally': { code: 'const f = () => { try { f() } finally { f() } }; f()', ends: [...wall, 'ERR_SANDBOX_THREW'] },
   'deeply nested code': { code: '('.repeat(100_000), ends: ['ERR_SANDBOX_CODE'] },
@@ -60,11 +71,18 @@ const bombs: Readonly<Record<string, Bomb>> = {
   'code over its limit': { code: `return 1 //${'x'.repeat(300_000)}`, ends: ['ERR_SANDBOX_CODE'] },
   'heap by arrays': { code: 'const a = []; for (;;) a.push(new Array(1000).fill(1))', ends: ['ERR_SANDBOX_LIMIT/memoryMiB'], limits: { wallMs: 10_000 } },
   'heap by objects': { code: 'const a = {}; for (let i = 0; ; i++) a["k" + i] = { i }', ends: ['ERR_SANDBOX_LIMIT/memoryMiB'], limits: { wallMs: 10_000 } },
-  'heap by strings': { code: 'const a = []; for (let i = 0; ; i++) a.push(("x".repeat(1e6) + i).split("").join("y"))', ends: ['ERR_SANDBOX_LIMIT/memoryMiB'], limits: { wallMs: 10_000 } },
+  'heap by strings': {
+    code: 'const a = []; for (let i = 0; ; i++) a.push(("x".repeat(1e6) + i).split("").join("y"))',
+    ends: ['ERR_SANDBOX_LIMIT/memoryMiB'],
+    limits: { wallMs: 10_000 },
+  },
   'one huge array': { code: 'return new Array(2 ** 28).fill(1.5).length', ends: memory },
   'array buffers': { code: 'const a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))', ends: memory },
   'array buffers, errors swallowed': { code: 'const a = []; for (;;) try { a.push(new Uint8Array(1e6).fill(1)) } catch {}', ends: memory },
-  'resizable buffers': { code: 'const a = []; for (;;) { const b = new ArrayBuffer(0, { maxByteLength: 1e8 }); b.resize(1e8); new Uint8Array(b).fill(1); a.push(b) }', ends: memory },
+  'resizable buffers': {
+    code: 'const a = []; for (;;) { const b = new ArrayBuffer(0, { maxByteLength: 1e8 }); b.resize(1e8); new Uint8Array(b).fill(1); a.push(b) }',
+    ends: memory,
+  },
   'typed array sort and copies': { code: 'const a = []; for (;;) a.push(new Float64Array(1e6).fill(2).slice().toSorted())', ends: memory },
   'huge result': { code: 'return "x".repeat(5e8)', ends: ['ERR_SANDBOX_LIMIT/outputBytes', ...memory] },
   'result just over the limit': { code: 'return "x".repeat(1000)', limits: { outputBytes: 1_001 }, ends: ['ERR_SANDBOX_LIMIT/outputBytes'] },
@@ -72,7 +90,11 @@ const bombs: Readonly<Record<string, Bomb>> = {
   'console flood': { code: 'for (;;) console.log("x".repeat(1000))', ends: ['ERR_SANDBOX_LIMIT/outputBytes'], limits: { wallMs: 10_000 } },
   'console flood of nothing': { code: 'for (;;) console.log()', limits: { hostCalls: 500, wallMs: 10_000 }, ends: ['ERR_SANDBOX_LIMIT/hostCalls'] },
   'one huge console line': { code: 'console.log("x".repeat(4e8))', ends: ['ERR_SANDBOX_LIMIT/outputBytes', ...memory] },
-  'progress flood': { code: 'for (let i = 0; ; i++) progress(i / 1e9, "x".repeat(1e5))', ends: ['ERR_SANDBOX_LIMIT/outputBytes', 'ERR_SANDBOX_LIMIT/hostCalls'], limits: { wallMs: 10_000 } },
+  'progress flood': {
+    code: 'for (let i = 0; ; i++) progress(i / 1e9, "x".repeat(1e5))',
+    ends: ['ERR_SANDBOX_LIMIT/outputBytes', 'ERR_SANDBOX_LIMIT/hostCalls'],
+    limits: { wallMs: 10_000 },
+  },
   'crypto flood': { code: 'for (;;) crypto.randomBytes(65536)', limits: { hostCalls: 50, wallMs: 10_000 }, ends: ['ERR_SANDBOX_LIMIT/hostCalls'] },
   'digest of a huge text': { code: 'return crypto.digest("sha-256", "x".repeat(5e8))', ends: ['ERR_SANDBOX_THREW'] },
   'message getter that loops': { code: 'throw { get message() { for (;;); } }', ends: wall },
@@ -93,15 +115,19 @@ const bombs: Readonly<Record<string, Bomb>> = {
 }
 
 describe('resource bombs', () => {
-  test.each(Object.entries(bombs))('%s', async (_name, { code, ends, limits }) => {
-    const bounds = { memoryMiB: 64, wallMs, cpuMs: 60_000, ...limits }
-    const neighbour = resultOf(backend, 'let n = 0; for (let i = 0; i < 1e6; i++) n += i; return n')
-    const { outcome } = await runTask(backend, code, { limits: bounds })
-    expect(await neighbour).toBe(499_999_500_000)
-    expect(ends).toContain(outcome.type === 'done' ? 'done' : outcome.code + (outcome.limit === undefined ? '' : `/${outcome.limit}`))
-    expect(outcome.usage.wallMs).toBeLessThanOrEqual(bounds.wallMs + 500)
-    expect(outcome.usage.memoryBytes).toBeLessThan(3 * bounds.memoryMiB * 2 ** 20)
-    expect(outcome.usage.outputBytes).toBeLessThan(2 << 20)
-    expect(await resultOf(backend, 'return [typeof n, 6 * 7]')).toEqual(['undefined', 42])
-  }, testTimeoutMs)
+  test.each(Object.entries(bombs))(
+    '%s',
+    async (_name, { code, ends, limits }) => {
+      const bounds = { memoryMiB: 64, wallMs, cpuMs: 60_000, ...limits }
+      const neighbour = resultOf(backend, 'let n = 0; for (let i = 0; i < 1e6; i++) n += i; return n')
+      const { outcome } = await runTask(backend, code, { limits: bounds })
+      expect(await neighbour).toBe(499_999_500_000)
+      expect(ends).toContain(outcome.type === 'done' ? 'done' : outcome.code + (outcome.limit === undefined ? '' : `/${outcome.limit}`))
+      expect(outcome.usage.wallMs).toBeLessThanOrEqual(bounds.wallMs + 500)
+      expect(outcome.usage.memoryBytes).toBeLessThan(3 * bounds.memoryMiB * 2 ** 20)
+      expect(outcome.usage.outputBytes).toBeLessThan(2 << 20)
+      expect(await resultOf(backend, 'return [typeof n, 6 * 7]')).toEqual(['undefined', 42])
+    },
+    testTimeoutMs,
+  )
 })
