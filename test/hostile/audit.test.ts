@@ -223,6 +223,26 @@ describe('A12: tampering', () => {
     }
   })
 
+  test('an altered entry is named in a long log too, also where the chain behind it was mended', async () => {
+    const { store } = await createFilledAudit(4_500)
+    const bytesAt = async (seq: number): Promise<Uint8Array> => (await store.get(entryKey(seq))) ?? new Uint8Array()
+    for (const seq of [0, 100, 4_095, 4_096, 4_499]) {
+      const bytes = await bytesAt(seq)
+      await store.batch([put(entryKey(seq), entryCodec.encode({ ...entryCodec.decode(bytes), time: 1 }))])
+      expect(await verifyAudit({ store, did: owner.did })).toMatchObject({ ok: false, firstBad: { seq } })
+      await store.batch([put(entryKey(seq), bytes)])
+    }
+    expect(await verifyAudit({ store, did: owner.did })).toMatchObject({ ok: true, entries: 4_500 })
+    let prevHash: Uint8Array | undefined
+    for (let seq = 300; seq < 4_500; seq++) {
+      const entry = entryCodec.decode(await bytesAt(seq))
+      const bytes = entryCodec.encode(prevHash === undefined ? { ...entry, time: 1 } : { ...entry, prevHash })
+      await store.batch([put(entryKey(seq), bytes)])
+      prevHash = leafHash(bytes)
+    }
+    expect(await verifyAudit({ store, did: owner.did })).toMatchObject({ ok: false, firstBad: { seq: 300 } })
+  })
+
   test('a signed log with wrong numbers or a broken chain is refused, and its entries are not proven', async () => {
     const spoils: readonly ((entry: AuditEntry) => AuditEntry)[] = [
       (entry) => ({ ...entry, seq: entry.seq === 7 ? 8 : entry.seq }),
