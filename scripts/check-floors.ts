@@ -29,7 +29,7 @@ const closed: Readonly<Record<string, readonly string[]>> = {
 
 /** Doors that know these rooms and no others. */
 const only: Readonly<Record<string, readonly string[]>> = {
-  cli: ['base', 'client', 'node'],
+  cli: ['base', 'client', 'api', 'node'],
   mcp: ['base', 'client'],
   a2a: ['base', 'client'],
   console: ['base', 'client'],

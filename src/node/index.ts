@@ -2,5 +2,5 @@ export { assemble, type MeshRooms, type Parts, policyDefault } from './assemble.
 export type { NodeEvent } from './events.ts'
 export { createNode, type MeshNode, type NodeOptions } from './node.ts'
 export { readIdentity, verifyProfileAudit } from './offline.ts'
-export { createProfile, profilePaths, trimLineEnd } from './profile.ts'
+export { createProfile } from './profile.ts'
 export { encodeTicket } from './ticket.ts'

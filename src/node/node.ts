@@ -1,5 +1,5 @@
 import { createAudit, identityCreated, nodeStarted, nodeStopped } from '../audit/index.ts'
-import { type Clock, type Logger, type Random, realClock, realRandom, silentLogger, toMeshError } from '../base/index.ts'
+import { type Clock, type Logger, profilePaths, type Random, realClock, realRandom, silentLogger, toMeshError } from '../base/index.ts'
 import { selfTest } from '../crypto/index.ts'
 import { prekeyRecordRule } from '../envelope/index.ts'
 import type { Keyring } from '../identity/index.ts'
@@ -11,7 +11,7 @@ import { headRecordRule } from '../trust/index.ts'
 import { assemble, type MeshRooms } from './assemble.ts'
 import { createCheckpointFile } from './checkpoint-file.ts'
 import { prekeyNamespace } from './directory.ts'
-import { createProfile, openProfile, profilePaths } from './profile.ts'
+import { createProfile, openProfile } from './profile.ts'
 import { headNamespace, headTopic } from './trust-sync.ts'
 
 export interface NodeOptions {

@@ -1,9 +1,8 @@
 import { type AuditVerdict, verifyAudit } from '../audit/index.ts'
-import type { Did } from '../base/index.ts'
+import { type Did, profilePaths } from '../base/index.ts'
 import { kindDidFromDid, peerIdFromDid, readKeyFile } from '../identity/index.ts'
 import { createLevelStore } from '../store/index.ts'
 import { readCheckpoint } from './checkpoint-file.ts'
-import { profilePaths } from './profile.ts'
 
 export interface IdentityView {
   readonly did: Did

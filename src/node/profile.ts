@@ -1,22 +1,8 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { base64url, type Clock, MeshError, type Random, utf8 } from '../base/index.ts'
+import { base64url, type Clock, MeshError, profilePaths, type Random, trimLineEnd, utf8 } from '../base/index.ts'
 import { createKeyFile, type Keyring, openKeyFile, readKeyFile } from '../identity/index.ts'
 
 export const passphraseBytesMax = 4_096
-
-/** Where a profile keeps its things. */
-export const profilePaths = (home: string) => ({
-  home,
-  keyFile: join(home, 'identity.json'),
-  /** Made when no passphrase is given at `init`: the identity is then protected by the file's mode alone. */
-  passphraseFile: join(home, 'passphrase'),
-  store: join(home, 'store'),
-  peerStore: join(home, 'peers'),
-  checkpoint: join(home, 'audit-checkpoint'),
-  /** Address and token of the running node's API. */
-  api: join(home, 'api.json'),
-})
 
 export interface ProfileOptions {
   readonly home: string
@@ -34,12 +20,6 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
-}
-
-/** The passphrase as the file holds it, without the line end an editor leaves. */
-export const trimLineEnd = (bytes: Uint8Array): Uint8Array => {
-  const end = bytes.at(-1) === 0x0a ? (bytes.at(-2) === 0x0d ? -2 : -1) : bytes.length
-  return bytes.slice(0, end)
 }
 
 /** Creates an identity. @throws ERR_PROFILE_EXISTS, and nothing is changed */

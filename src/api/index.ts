@@ -1,0 +1,2 @@
+export type ApiSchemas = typeof import('./schemas.ts')
+export { type Api, type ApiOptions, startApi } from './server.ts'

@@ -1,0 +1,254 @@
+import { z } from 'zod'
+import { type Did, MeshError, realClock, type SignalOption } from '../base/index.ts'
+import type { MeshNode } from '../node/index.ts'
+import { parseLevel } from '../trust/index.ts'
+import * as schemas from './schemas.ts'
+
+export interface Call extends SignalOption {
+  readonly body: unknown
+  readonly query: unknown
+  readonly params: unknown
+  readonly signal: AbortSignal
+}
+
+/** One call of the API: what it takes, what it gives, and what does it. */
+export interface Route {
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  readonly summary: string
+  readonly body?: z.ZodType
+  readonly query?: z.ZodType
+  readonly params?: z.ZodType
+  readonly reply: z.ZodType
+  handle(call: Call): Promise<unknown>
+}
+
+/** An answer in lines of JSON, one an item. */
+export interface LinesRoute extends Omit<Route, 'handle'> {
+  lines(call: Call): AsyncIterable<unknown>
+}
+
+const list = (key: string, item: z.ZodType): z.ZodType => z.object({ [key]: z.array(item) })
+
+/** JSON of an audit entry: bytes as hex. */
+const plainData = (value: unknown): unknown => {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
+  if (Array.isArray(value)) return value.map(plainData)
+  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainData(item)]))
+  return value
+}
+
+/** The caller's signal with the time it allows. */
+const patience = (signal: AbortSignal, timeoutMs: number | undefined): AbortSignal => (timeoutMs === undefined ? signal : AbortSignal.any([signal, realClock.timeout(timeoutMs, 'the request')]))
+
+export function routesOf(node: MeshNode, { version, startedAt }: { readonly version: string; readonly startedAt: number }): readonly (Route | LinesRoute)[] {
+  const who = (text: string): Did => node.resolve(text)
+  return [
+    {
+      method: 'GET',
+      url: '/v1/status',
+      summary: 'Who this node is and how it does',
+      reply: schemas.status,
+      handle: async () => ({
+        did: node.did,
+        peerId: node.peerId,
+        kindDid: node.kindDid,
+        version,
+        startedAt,
+        addresses: node.addresses(),
+        ticket: node.ticket(),
+        peers: node.peers().length,
+        agents: node.agents.list(),
+        sandboxes: node.sandboxes.available().map(({ level, backend, lacks }) => ({ level, backend: backend ?? null, lacks: lacks ?? null })),
+      }),
+    },
+    { method: 'GET', url: '/v1/peers', summary: 'Connected peers', reply: list('peers', schemas.peer), handle: async () => ({ peers: node.peers() }) },
+    {
+      method: 'POST',
+      url: '/v1/dial',
+      summary: 'Connect to a multiaddr, DID or ticket',
+      body: schemas.dialBody,
+      reply: schemas.dialed,
+      async handle({ body, signal }) {
+        const { target, timeoutMs } = body as z.infer<typeof schemas.dialBody>
+        const { did, peerId, route, rttMs } = await node.dial(target, { signal: patience(signal, timeoutMs) })
+        return { did, peerId, route, rttMs }
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/ping',
+      summary: 'Round trip to a peer on its message stream',
+      body: schemas.pingBody,
+      reply: schemas.pinged,
+      async handle({ body, signal }) {
+        const { peer, timeoutMs } = body as z.infer<typeof schemas.pingBody>
+        return await node.ping(who(peer), { signal: patience(signal, timeoutMs) })
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/send',
+      summary: 'Send a message; answers once it is on the receiver’s disk',
+      body: schemas.sendBody,
+      reply: schemas.sent,
+      async handle({ body, signal }) {
+        const { to, timeoutMs, ...message } = body as z.infer<typeof schemas.sendBody>
+        const { id, status } = await node.send(who(to), message, { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) })
+        return { id, status }
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/ask',
+      summary: 'Ask an agent of a peer',
+      body: schemas.askBody,
+      reply: schemas.asked,
+      async handle({ body, signal }) {
+        const { to, data, agent, timeoutMs } = body as z.infer<typeof schemas.askBody>
+        return await node.ask(who(to), data, { agent, signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) })
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/inbox',
+      summary: 'The last messages received, oldest first',
+      query: schemas.pageQuery,
+      reply: list('messages', schemas.message),
+      async handle({ query }) {
+        const messages = await node.inbox.list(query as z.infer<typeof schemas.pageQuery>)
+        return { messages: messages.map(({ id, from, type, body, receivedAt }) => ({ id, from, type, body, receivedAt })) }
+      },
+    },
+    { method: 'GET', url: '/v1/agents', summary: 'Agents that live here', reply: list('agents', z.string()), handle: async () => ({ agents: node.agents.list() }) },
+    {
+      method: 'POST',
+      url: '/v1/agents',
+      summary: 'Register a built-in agent',
+      body: schemas.agentBody,
+      reply: schemas.agentBody,
+      async handle({ body }) {
+        const { name } = body as z.infer<typeof schemas.agentBody>
+        await node.agents.add(name)
+        return { name }
+      },
+    },
+    ...trustRoutes(node, who),
+    ...auditRoutes(node),
+    {
+      method: 'POST',
+      url: '/v1/tasks',
+      summary: 'Run code on a peer; the answer is progress in lines of JSON, a result or an error last. Closing the connection kills the task',
+      body: schemas.taskBody,
+      reply: schemas.taskLine,
+      lines({ body, signal }) {
+        const { on, code, input, limits, isolation } = body as z.infer<typeof schemas.taskBody>
+        const wanted = Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => value !== undefined))
+        return node.tasks.run({ on: who(on), code, input, limits: wanted, ...(isolation === undefined ? {} : { isolation }) }, { signal })
+      },
+    },
+  ]
+}
+
+function trustRoutes(node: MeshNode, who: (text: string) => Did): readonly Route[] {
+  return [
+    {
+      method: 'POST',
+      url: '/v1/attestations',
+      summary: 'Sign a statement about a subject',
+      body: schemas.attestBody,
+      reply: schemas.attested,
+      async handle({ body }) {
+        const { subject, level, ...fields } = body as z.infer<typeof schemas.attestBody>
+        return await node.trust.attest({ subject: who(subject), level: parseLevel(level), ...fields })
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/attestations',
+      summary: 'Statements known here that are not revoked',
+      reply: list('attestations', schemas.attestation),
+      handle: async () => ({ attestations: node.trust.show().map(({ firstSeenAt: _, ...shown }) => shown) }),
+    },
+    {
+      method: 'POST',
+      url: '/v1/revocations',
+      summary: 'Withdraw a statement of this node',
+      body: schemas.revokeBody,
+      reply: z.object({ id: z.string() }),
+      async handle({ body }) {
+        const { id, kind } = body as z.infer<typeof schemas.revokeBody>
+        return await node.trust.revoke(id, kind)
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/trust/explain',
+      summary: 'How far a subject is trusted in a scope, and why',
+      query: schemas.explainQuery,
+      reply: schemas.explanation,
+      async handle({ query, signal }) {
+        const { subject, scope } = query as z.infer<typeof schemas.explainQuery>
+        const { missingForNext, validUntil, ...rest } = await node.trust.explain(who(subject), { scope, signal })
+        return { ...rest, missingForNext: missingForNext ?? null, validUntil: validUntil ?? null }
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/trust/levels',
+      summary: 'Everybody known in a scope with their level',
+      query: schemas.levelsQuery,
+      reply: list('levels', z.object({ did: z.string(), level: z.int() })),
+      async handle({ query }) {
+        const snapshot = node.trust.snapshot((query as z.infer<typeof schemas.levelsQuery>).scope)
+        return { levels: snapshot.subjects().map((did) => ({ did, level: snapshot.level(did) })) }
+      },
+    },
+  ]
+}
+
+function auditRoutes(node: MeshNode): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      url: '/v1/audit',
+      summary: 'The last audit entries, oldest first',
+      query: schemas.tailQuery,
+      reply: list('entries', schemas.entry),
+      async handle({ query }) {
+        const { limit, before } = query as z.infer<typeof schemas.tailQuery>
+        const entries = await node.audit.tail({ limit, before })
+        return { entries: entries.map(({ seq, time, event, actor, subject, data }) => ({ seq, time, event, actor, subject: subject ?? null, data: plainData(data) })) }
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/audit/verify',
+      summary: 'Check the whole audit log against its signed checkpoint',
+      body: z.object({}),
+      reply: schemas.verdict,
+      async handle() {
+        const expectedCheckpoint = await node.keptCheckpoint()
+        const verdict = await node.audit.verify(expectedCheckpoint === undefined ? {} : { expectedCheckpoint })
+        return { ...verdict, checkpoint: verdict.checkpoint ?? null }
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/audit/:seq/proof',
+      summary: 'A document with which anybody can check offline that an entry is in the log',
+      params: schemas.entryParams,
+      reply: schemas.proof,
+      handle: async ({ params }) => await node.audit.prove((params as z.infer<typeof schemas.entryParams>).seq),
+    },
+  ]
+}
+
+/** Parses a part of a request. @throws ERR_USAGE naming the field */
+export function parsePart(schema: z.ZodType | undefined, part: unknown): unknown {
+  if (schema === undefined) return undefined
+  const parsed = schema.safeParse(part ?? {})
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new MeshError('ERR_USAGE', `${issue?.path.join('.') ?? 'the request'}: ${issue?.message ?? 'is wrong'}`)
+}

@@ -1,0 +1,119 @@
+import { z } from 'zod'
+
+/** What the local API takes and gives, one place for server, client and OpenAPI. Times are ms since 1970, sizes bytes. */
+const name = z.string().min(1).max(512)
+const limit = z.coerce.number().int().min(1).max(1_000).default(50)
+const timeoutMs = z.int().min(1).max(600_000).optional()
+
+export const dialBody = z.object({ target: z.string().min(1).max(4_096), timeoutMs })
+export const pingBody = z.object({ peer: name, timeoutMs })
+export const sendBody = z.object({ to: name, body: z.string().max(60 * 1024), type: z.string().min(1).max(64).default('text'), timeoutMs })
+export const askBody = z.object({ to: name, agent: z.string().min(1).max(64), data: z.unknown(), timeoutMs })
+export const agentBody = z.object({ name: z.string().min(1).max(64) })
+export const attestBody = z.object({
+  subject: name,
+  level: z.enum(['distrust', 'caution', 'basic', 'verified', 'trusted', 'authority']),
+  scopes: z.array(z.string().max(64)).min(1).max(8),
+  depth: z.int().min(0).max(4).optional(),
+  lifetimeMs: z.int().min(1),
+})
+export const revokeBody = z.object({ id: z.string().regex(/^[0-9a-f]{64}$/), kind: z.enum(['soft', 'hard']).default('soft') })
+export const limitsBody = z.object({ memoryMiB: z.int(), wallMs: z.int(), cpuMs: z.int(), outputBytes: z.int(), hostCalls: z.int() }).partial()
+export const taskBody = z.object({
+  on: name,
+  code: z.string().max(256 * 1024),
+  input: z.unknown(),
+  limits: limitsBody.optional(),
+  isolation: z.enum(['native', 'sandboxed', 'containerized', 'virtualized']).optional(),
+})
+export const pageQuery = z.object({ limit })
+export const tailQuery = z.object({ limit, before: z.coerce.number().int().min(0).optional() })
+export const explainQuery = z.object({ subject: name, scope: z.string().max(64).default('/task/run') })
+export const levelsQuery = z.object({ scope: z.string().max(64).default('/task/run') })
+export const entryParams = z.object({ seq: z.coerce.number().int().min(0) })
+
+const usage = z.object({ cpuMs: z.number(), wallMs: z.number(), memoryBytes: z.number(), outputBytes: z.number(), hostCalls: z.number() })
+export const peer = z.object({ did: z.string(), peerId: z.string(), route: z.enum(['direct', 'relayed']), direction: z.enum(['inbound', 'outbound']), addresses: z.array(z.string()), level: z.int() })
+export const status = z.object({
+  did: z.string(),
+  peerId: z.string(),
+  kindDid: z.string(),
+  version: z.string(),
+  startedAt: z.int(),
+  addresses: z.array(z.string()),
+  ticket: z.string(),
+  peers: z.int(),
+  agents: z.array(z.string()),
+  sandboxes: z.array(z.object({ level: z.string(), backend: z.string().nullable(), lacks: z.string().nullable() })),
+})
+export const dialed = z.object({ did: z.string(), peerId: z.string(), route: z.string(), rttMs: z.number() })
+export const pinged = z.object({ rttMs: z.number(), route: z.string() })
+export const sent = z.object({ id: z.string(), status: z.literal('acknowledged') })
+export const asked = z.object({ id: z.string(), reply: z.unknown() })
+export const message = z.object({ id: z.string(), from: z.string(), type: z.string(), body: z.string(), receivedAt: z.int() })
+export const attested = z.object({ id: z.string(), seq: z.int() })
+export const attestation = z.object({
+  id: z.string(),
+  issuer: z.string(),
+  subject: z.string(),
+  level: z.int(),
+  scopes: z.array(z.string()),
+  depth: z.int(),
+  issuedAt: z.int(),
+  expiresAt: z.int(),
+  seq: z.int(),
+})
+export const explanation = z.object({
+  subject: z.string(),
+  scope: z.string(),
+  level: z.int(),
+  levelName: z.string(),
+  because: z.array(z.object({ path: z.array(z.string()), attestations: z.array(z.string()), minLevel: z.int(), expires: z.int() })),
+  vetoes: z.array(z.object({ issuer: z.string(), id: z.string() })),
+  ignored: z.array(z.object({ id: z.string(), issuer: z.string(), reason: z.string() })),
+  missingForNext: z.object({ level: z.int(), need: z.string() }).nullable(),
+  validUntil: z.int().nullable(),
+  sentence: z.string(),
+})
+export const receipt = z.object({
+  schema: z.literal('kindmesh.receipt/1'),
+  id: z.string(),
+  executor: z.string(),
+  asker: z.string(),
+  outcome: z.string(),
+  codeHash: z.string(),
+  inputHash: z.string(),
+  resultHash: z.string().nullable(),
+  isolation: z.string(),
+  backend: z.string(),
+  startedAt: z.int(),
+  endedAt: z.int(),
+  usage,
+  signed: z.string(),
+  countersigned: z.string(),
+})
+const problem = z.object({ code: z.string(), message: z.string(), hint: z.string(), details: z.record(z.string(), z.unknown()).optional() })
+/** One line of a task's answer, NDJSON. The last is `result` or `error`. */
+export const taskLine = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('accepted'), isolation: z.string(), backend: z.string() }),
+  z.object({ type: z.literal('console'), level: z.string(), text: z.string() }),
+  z.object({ type: z.literal('progress'), fraction: z.number(), note: z.string() }),
+  z.object({
+    type: z.literal('result'),
+    ok: z.boolean(),
+    result: z.unknown(),
+    error: z.object({ code: z.string(), message: z.string(), limit: z.string() }).optional(),
+    usage,
+    receipt,
+  }),
+  z.object({ type: z.literal('error'), error: problem }),
+])
+export const entry = z.object({ seq: z.int(), time: z.int(), event: z.string(), actor: z.string(), subject: z.string().nullable(), data: z.record(z.string(), z.unknown()) })
+export const verdict = z.object({
+  ok: z.boolean(),
+  entries: z.int(),
+  checkpoint: z.string().nullable(),
+  firstBad: z.object({ seq: z.int(), reason: z.string() }).optional(),
+})
+export const proof = z.record(z.string(), z.unknown())
+export const nodeEvent = z.record(z.string(), z.unknown())

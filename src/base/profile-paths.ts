@@ -1,0 +1,20 @@
+import { join } from 'node:path'
+
+/** Where a profile keeps its things. */
+export const profilePaths = (home: string) => ({
+  home,
+  keyFile: join(home, 'identity.json'),
+  /** Made when no passphrase is given at `init`: the identity is then protected by the file's mode alone. */
+  passphraseFile: join(home, 'passphrase'),
+  store: join(home, 'store'),
+  peerStore: join(home, 'peers'),
+  checkpoint: join(home, 'audit-checkpoint'),
+  /** Address and token of the running node's API. */
+  api: join(home, 'api.json'),
+})
+
+/** The passphrase as the file holds it, without the line end an editor leaves. */
+export const trimLineEnd = (bytes: Uint8Array): Uint8Array => {
+  const end = bytes.at(-1) === 0x0a ? (bytes.at(-2) === 0x0d ? -2 : -1) : bytes.length
+  return bytes.slice(0, end)
+}

@@ -1,0 +1,105 @@
+import type { Command } from 'commander'
+import { renderUnicodeCompact } from 'uqr'
+import { createLogger, type Logger, MeshError, profilePaths, realClock, realRandom, toMeshError } from '../../base/index.ts'
+import type { MeshNode, NodeEvent } from '../../node/index.ts'
+import { type Context, paint } from '../context.ts'
+import { parseCount } from '../parse.ts'
+import { type AddCommand, version } from '../program.ts'
+
+/** Tried first when nothing is named; other ports are taken when these are in use. */
+const listenDefault = ['/ip4/0.0.0.0/tcp/4160', '/ip4/0.0.0.0/tcp/4161/ws']
+const listenAnyPort = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
+
+interface UpOptions {
+  readonly listen?: readonly string[]
+  readonly bootstrap?: readonly string[]
+  readonly init?: boolean
+  readonly mdns?: boolean
+  readonly relay?: boolean
+  readonly apiPort?: string
+}
+
+const collect = (value: string, all: readonly string[] = []): readonly string[] => [...all, value]
+
+export function addUpCommand(program: Command, add: AddCommand): void {
+  add<readonly [], UpOptions>(
+    program,
+    'up',
+    'run the node until interrupted',
+    (command) =>
+      command
+        .option('--listen <multiaddr>', 'address to listen on, repeatable', collect)
+        .option('--bootstrap <multiaddr>', 'peer to meet first, repeatable', collect)
+        .option('--init', 'create the identity when there is none')
+        .option('--mdns', 'find peers on the local network')
+        .option('--relay', 'relay for peers that cannot be reached')
+        .option('--api-port <port>', 'port of the local API; any free one unless given'),
+    async (context, _args, options) => {
+      const { startApi } = await import('../../api/index.ts')
+      const logger = createLogger({ level: context.logLevel, write: (line) => process.stderr.write(line) })
+      const startedAt = realClock.now()
+      await using undo = new AsyncDisposableStack()
+      const node = undo.use(await start(context, options, logger))
+      const api = await startApi({
+        node,
+        file: profilePaths(context.home).api,
+        port: options.apiPort === undefined ? 0 : parseCount(options.apiPort, 'the API port', 65_535),
+        version,
+        startedAt,
+        random: realRandom,
+      })
+      undo.defer(() => api.stop())
+      node.onEvent((event) => tell(context, event))
+      ready(context, node, api.url)
+      await new Promise<void>((resolve) => {
+        if (context.signal.aborted) resolve()
+        context.signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+      context.say('stopping')
+    },
+  )
+}
+
+async function start(context: Context, { listen, bootstrap = [], init = false, mdns = false, relay = false }: UpOptions, logger: Logger): Promise<MeshNode> {
+  const { createNode } = await import('../../node/index.ts')
+  const options = { dataDir: context.home, passphrase: await context.passphrase(), create: init, bootstrap, mdns, relayServer: relay, version, logger }
+  if (listen !== undefined) return await createNode({ ...options, listen })
+  try {
+    return await createNode({ ...options, listen: listenDefault })
+  } catch (error) {
+    if (toMeshError(error).code !== 'ERR_NET_ADDRESS') throw error
+    context.say('ports 4160 and 4161 are taken: using free ones')
+    return await createNode({ ...options, listen: listenAnyPort })
+  }
+}
+
+function ready(context: Context, node: MeshNode, api: string): void {
+  const { did, peerId, kindDid } = node
+  const addresses = node.addresses()
+  if (addresses.length === 0) throw new MeshError('ERR_NET_ADDRESS', 'the node listens nowhere')
+  context.print('up', { event: 'ready', did, peerId, addresses, api, ticket: node.ticket() }, ({ ticket }) =>
+    [
+      `${paint('bold', 'kindmesh is up')} ${paint('dim', version)}`,
+      `DID       ${paint('cyan', did)}`,
+      `peer ID   ${peerId}`,
+      `kind DID  ${kindDid}`,
+      ...addresses.map((address, index) => `${index === 0 ? 'addresses' : '         '} ${address}`),
+      `API       ${api}  ${paint('dim', `token in ${profilePaths(context.home).api}`)}`,
+      '',
+      renderUnicodeCompact(ticket),
+      `ticket    ${ticket}`,
+      '',
+      paint('dim', 'others reach you with: kindmesh dial <ticket>      Ctrl-C stops the node'),
+    ].join('\n'),
+  )
+}
+
+function tell(context: Context, event: NodeEvent): void {
+  const short = (did: string): string => `${did.slice(8, 12)}…${did.slice(-6)}`
+  context.print('up', event, () => {
+    if (event.event === 'message') return `message   ${event.type} from ${short(event.from)}`
+    if (event.event === 'task') return `task      of ${short(event.asker)}: ${event.outcome}`
+    if (event.event === 'attestation') return `trust     ${event.change}: ${short(event.issuer)} about ${short(event.subject)}`
+    return `peer      ${short(event.did)} ${event.event}, ${event.route}`
+  })
+}

@@ -1,0 +1,51 @@
+import { dayMs, hourMs, MeshError, minuteMs, secondMs } from '../base/index.ts'
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: secondMs, m: minuteMs, h: hourMs, d: dayMs }
+
+/** `90d`, `12h`, `30s`, `250ms` in ms. @throws ERR_USAGE */
+export function parseDuration(text: string): number {
+  const [, number, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? []
+  const unitMs = unit === undefined ? undefined : units[unit]
+  if (number === undefined || unitMs === undefined || Number(number) === 0) throw new MeshError('ERR_USAGE', `'${text}' is no duration`, { hint: 'such as 30s, 12h or 90d' })
+  return Number(number) * unitMs
+}
+
+const limitNames: Readonly<Record<string, 'memoryMiB' | 'wallMs' | 'cpuMs' | 'outputBytes' | 'hostCalls'>> = {
+  memory: 'memoryMiB',
+  time: 'wallMs',
+  cpu: 'cpuMs',
+  output: 'outputBytes',
+  calls: 'hostCalls',
+}
+
+export type LimitsGiven = Partial<Record<(typeof limitNames)[string], number>>
+
+/** `memory=64,time=2000`: MiB and ms. Without `cpu` a task may compute for as long as it may take. @throws ERR_USAGE */
+export function parseLimits(text: string): LimitsGiven {
+  const limits: LimitsGiven = {}
+  for (const part of text.split(',')) {
+    const [name = '', value = ''] = part.split('=')
+    const limit = limitNames[name]
+    if (limit === undefined || !/^\d{1,12}$/.test(value)) {
+      throw new MeshError('ERR_USAGE', `'${part}' is no limit`, { hint: 'memory=<MiB>,time=<ms>,cpu=<ms>,output=<bytes>,calls=<number>' })
+    }
+    limits[limit] = Number(value)
+  }
+  if (limits.wallMs !== undefined && limits.cpuMs === undefined) limits.cpuMs = limits.wallMs
+  return limits
+}
+
+/** @throws ERR_USAGE */
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new MeshError('ERR_USAGE', `${what} is no JSON: ${cause instanceof Error ? cause.message : ''}`, { cause, hint: `quote it for the shell: '{"a":1}'` })
+  }
+}
+
+/** @throws ERR_USAGE */
+export function parseCount(text: string, what: string, max: number): number {
+  if (!/^\d{1,12}$/.test(text) || Number(text) > max) throw new MeshError('ERR_USAGE', `${what} must be a whole number up to ${max}`)
+  return Number(text)
+}

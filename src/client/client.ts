@@ -1,0 +1,116 @@
+import type { z } from 'zod'
+import type { ApiSchemas } from '../api/index.ts'
+import { isErrorCode, MeshError, type SignalOption } from '../base/index.ts'
+
+type In<K extends keyof ApiSchemas> = z.input<ApiSchemas[K]>
+type Out<K extends keyof ApiSchemas> = z.output<ApiSchemas[K]>
+
+export interface ClientOptions {
+  /** Such as `http://localhost:4169`. */
+  readonly url: string
+  readonly token: string
+}
+
+export type TaskLine = Out<'taskLine'>
+
+/** The local API of a running node, typed. Every call throws MeshError with the node's code, ERR_NODE_DOWN when nobody listens. */
+export interface Client {
+  status(options?: SignalOption): Promise<Out<'status'>>
+  peers(options?: SignalOption): Promise<{ readonly peers: readonly Out<'peer'>[] }>
+  dial(body: In<'dialBody'>, options?: SignalOption): Promise<Out<'dialed'>>
+  ping(body: In<'pingBody'>, options?: SignalOption): Promise<Out<'pinged'>>
+  send(body: In<'sendBody'>, options?: SignalOption): Promise<Out<'sent'>>
+  ask(body: In<'askBody'>, options?: SignalOption): Promise<Out<'asked'>>
+  inbox(page: { readonly limit: number }, options?: SignalOption): Promise<{ readonly messages: readonly Out<'message'>[] }>
+  agents(options?: SignalOption): Promise<{ readonly agents: readonly string[] }>
+  addAgent(name: string, options?: SignalOption): Promise<{ readonly name: string }>
+  attest(body: In<'attestBody'>, options?: SignalOption): Promise<Out<'attested'>>
+  attestations(options?: SignalOption): Promise<{ readonly attestations: readonly Out<'attestation'>[] }>
+  revoke(body: In<'revokeBody'>, options?: SignalOption): Promise<{ readonly id: string }>
+  explain(query: { readonly subject: string; readonly scope?: string }, options?: SignalOption): Promise<Out<'explanation'>>
+  levels(query: { readonly scope?: string }, options?: SignalOption): Promise<{ readonly levels: readonly { readonly did: string; readonly level: number }[] }>
+  auditTail(page: { readonly limit: number; readonly before?: number }, options?: SignalOption): Promise<{ readonly entries: readonly Out<'entry'>[] }>
+  auditVerify(options?: SignalOption): Promise<Out<'verdict'>>
+  auditProve(seq: number, options?: SignalOption): Promise<Readonly<Record<string, unknown>>>
+  /** Progress of a task on a peer; the last line is its result. Leaving early kills the task. */
+  run(body: In<'taskBody'>, options?: SignalOption): AsyncGenerator<Exclude<TaskLine, { readonly type: 'error' }>>
+  /** What happens at the node, until the signal aborts. */
+  events(options?: SignalOption): AsyncGenerator<Readonly<Record<string, unknown>>>
+}
+
+export function createClient({ url, token }: ClientOptions): Client {
+  async function open(path: string, { signal }: SignalOption, body?: unknown): Promise<Response> {
+    const headers: Record<string, string> = { authorization: `Bearer ${token}` }
+    if (body !== undefined) headers['content-type'] = 'application/json'
+    let response: Response
+    try {
+      response = await fetch(url + path, { method: body === undefined ? 'GET' : 'POST', headers, body: body === undefined ? null : JSON.stringify(body), signal: signal ?? null })
+    } catch (cause) {
+      signal?.throwIfAborted()
+      throw new MeshError('ERR_NODE_DOWN', `nobody answers at ${url}`, { cause })
+    }
+    if (!response.ok) throw problemOf(await response.json().catch(() => undefined), response.status)
+    return response
+  }
+  const call = async <T>(path: string, options: SignalOption = {}, body?: unknown): Promise<T> => (await (await open(path, options, body)).json()) as T
+  const query = (fields: Readonly<Record<string, string | number | undefined>>): string => {
+    const given = Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)] as const]))
+    return given.length === 0 ? '' : `?${new URLSearchParams(Object.fromEntries(given)).toString()}`
+  }
+
+  return {
+    status: (options) => call('/v1/status', options),
+    peers: (options) => call('/v1/peers', options),
+    dial: (body, options) => call('/v1/dial', options, body),
+    ping: (body, options) => call('/v1/ping', options, body),
+    send: (body, options) => call('/v1/send', options, body),
+    ask: (body, options) => call('/v1/ask', options, body),
+    inbox: (page, options) => call(`/v1/inbox${query(page)}`, options),
+    agents: (options) => call('/v1/agents', options),
+    addAgent: (name, options) => call('/v1/agents', options, { name }),
+    attest: (body, options) => call('/v1/attestations', options, body),
+    attestations: (options) => call('/v1/attestations', options),
+    revoke: (body, options) => call('/v1/revocations', options, body),
+    explain: (fields, options) => call(`/v1/trust/explain${query(fields)}`, options),
+    levels: (fields, options) => call(`/v1/trust/levels${query(fields)}`, options),
+    auditTail: (page, options) => call(`/v1/audit${query(page)}`, options),
+    auditVerify: (options) => call('/v1/audit/verify', options, {}),
+    auditProve: (seq, options) => call(`/v1/audit/${seq}/proof`, options),
+    async *run(body, options = {}) {
+      const response = await open('/v1/tasks', options, body)
+      for await (const line of linesOf(response, options.signal)) {
+        const item = JSON.parse(line) as TaskLine
+        if (item.type === 'error') throw problemOf(item.error, 200)
+        yield item
+      }
+    },
+    async *events(options = {}) {
+      const response = await open('/v1/events', options)
+      for await (const line of linesOf(response, options.signal)) {
+        if (line.startsWith('data: ')) yield JSON.parse(line.slice(6)) as Readonly<Record<string, unknown>>
+      }
+    },
+  }
+}
+
+async function* linesOf(response: Response, signal: AbortSignal | undefined): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  try {
+    for await (const chunk of response.body ?? []) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) if (line !== '') yield line
+    }
+  } catch (cause) {
+    signal?.throwIfAborted()
+    throw new MeshError('ERR_NODE_DOWN', 'the node went away', { cause })
+  }
+  if (rest !== '') yield rest
+}
+
+function problemOf(problem: unknown, status: number): MeshError {
+  const { code, message, hint, details } = (problem ?? {}) as { readonly code?: unknown; readonly message?: unknown; readonly hint?: unknown; readonly details?: Readonly<Record<string, unknown>> }
+  if (!isErrorCode(code)) return new MeshError('ERR_INTERNAL', `the node answered ${status}`)
+  return new MeshError(code, String(message ?? ''), { ...(typeof hint === 'string' ? { hint } : {}), ...(details === undefined ? {} : { details }) })
+}
