@@ -141,7 +141,16 @@ export interface Comparison extends Pick<Row, 'id' | 'what' | 'unit' | 'against'
 export function row({ id, what, unit, against, figures, others, othersUnit = unit, goal, ratioOf = (figure, other) => figure / other }: Comparison): Row {
   const ratio = median(figures.map((figure, index) => ratioOf(figure, others[index] ?? Number.NaN)))
   const isMet = goal === undefined ? null : unit.endsWith('/s') ? ratio >= goal : ratio <= goal
-  return { id, what, value: round4(median(figures)), unit, against: `${against}: ${round4(median(others))} ${othersUnit}`, ratio: round4(ratio), goal: goal ?? null, ok: isMet }
+  return {
+    id,
+    what,
+    value: round4(median(figures)),
+    unit,
+    against: `${against}: ${round4(median(others))} ${othersUnit}`,
+    ratio: round4(ratio),
+    goal: goal ?? null,
+    ok: isMet,
+  }
 }
 
 const round4 = (value: number): number => Number(value.toPrecision(4))

@@ -20,7 +20,10 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   skeleton: [network, box, sandbox, memory, store],
 }
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } } })
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+})
 const names = positionals.length === 0 ? ['skeleton'] : positionals
 const unknown = names.filter((name) => !Object.hasOwn(suites, name))
 if (unknown.length > 0) {
@@ -51,7 +54,15 @@ function table(all: readonly Row[]): string {
     against,
   ])
   const widths = head.map((name, column) => Math.max(name.length, ...lines.map((line) => line[column]?.length ?? 0)))
-  return [head, ...lines].map((line) => `${line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()}\n`).join('')
+  return [head, ...lines]
+    .map(
+      (line) =>
+        `${line
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('')
 }
 
 function show(value: number): string {

@@ -1,4 +1,15 @@
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, decapsulate, encapsulate, generateKeyPairSync, hash, randomBytes, randomFillSync } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  decapsulate,
+  encapsulate,
+  generateKeyPairSync,
+  hash,
+  randomBytes,
+  randomFillSync,
+} from 'node:crypto'
 import sodium from 'sodium-native'
 import { padmeLength } from '../../src/envelope/padding.ts'
 

@@ -13,7 +13,16 @@ const logger = silentLogger
 const store = createMemoryStore()
 const keyring = createKeyring({ seed: random.bytes(32), rootKey: random.bytes(32) }, random)
 const prekeys = await openPrekeys({ store: store.sub('prekeys'), keyring, clock, random })
-const host = await createLibp2pHost({ signer: keyring, listen: ['/ip4/127.0.0.1/tcp/0'], bootstrap: [], store: store.sub('dht'), clock, random, logger, rules: {} })
+const host = await createLibp2pHost({
+  signer: keyring,
+  listen: ['/ip4/127.0.0.1/tcp/0'],
+  bootstrap: [],
+  store: store.sub('dht'),
+  clock,
+  random,
+  logger,
+  rules: {},
+})
 const plane = createPlane({
   host,
   clock,

@@ -7,7 +7,15 @@ const path = '/bench.Echo/Ask'
 const text = Buffer.alloc(1_024, 'x')
 const same = (bytes: Buffer): Buffer => bytes
 const service = {
-  ask: { path, requestStream: true, responseStream: true, requestSerialize: same, requestDeserialize: same, responseSerialize: same, responseDeserialize: same },
+  ask: {
+    path,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  },
 } satisfies ServiceDefinition
 
 const waiting = new Map<number, () => void>()

@@ -27,7 +27,12 @@ function framed(stream: Stream, onFrame: (frame: Uint8Array) => void): (frame: U
   const cutter = new FrameCutter(frameBytesMax)
   let queue: Uint8Array[] = []
   const flush = (): void => {
-    stream.send(joinFrames(queue, queue.reduce((sum, { length }) => sum + headerLength(length) + length, 0)))
+    stream.send(
+      joinFrames(
+        queue,
+        queue.reduce((sum, { length }) => sum + headerLength(length) + length, 0),
+      ),
+    )
     queue = []
   }
   stream.addEventListener('message', ({ data }) => {

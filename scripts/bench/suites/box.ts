@@ -63,7 +63,14 @@ export async function* box(bench: Bench): AsyncIterable<Row> {
   const primitives = 'its primitives called bare'
   yield row({ id: 'box-seal', what: 'seal a box of 1 KiB', unit: 'us', figures: figures.seal, against: primitives, others: figures.bareSeal, goal: sealGoal })
   yield row({ id: 'box-open', what: 'open a box of 1 KiB', unit: 'us', figures: figures.open, against: primitives, others: figures.bareOpen, goal: openGoal })
-  yield row({ id: 'statement', what: 'sign, encode, decode and verify a statement of 1 KiB', unit: 'us', figures: figures.statement, against: 'bare Ed25519 sign and verify', others: figures.bareSignVerify })
+  yield row({
+    id: 'statement',
+    what: 'sign, encode, decode and verify a statement of 1 KiB',
+    unit: 'us',
+    figures: figures.statement,
+    against: 'bare Ed25519 sign and verify',
+    others: figures.bareSignVerify,
+  })
   yield row({
     id: 'message-codec',
     what: 'codec, padding, header and checks of one sealed message of 1 KiB, made and read',

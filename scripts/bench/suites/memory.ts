@@ -18,5 +18,12 @@ export async function* memory(bench: Bench): AsyncIterable<Row> {
     node: () => rss(new URL('../peers/node.ts', import.meta.url)),
     bare: () => rss(new URL('../peers/libp2p.ts', import.meta.url)),
   })
-  yield row({ id: 'memory-idle', what: 'resident memory of an idle node', unit: 'MiB', figures: node, against: 'bare libp2p (tcp, noise, yamux) in its own process', others: bare })
+  yield row({
+    id: 'memory-idle',
+    what: 'resident memory of an idle node',
+    unit: 'MiB',
+    figures: node,
+    against: 'bare libp2p (tcp, noise, yamux) in its own process',
+    others: bare,
+  })
 }

@@ -43,7 +43,14 @@ async function* connects(bench: Bench, nodeAddress: unknown, bareAddress: unknow
     bare: () => bare.ask<number>('connectMs', bareAddress),
   })
   await Promise.all([ours.stop(), bare.stop()])
-  yield row({ id: 'connect-hello', what: 'connect and KLP hello, until the terms are agreed', unit: 'ms', figures: figures.ours, against: 'bare libp2p connect (tcp, noise, yamux)', others: figures.bare })
+  yield row({
+    id: 'connect-hello',
+    what: 'connect and KLP hello, until the terms are agreed',
+    unit: 'ms',
+    figures: figures.ours,
+    against: 'bare libp2p connect (tcp, noise, yamux)',
+    others: figures.bare,
+  })
 }
 
 async function* asks(bench: Bench, nodes: Pair, plain: Pair, grpc: Pair): AsyncIterable<Row> {
@@ -118,9 +125,23 @@ async function* asks(bench: Bench, nodes: Pair, plain: Pair, grpc: Pair): AsyncI
 
   const parts = figures.crypto.map((crypto, round) => crypto + (figures.commit[round] ?? 0))
   const against = 'the median time of that ask'
-  yield row({ id: 'ask-1-parts', what: `median time of an ask, 1 in flight`, unit: 'us', figures: latency, against: 'primitives of both directions and one durable commit', others: parts })
+  yield row({
+    id: 'ask-1-parts',
+    what: `median time of an ask, 1 in flight`,
+    unit: 'us',
+    figures: latency,
+    against: 'primitives of both directions and one durable commit',
+    others: parts,
+  })
   yield row({ id: 'ask-1-crypto', what: 'of it: primitives of both directions', unit: 'us', figures: figures.crypto, against, others: latency })
   yield row({ id: 'ask-1-commit', what: 'of it: one durable commit', unit: 'us', figures: figures.commit, against, others: latency })
   yield row({ id: 'ask-1-stream', what: 'of it: plain round trip on an open stream', unit: 'us', figures: stream, against, others: latency })
-  yield row({ id: 'ask-64-cpu', what: `CPU of an ask, both processes, ${manyInFlight} in flight`, unit: 'us', figures: cpu, against: 'primitives of both directions', others: figures.crypto })
+  yield row({
+    id: 'ask-64-cpu',
+    what: `CPU of an ask, both processes, ${manyInFlight} in flight`,
+    unit: 'us',
+    figures: cpu,
+    against: 'primitives of both directions',
+    others: figures.crypto,
+  })
 }

@@ -46,5 +46,12 @@ export async function* sandbox(bench: Bench): AsyncIterable<Row> {
   const against = 'bare isolated-vm, a fresh isolate each, in one process'
   yield row({ id: 'sandbox-p50', what: `small task in a warm worker (${backend.name})`, unit: 'ms', figures: figures.warm, against, others: figures.bare })
   yield row({ id: 'sandbox-rate', what: `small tasks, ${poolSize} workers`, unit: 'tasks/s', figures: figures.warmRate, against, others: figures.bareRate })
-  yield row({ id: 'sandbox-p99', what: 'small task, 99th percentile', unit: 'ms', figures: [quantile(ours, 0.99)], against: `${against}, 99th percentile`, others: [quantile(theirs, 0.99)] })
+  yield row({
+    id: 'sandbox-p99',
+    what: 'small task, 99th percentile',
+    unit: 'ms',
+    figures: [quantile(ours, 0.99)],
+    against: `${against}, 99th percentile`,
+    others: [quantile(theirs, 0.99)],
+  })
 }

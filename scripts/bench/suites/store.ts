@@ -14,7 +14,7 @@ export async function* store(bench: Bench): AsyncIterable<Row> {
   stack.defer(() => closeSync(file))
   let count = 0
   const write = (): Promise<void> => level.durable([put(String(count++).padStart(12, '0'), value)])
-  const perSecond = async (writes: number, act: () => Promise<unknown> | unknown): Promise<number> => {
+  const perSecond = async (writes: number, act: () => unknown): Promise<number> => {
     const start = performance.now()
     await act()
     return (writes * 1_000) / (performance.now() - start)
@@ -37,6 +37,20 @@ export async function* store(bench: Bench): AsyncIterable<Row> {
         }
       }),
   })
-  yield row({ id: 'store-grouped', what: `durable writes, ${groupSize} at a time`, unit: 'writes/s', figures: figures.grouped, against: 'the same one by one', others: figures.single })
-  yield row({ id: 'store-single', what: 'durable writes, one by one', unit: 'writes/s', figures: figures.single, against: 'append and fdatasync of a plain file', others: figures.file })
+  yield row({
+    id: 'store-grouped',
+    what: `durable writes, ${groupSize} at a time`,
+    unit: 'writes/s',
+    figures: figures.grouped,
+    against: 'the same one by one',
+    others: figures.single,
+  })
+  yield row({
+    id: 'store-single',
+    what: 'durable writes, one by one',
+    unit: 'writes/s',
+    figures: figures.single,
+    against: 'append and fdatasync of a plain file',
+    others: figures.file,
+  })
 }
