@@ -1,26 +1,40 @@
 import { base64url, type Did, fromBase64, MeshError } from '../base/index.ts'
+import { peerIdFromDid } from '../identity/index.ts'
 import { codec, did, listOf, literal, row, textUpTo } from '../wire/index.ts'
 
 const prefix = 'kindmesh:'
-const addressesMax = 8
-const ticketCodec = codec('ticket', row({ version: literal(1), did, addresses: listOf(textUpTo(256), addressesMax) }), 4_096)
+/** Few, so that the QR of a ticket fits a terminal. */
+export const ticketAddressesMax = 3
+const ticketCodec = codec('ticket', row({ version: literal(1), did, addresses: listOf(textUpTo(128), ticketAddressesMax) }), 1_024)
 
 /** Who to dial and where: what an invite shows as text and QR. */
 export interface Ticket {
   readonly did: Did
+  /** Multiaddrs with /p2p/. */
   readonly addresses: readonly string[]
 }
 
 export const isTicket = (text: string): boolean => text.startsWith(prefix)
 
-export const encodeTicket = ({ did: owner, addresses }: Ticket): string => prefix + base64url(ticketCodec.encode({ version: 1, did: owner, addresses: addresses.slice(0, addressesMax) }))
+const isLoopback = (address: string): boolean => /^\/ip4\/127\.|^\/ip6\/::1\//.test(address)
+const isPlainTcp = (address: string): boolean => !address.includes('/ws')
+/** Best first: reachable from elsewhere, then plain TCP. */
+const rank = (address: string): number => (isLoopback(address) ? 2 : 0) + (isPlainTcp(address) ? 0 : 1)
+
+export function encodeTicket({ did: owner, addresses }: Ticket): string {
+  // The DID says whom to expect: a second spelling of the key at each address would only fatten the QR.
+  const bare = addresses.toSorted((a, b) => rank(a) - rank(b)).map((address) => address.replace(/\/p2p\/[^/]+$/, ''))
+  const kept = bare.filter((address, index) => index === 0 || isPlainTcp(address)).slice(0, ticketAddressesMax)
+  return prefix + base64url(ticketCodec.encode({ version: 1, did: owner, addresses: kept }))
+}
 
 /** @throws ERR_USAGE */
 export function decodeTicket(text: string): Ticket {
-  const bytes = fromBase64(text.slice(prefix.length))
-  if (!isTicket(text) || bytes === undefined) throw new MeshError('ERR_USAGE', 'not a ticket')
+  const bytes = isTicket(text) ? fromBase64(text.slice(prefix.length)) : undefined
+  if (bytes === undefined) throw new MeshError('ERR_USAGE', 'not a ticket', { hint: 'copy it again, whole' })
   try {
-    return ticketCodec.decode(bytes)
+    const { did: owner, addresses } = ticketCodec.decode(bytes)
+    return { did: owner, addresses: addresses.map((address) => (address.includes('/p2p/') ? address : `${address}/p2p/${peerIdFromDid(owner)}`)) }
   } catch (cause) {
     throw new MeshError('ERR_USAGE', 'the ticket is damaged', { cause, hint: 'copy it again, whole' })
   }

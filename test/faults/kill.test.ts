@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import { createClient } from '../../src/client/index.ts'
+import { createPlayground, type UpNode } from '../helpers/cli.ts'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+const cycles = process.env['KINDMESH_TEST_LONG'] === undefined ? 3 : 100
+
+async function clientOf(node: UpNode): Promise<ReturnType<typeof createClient>> {
+  const { url, token } = JSON.parse(await readFile(join(node.home, 'api.json'), 'utf8')) as { readonly url: string; readonly token: string }
+  return createClient({ url, token })
+}
+
+test('kill -9 of the receiver right after acknowledgements loses none of them and repeats none', async () => {
+  await using ground = await createPlayground()
+  const sender = await ground.up('sender')
+  const client = await clientOf(sender)
+  const acknowledged: string[] = []
+  for (let cycle = 0; cycle < cycles; cycle++) {
+    const receiver = await ground.up('receiver')
+    await client.dial({ target: receiver.ticket })
+    // Many in flight, so that the kill falls among writes.
+    const sending = Array.from({ length: 40 }, async (_, index) => {
+      const { id } = await client.send({ to: receiver.did, body: `message ${cycle}.${index}` })
+      acknowledged.push(id)
+      if (index === 20) await receiver.end('SIGKILL')
+    })
+    await Promise.allSettled(sending)
+    await receiver.end('SIGKILL')
+  }
+  expect(acknowledged.length).toBeGreaterThan(20 * cycles - 1)
+  const receiver = await ground.up('receiver')
+  const { messages } = (await receiver.run('inbox', '--limit', '1000', '--json')).json() as { readonly messages: readonly { readonly id: string; readonly body: string }[] }
+  const kept = messages.map(({ id }) => id)
+  expect(acknowledged.filter((id) => !kept.includes(id))).toEqual([])
+  expect(new Set(messages.map(({ body }) => body)).size).toBe(messages.length)
+  expect((await receiver.run('audit', 'verify', '--json')).json()).toMatchObject({ ok: true })
+}, 600_000)
+
+test('kill -9 of the sender before the acknowledgement: the message is there once or not at all', async () => {
+  await using ground = await createPlayground()
+  const receiver = await ground.up('receiver')
+  for (let cycle = 0; cycle < cycles; cycle++) {
+    const sender = await ground.up('sender')
+    const client = await clientOf(sender)
+    await client.dial({ target: receiver.ticket })
+    const sending = Promise.allSettled(Array.from({ length: 20 }, (_, index) => client.send({ to: receiver.did, body: `message ${cycle}.${index}` })))
+    await sender.end('SIGKILL')
+    await sending
+  }
+  const { messages } = (await receiver.run('inbox', '--limit', '1000', '--json')).json() as { readonly messages: readonly { readonly body: string }[] }
+  expect(new Set(messages.map(({ body }) => body)).size).toBe(messages.length)
+  const next = await ground.up('sender')
+  await next.run('dial', receiver.ticket, '--json')
+  expect((await next.run('send', receiver.did, 'after all', '--json')).json()).toMatchObject({ status: 'acknowledged' })
+  expect((await receiver.run('audit', 'verify', '--json')).json()).toMatchObject({ ok: true })
+}, 600_000)
