@@ -91,6 +91,7 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
     find: (peer) => links.get(peer),
     async link(peer, { signal } = {}) {
       if (stopped) throw new MeshError('ERR_STOPPED', 'stopping')
+      if (peer === host.did) throw new MeshError('ERR_USAGE', 'that is this node itself', { hint: 'name another peer' })
       const known = links.get(peer)
       if (known !== undefined) return known
       // One open at a time; a caller that gives up leaves the open to the others.
