@@ -163,10 +163,9 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     if (addresses.length > 0) await host.learn(did, addresses)
     return did
   }
-  async function announceTo(subject: Did): Promise<void> {
-    await sync.announce()
-    // Somebody whom we now follow may have introduced others already.
-    await sync.pull(subject)
+  /** In the background: the statement is on disk, and others also learn of it when they ask. */
+  function announce(): void {
+    sync.announce().catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
   }
 
   const node: MeshRooms = {
@@ -201,12 +200,14 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
       snapshot: book.snapshot,
       async attest(fields) {
         const signed = await book.attest(fields)
-        await announceTo(fields.subject)
+        announce()
+        // Somebody whom we now follow may have introduced others already.
+        void sync.pull(fields.subject)
         return { id: signed.ref, seq: book.newestSeq(keyring.did) }
       },
       async revoke(id, kind = 'soft') {
         const signed = await book.revoke(id, kind)
-        await sync.announce()
+        announce()
         return { id: signed.ref }
       },
       async explain(subject, { scope = taskScope, name, signal } = {}) {

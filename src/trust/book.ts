@@ -99,6 +99,7 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
   const revocations = new Map<string, Revocation>()
   const firstSeen = new Map<string, number>()
   const perSubject = new Map<Did, number>()
+  const aboutSelf = new Set<Attestation>()
   const snapshots = new Map<string, TrustSnapshot>()
   let writing: Promise<unknown> = Promise.resolve()
 
@@ -122,7 +123,9 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     const seen = Math.min(firstSeen.get(pair) ?? Infinity, firstSeenAt)
     firstSeen.set(pair, seen)
     perSubject.set(subject, (perSubject.get(subject) ?? 0) + 1)
-    attestations.set(statement.signed.ref, { ...statement.attestation, firstSeenAt: seen })
+    const attestation = { ...statement.attestation, firstSeenAt: seen }
+    attestations.set(attestation.id, attestation)
+    if (subject === keyring.did) aboutSelf.add(attestation)
   }
   const stored = ({ item, statement, firstSeenAt }: Held): StoreOp => put(storeKey(statement.signed.statement.from, item.kind, statement.seq), storedCodec.encode({ ...item, firstSeenAt }))
   const seqsOf = (issuer: Did): readonly number[] => [...(byIssuer.get(issuer)?.keys() ?? [])].sort((a, b) => a - b)
@@ -188,9 +191,9 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     const issuer = statement.signed.statement.from
     if ((byIssuer.get(issuer)?.size ?? 0) >= statementsPerIssuerMax) throw new MeshError('ERR_OVERLOADED', `${statementsPerIssuerMax} statements of this issuer are kept`)
     if (attestations.size + revocations.size >= statementsMax) throw new MeshError('ERR_OVERLOADED', `${statementsMax} statements are kept`)
-    if (statement.kind !== 'attestation') return
+    if (statement.kind !== 'attestation' || (perSubject.get(statement.attestation.subject) ?? 0) < statementsPerSubjectMax) return
     const isCertified = snapshot(statement.attestation.scopes[0] ?? '/').level(issuer) >= TrustLevel.VERIFIED
-    if (!isCertified && (perSubject.get(statement.attestation.subject) ?? 0) >= statementsPerSubjectMax) {
+    if (!isCertified) {
       throw new MeshError('ERR_OVERLOADED', `${statementsPerSubjectMax} statements about this subject are kept`)
     }
   }
@@ -258,7 +261,7 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
       const now = clock.now()
       const items: TrustItem[] = []
       let bytes = 0
-      const live = [...attestations.values()].filter(({ subject, expiresAt }) => subject === keyring.did && expiresAt > now)
+      const live = [...aboutSelf].filter(({ expiresAt }) => expiresAt > now)
       const newest = live.toSorted((a, b) => b.issuedAt - a.issuedAt)
       const shown = new Set<Did>()
       for (const { issuer, seq } of newest) {
