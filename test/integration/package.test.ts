@@ -47,6 +47,19 @@ test('the doors open where it is installed', () => {
   expect(run(process.execPath, 'doors.js').trim()).toBe('function ERR_TIMEOUT true true')
 })
 
+test('a task runs in its sandbox where it is installed', () => {
+  writeFileSync(
+    join(project, 'task.js'),
+    `import { createNode } from 'kindmesh'
+     await using anna = await createNode({ dataDir: 'anna' })
+     await using ben = await createNode({ dataDir: 'ben' })
+     await ben.dial(anna.ticket())
+     await anna.trust.attest({ subject: ben.did, level: 2, scopes: ['/task/run'], lifetimeMs: 60_000 })
+     for await (const event of ben.tasks.run({ on: anna.did, code: 'return input * 2', input: 21 })) if (event.type === 'result') console.log(event.result, event.receipt.isolation)`,
+  )
+  expect(run(process.execPath, 'task.js').trim()).toBe('42 sandboxed')
+})
+
 test('the declarations hold in a strict project', () => {
   writeFileSync(
     join(project, 'doors.ts'),
