@@ -4,24 +4,22 @@ import { LevelDatastore } from 'datastore-level'
 import { type Clock, type Did, type Logger, MeshError, type Random, secondMs } from '../base/index.ts'
 import type { Signer } from '../crypto/index.ts'
 import type { Store } from '../store/index.ts'
-import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, Route, StreamHandler } from './host.ts'
+import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, StreamHandler } from './host.ts'
+import { InboundSlots } from './inbound-slots.ts'
 import { netError } from './libp2p-errors.ts'
 import { createGossip } from './libp2p-gossip.ts'
 import { forgetRelays, keepConnected } from './libp2p-keep.ts'
 import { buildLibp2p, type HostLimits, type MeshLibp2p } from './libp2p-options.ts'
+import { bestOf, Libp2pPeers, routeOf } from './libp2p-peers.ts'
 import { createRecords, createValidators } from './libp2p-records.ts'
 import { createLibp2pStream } from './libp2p-stream.ts'
 import { dialTimeoutMs, pingTimeoutMs } from './limits.ts'
 import { didOfPeer, privateKeyOf, peerOfDid } from './peer-key.ts'
 import { deadline } from './promises.ts'
-import { TokenBucket } from './token-bucket.ts'
 import { createRecordGuard } from './record-guard.ts'
 
 /** Streams of one protocol we hold open towards one peer. net/v1 section 5. */
 export const outboundStreamsMax = 1_024
-/** Streams one peer may open towards us per second on average, and at once. net/v1 section 5. */
-export const streamRatePerSecond = 200
-export const streamBurst = 1_000
 /** Time the network gets to say goodbye when the host stops. */
 export const stopTimeoutMs = 5 * secondMs
 
@@ -99,11 +97,8 @@ class Libp2pHost implements Host {
   readonly #logger: Logger
   readonly #undo: AsyncDisposableStack
   readonly #protocols = new Set<string>()
-  readonly #inbound = new Map<string, number>()
-  readonly #streamRates = new Map<Did, TokenBucket>()
-  /** What was last known of each connected peer: it is gone from libp2p when its last connection is. */
-  readonly #connected = new Map<Did, PeerInfo>()
-  readonly #listeners = new Set<(event: PeerEvent) => void>()
+  readonly #peers: Libp2pPeers
+  readonly #slots: InboundSlots
   #stopping: Promise<void> | undefined
 
   constructor(libp2p: MeshLibp2p, clock: Clock, logger: Logger, records: Pick<Host, 'publish' | 'lookup'>, undo: AsyncDisposableStack) {
@@ -120,9 +115,11 @@ class Libp2pHost implements Host {
     this.lookup = (...args) => this.#running(() => records.lookup(...args))
     this.subscribe = gossip.subscribe
     this.gossip = (...args) => this.#running(() => gossip.gossip(...args))
-    libp2p.addEventListener('peer:connect', (event) => this.#onConnect(event.detail))
-    libp2p.addEventListener('peer:disconnect', (event) => this.#onDisconnect(event.detail))
-    for (const peer of libp2p.getPeers()) this.#onConnect(peer)
+    this.#slots = new InboundSlots(clock)
+    this.#peers = new Libp2pPeers(libp2p)
+    this.#peers.listen(({ event, peer }) => {
+      if (event === 'disconnected') this.#slots.forget(peer.did)
+    })
   }
 
   addresses(): readonly string[] {
@@ -130,12 +127,11 @@ class Libp2pHost implements Host {
   }
 
   peers(): readonly PeerInfo[] {
-    return this.#libp2p.getPeers().flatMap((peer) => this.#info(peer) ?? [])
+    return this.#peers.all()
   }
 
   onPeer(listener: (event: PeerEvent) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#peers.listen(listener)
   }
 
   handle(protocol: string, { frameBytesMax, inboundStreamsMax }: ProtocolOptions, handler: StreamHandler): void {
@@ -143,10 +139,12 @@ class Libp2pHost implements Host {
     this.#protocols.add(protocol)
     const onStream = (stream: Stream, connection: Connection): void => {
       const peer = didOfPeer(connection.remotePeer)
-      if (peer === undefined || !this.#takeSlot(peer, protocol, inboundStreamsMax, stream)) {
+      const release = peer === undefined || stream.status !== 'open' ? undefined : this.#slots.take(peer, protocol, inboundStreamsMax)
+      if (peer === undefined || release === undefined) {
         stream.abort(new MeshError('ERR_NET_LIMIT', `more than ${inboundStreamsMax} streams of ${protocol}`))
         return
       }
+      stream.addEventListener('close', release, { once: true })
       const dressed = createLibp2pStream({ stream, peer, route: routeOf(connection), frameBytesMax, clock: this.#clock })
       void this.#serve(dressed, handler)
     }
@@ -161,7 +159,7 @@ class Libp2pHost implements Host {
       using limit = deadline(this.#clock, dialTimeoutMs, signal, 'dialling')
       const connection =
         typeof target === 'string' ? await this.#connect(target, limit.signal, signal) : await this.#connectTo(target.addresses, limit.signal, signal)
-      const info = this.#info(connection.remotePeer)
+      const info = this.#peers.info(connection.remotePeer)
       if (info === undefined) throw new MeshError('ERR_NET_UNREACHABLE', 'the connection ended at once')
       return info
     })
@@ -239,25 +237,6 @@ class Libp2pHost implements Host {
     }
   }
 
-  #takeSlot(peer: Did, protocol: string, max: number, stream: Stream): boolean {
-    const rate = this.#streamRates.get(peer) ?? new TokenBucket(this.#clock, streamRatePerSecond, streamBurst)
-    this.#streamRates.set(peer, rate)
-    const slot = `${peer} ${protocol}`
-    const taken = this.#inbound.get(slot) ?? 0
-    if (!rate.take() || taken >= max || stream.status !== 'open') return false
-    this.#inbound.set(slot, taken + 1)
-    stream.addEventListener(
-      'close',
-      () => {
-        const left = (this.#inbound.get(slot) ?? 1) - 1
-        if (left > 0) this.#inbound.set(slot, left)
-        else this.#inbound.delete(slot)
-      },
-      { once: true },
-    )
-    return true
-  }
-
   async #serve(stream: HostStream, handler: StreamHandler): Promise<void> {
     try {
       await handler(stream)
@@ -266,47 +245,6 @@ class Libp2pHost implements Host {
       stream.abort(error instanceof Error ? error : new Error(String(error)))
     }
   }
-
-  #info(peer: PeerId): PeerInfo | undefined {
-    const did = didOfPeer(peer)
-    const connections = this.#libp2p.getConnections(peer)
-    const best = bestOf(connections)
-    if (did === undefined || best === undefined) return undefined
-    return {
-      did,
-      peerId: peer.toString(),
-      route: routeOf(best),
-      direction: best.direction,
-      addresses: connections.map(({ remoteAddr }) => remoteAddr.toString()),
-    }
-  }
-
-  #onConnect(peer: PeerId): void {
-    const info = this.#info(peer)
-    if (info === undefined || this.#connected.has(info.did)) return
-    this.#connected.set(info.did, info)
-    this.#tell({ event: 'connected', peer: info })
-  }
-
-  #onDisconnect(peer: PeerId): void {
-    const did = didOfPeer(peer)
-    const info = did === undefined ? undefined : this.#connected.get(did)
-    if (info === undefined) return
-    this.#connected.delete(info.did)
-    this.#streamRates.delete(info.did)
-    this.#tell({ event: 'disconnected', peer: info })
-  }
-
-  #tell(event: PeerEvent): void {
-    for (const listener of this.#listeners) listener(event)
-  }
-}
-
-const routeOf = (connection: Connection): Route => (connection.remoteAddr.getComponents().some(({ name }) => name === 'p2p-circuit') ? 'relayed' : 'direct')
-
-function bestOf(connections: readonly Connection[]): Connection | undefined {
-  const open = connections.filter(({ status }) => status === 'open')
-  return open.find((connection) => routeOf(connection) === 'direct') ?? open[0]
 }
 
 /** @throws ERR_NET_ADDRESS */

@@ -1,6 +1,7 @@
 import { type Did, MeshError, type SignalOption } from '../base/index.ts'
 import type { Store } from '../store/index.ts'
 import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, StreamHandler } from './host.ts'
+import { InboundSlots } from './inbound-slots.ts'
 import { dialTimeoutMs, pingTimeoutMs } from './limits.ts'
 import { peerIdTextOfDid } from './peer-key.ts'
 import { deadline, orAborted, redialPause } from './promises.ts'
@@ -35,7 +36,7 @@ export class SimulatedHost implements Host {
   readonly #network: SimulatedNetwork
   readonly #ip: string
   readonly #protocols = new Map<string, Served>()
-  readonly #inbound = new Map<string, number>()
+  readonly #slots: InboundSlots
   readonly #book = new Map<Did, string>()
   readonly #dialling = new Map<string, Promise<SimulatedConnection>>()
   readonly #listeners = new Set<(event: PeerEvent) => void>()
@@ -52,6 +53,7 @@ export class SimulatedHost implements Host {
     this.did = did
     this.peerId = peerIdTextOfDid(did)
     this.#network = network
+    this.#slots = new InboundSlots(network.clock)
     this.records = records(this)
     this.gossiping = new SimulatedGossip(network, this)
     this.#ip = network.place(this)
@@ -165,6 +167,7 @@ export class SimulatedHost implements Host {
     const peer = connection.other(this.did)
     if (this.connections.get(peer) !== connection) return
     this.connections.delete(peer)
+    this.#slots.forget(peer)
     this.#tell({ event: 'disconnected', peer: this.#info(connection) })
   }
 
@@ -176,17 +179,15 @@ export class SimulatedHost implements Host {
       connection.transmit(this.did, 'refuse', 0, () => theirs.fail(new MeshError('ERR_PROTOCOL', `the peer does not speak ${theirs.protocol}`)))
       return
     }
-    const slot = `${peer} ${theirs.protocol}`
-    const taken = this.#inbound.get(slot) ?? 0
-    if (taken >= served.options.inboundStreamsMax) {
+    const release = this.#slots.take(peer, theirs.protocol, served.options.inboundStreamsMax)
+    if (release === undefined) {
       // As on libp2p: the opening succeeds, then the stream is reset.
       connection.transmit(this.did, 'accept', 0, () => theirs.opened.resolve())
       connection.transmit(this.did, 'reset', 0, () => theirs.fail(new MeshError('ERR_NET_CLOSED', `${theirs.protocol}: the stream ended`)))
       return
     }
-    this.#inbound.set(slot, taken + 1)
     const ours = new SimulatedStream(connection, this.did, theirs.protocol, served.options.frameBytesMax, this.#network.clock)
-    ours.onDone = () => this.#inbound.set(slot, (this.#inbound.get(slot) ?? 1) - 1)
+    ours.onDone = release
     ours.meet(theirs)
     connection.transmit(this.did, 'accept', 0, () => theirs.meet(ours))
     void this.#serve(ours, served.handler)
