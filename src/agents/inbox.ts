@@ -9,7 +9,15 @@ export const inboxPageMax = 1_000
 
 const storedCodec = codec(
   'stored message',
-  row({ id: textUpTo(32), from: did, type: textUpTo(64), agent: textUpTo(agentNameCharsMax), encoding: oneOf(['text', 'json']), body: textUpTo(bodyCharsMax), receivedAt: instant }),
+  row({
+    id: textUpTo(32),
+    from: did,
+    type: textUpTo(64),
+    agent: textUpTo(agentNameCharsMax),
+    encoding: oneOf(['text', 'json']),
+    body: textUpTo(bodyCharsMax),
+    receivedAt: instant,
+  }),
   256 * 1024,
 )
 
@@ -30,7 +38,9 @@ export async function openInbox(store: Store): Promise<Inbox> {
   }
   return {
     keep(message) {
-      if (count >= inboxMessagesMax) throw new MeshError('ERR_OVERLOADED', `the inbox holds ${inboxMessagesMax} messages`, { details: { retryAfterMs: 60_000 } })
+      if (count >= inboxMessagesMax) {
+        throw new MeshError('ERR_OVERLOADED', `the inbox holds ${inboxMessagesMax} messages`, { details: { retryAfterMs: 60_000 } })
+      }
       count++
       return store.qualify([put(String(next++).padStart(16, '0'), storedCodec.encode(message))])
     },

@@ -70,7 +70,12 @@ export function createMail(options: MailOptions): Mail {
     bytes: bytes.length,
   })
 
-  async function exchange(to: Did, message: Outgoing, expectsReply: boolean, { signal, timeoutMs = 30_000 }: SendOptions): Promise<{ readonly signed: Signed; readonly answer: Answer }> {
+  async function exchange(
+    to: Did,
+    message: Outgoing,
+    expectsReply: boolean,
+    { signal, timeoutMs = 30_000 }: SendOptions,
+  ): Promise<{ readonly signed: Signed; readonly answer: Answer }> {
     const { type, agent = '', encoding, body, priority = 5 } = message
     const payload = messageCodec.encode({ version: 1, agent, expectsReply, priority, traceId: random.bytes(16), encoding, body })
     const lifetimeMs = Math.min(timeoutMs, messageLifetimeMsMax)
@@ -79,7 +84,9 @@ export function createMail(options: MailOptions): Mail {
     const sealed = seal(signed, await options.bundleOf(to, { signal }))
     await audit.record(messageSent(factsOf(signed)))
     const answer = await link.request(sealed, { signal, ttlMs: lifetimeMs })
-    if (answer.isReceipt === expectsReply) throw new MeshError('ERR_PROTOCOL', expectsReply ? 'a receipt where a reply was due' : 'a reply where a receipt was due')
+    if (answer.isReceipt === expectsReply) {
+      throw new MeshError('ERR_PROTOCOL', expectsReply ? 'a receipt where a reply was due' : 'a reply where a receipt was due')
+    }
     return { signed, answer }
   }
   function checkReturn(back: Signed, asked: Signed): void {
@@ -116,7 +123,15 @@ export function createMail(options: MailOptions): Mail {
   async function deliver(peer: Did, sealed: Uint8Array, signal: AbortSignal): Promise<Answer> {
     const { signed, content } = admit(peer, sealed)
     const { statement } = signed
-    const message: Message = { id: hex(statement.id), from: peer, type: statement.type, agent: content.agent, encoding: content.encoding, body: content.body, receivedAt: clock.now() }
+    const message: Message = {
+      id: hex(statement.id),
+      from: peer,
+      type: statement.type,
+      agent: content.agent,
+      encoding: content.encoding,
+      body: content.body,
+      receivedAt: clock.now(),
+    }
     const claim = replay.claim(signed)
     try {
       await audit.record(messageReceived(factsOf(signed)), content.expectsReply ? claim.ops : [...claim.ops, ...inbox.keep(message)])

@@ -22,7 +22,9 @@ export function createAgents(): Agents {
   const agents = new Map<string, Agent>()
   return {
     register(agent) {
-      if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(agent.name)) throw new MeshError('ERR_USAGE', `'${agent.name}' is no agent name: small letters, digits, - and _, at most 64`)
+      if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(agent.name)) {
+        throw new MeshError('ERR_USAGE', `'${agent.name}' is no agent name: small letters, digits, - and _, at most 64`)
+      }
       if (agents.has(agent.name)) throw new MeshError('ERR_USAGE', `agent ${agent.name} is registered already`)
       if (agents.size >= agentsMax) throw new MeshError('ERR_OVERLOADED', `${agentsMax} agents live here`)
       agents.set(agent.name, agent)

@@ -20,7 +20,9 @@ export function addGuards(server: FastifyInstance, { token, port }: { readonly t
     const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
     // Hashed first, so that the comparison is of equal lengths.
     if (given === undefined || !equalSecret(sha256(utf8(given)), expected)) {
-      throw new MeshError('ERR_AUTH_FAILED', 'the API token is missing or wrong', { hint: 'send `authorization: Bearer <token>` with the token of api.json in the home folder' })
+      throw new MeshError('ERR_AUTH_FAILED', 'the API token is missing or wrong', {
+        hint: 'send `authorization: Bearer <token>` with the token of api.json in the home folder',
+      })
     }
   })
 }
@@ -28,7 +30,9 @@ export function addGuards(server: FastifyInstance, { token, port }: { readonly t
 const ours = (port: number): readonly string[] => [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`]
 
 function checkHost(request: FastifyRequest, port: number): void {
-  if (!ours(port).includes(request.headers.host ?? '')) throw new MeshError('ERR_POLICY_DENIED', 'this Host is not served', { hint: `use http://localhost:${port}` })
+  if (!ours(port).includes(request.headers.host ?? '')) {
+    throw new MeshError('ERR_POLICY_DENIED', 'this Host is not served', { hint: `use http://localhost:${port}` })
+  }
 }
 
 function checkOrigin(request: FastifyRequest, port: number): void {

@@ -39,7 +39,8 @@ const plainData = (value: unknown): unknown => {
 }
 
 /** The caller's signal with the time it allows. */
-const patience = (signal: AbortSignal, timeoutMs: number | undefined): AbortSignal => (timeoutMs === undefined ? signal : AbortSignal.any([signal, realClock.timeout(timeoutMs, 'the request')]))
+const patience = (signal: AbortSignal, timeoutMs: number | undefined): AbortSignal =>
+  timeoutMs === undefined ? signal : AbortSignal.any([signal, realClock.timeout(timeoutMs, 'the request')])
 
 export function routesOf(node: MeshNode, { version, startedAt }: { readonly version: string; readonly startedAt: number }): readonly (Route | LinesRoute)[] {
   const who = (text: string): Did => node.resolve(text)
@@ -120,7 +121,13 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
         return { messages: messages.map(({ id, from, type, body, receivedAt }) => ({ id, from, type, body, receivedAt })) }
       },
     },
-    { method: 'GET', url: '/v1/agents', summary: 'Agents that live here', reply: list('agents', z.string()), handle: async () => ({ agents: node.agents.list() }) },
+    {
+      method: 'GET',
+      url: '/v1/agents',
+      summary: 'Agents that live here',
+      reply: list('agents', z.string()),
+      handle: async () => ({ agents: node.agents.list() }),
+    },
     {
       method: 'POST',
       url: '/v1/agents',
@@ -168,7 +175,19 @@ function trustRoutes(node: MeshNode, who: (text: string) => Did): readonly Route
       url: '/v1/attestations',
       summary: 'Statements known here that are not revoked',
       reply: list('attestations', schemas.attestation),
-      handle: async () => ({ attestations: node.trust.show().map(({ firstSeenAt: _, ...shown }) => shown) }),
+      handle: async () => ({
+        attestations: node.trust.show().map(({ id, issuer, subject, level, scopes, depth, issuedAt, expiresAt, seq }) => ({
+          id,
+          issuer,
+          subject,
+          level,
+          scopes,
+          depth,
+          issuedAt,
+          expiresAt,
+          seq,
+        })),
+      }),
     },
     {
       method: 'POST',
@@ -218,7 +237,9 @@ function auditRoutes(node: MeshNode): readonly Route[] {
       async handle({ query }) {
         const { limit, before } = query as z.infer<typeof schemas.tailQuery>
         const entries = await node.audit.tail({ limit, before })
-        return { entries: entries.map(({ seq, time, event, actor, subject, data }) => ({ seq, time, event, actor, subject: subject ?? null, data: plainData(data) })) }
+        return {
+          entries: entries.map(({ seq, time, event, actor, subject, data }) => ({ seq, time, event, actor, subject: subject ?? null, data: plainData(data) })),
+        }
       },
     },
     {

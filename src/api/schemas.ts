@@ -33,7 +33,14 @@ export const levelsQuery = z.object({ scope: z.string().max(64).default('/task/r
 export const entryParams = z.object({ seq: z.coerce.number().int().min(0) })
 
 const usage = z.object({ cpuMs: z.number(), wallMs: z.number(), memoryBytes: z.number(), outputBytes: z.number(), hostCalls: z.number() })
-export const peer = z.object({ did: z.string(), peerId: z.string(), route: z.enum(['direct', 'relayed']), direction: z.enum(['inbound', 'outbound']), addresses: z.array(z.string()), level: z.int() })
+export const peer = z.object({
+  did: z.string(),
+  peerId: z.string(),
+  route: z.enum(['direct', 'relayed']),
+  direction: z.enum(['inbound', 'outbound']),
+  addresses: z.array(z.string()),
+  level: z.int(),
+})
 export const status = z.object({
   did: z.string(),
   peerId: z.string(),
@@ -108,7 +115,14 @@ export const taskLine = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('error'), error: problem }),
 ])
-export const entry = z.object({ seq: z.int(), time: z.int(), event: z.string(), actor: z.string(), subject: z.string().nullable(), data: z.record(z.string(), z.unknown()) })
+export const entry = z.object({
+  seq: z.int(),
+  time: z.int(),
+  event: z.string(),
+  actor: z.string(),
+  subject: z.string().nullable(),
+  data: z.record(z.string(), z.unknown()),
+})
 export const verdict = z.object({
   ok: z.boolean(),
   entries: z.int(),

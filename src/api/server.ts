@@ -39,17 +39,26 @@ export async function startApi({ node, file, port = 0, version, startedAt, rando
   // Requests are parsed by their zod schemas in the handler; the schemas here only document.
   server.setValidatorCompiler(() => () => true)
   server.setSerializerCompiler(() => (data) => JSON.stringify(data))
-  await server.register(swagger, { openapi: { info: { title: 'kindmesh', version, description: 'Local control API of a kindmesh node' }, components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } }, security: [{ token: [] }] } })
+  await server.register(swagger, {
+    openapi: {
+      info: { title: 'kindmesh', version, description: 'Local control API of a kindmesh node' },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+  })
   addGuards(server, { token, port: () => ownPort })
   server.setErrorHandler((error, _request, reply) => sendProblem(reply, problemOf(error)))
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, new MeshError('ERR_NOT_FOUND', 'no such call', { hint: 'see /openapi.json' })))
 
   server.get('/healthz', { schema: { summary: 'Is the node up?' } }, async () => ({ ok: true }))
   for (const route of routesOf(node, { version, startedAt })) addRoute(server, route)
-  server.get('/v1/events', { schema: { summary: 'What happens at this node, as server-sent events' } }, (_request, reply) => streamEvents(node, eventStreams, reply))
+  server.get('/v1/events', { schema: { summary: 'What happens at this node, as server-sent events' } }, (_request, reply) =>
+    streamEvents(node, eventStreams, reply),
+  )
   server.get('/openapi.json', { schema: { hide: true } }, async () => server.swagger())
 
-  const failed = (cause: unknown): MeshError => new MeshError('ERR_NET_ADDRESS', `the API cannot listen on port ${port}`, { cause, hint: 'give another --api-port' })
+  const failed = (cause: unknown): MeshError =>
+    new MeshError('ERR_NET_ADDRESS', `the API cannot listen on port ${port}`, { cause, hint: 'give another --api-port' })
   await server.listen({ host: 'localhost', port }).catch((cause: unknown) => {
     throw failed(cause)
   })
@@ -86,7 +95,12 @@ function addRoute(server: FastifyInstance, route: Route | LinesRoute): void {
     url,
     schema,
     async handler(request, reply) {
-      const call: Call = { body: parsePart(body, request.body), query: parsePart(query, request.query), params: parsePart(params, request.params), signal: closeSignal(reply) }
+      const call: Call = {
+        body: parsePart(body, request.body),
+        query: parsePart(query, request.query),
+        params: parsePart(params, request.params),
+        signal: closeSignal(reply),
+      }
       if ('handle' in route) return await route.handle(call)
       return reply.header('content-type', 'application/x-ndjson').send(Readable.from(textLines(route.lines(call))))
     },
@@ -128,13 +142,20 @@ function streamEvents(node: MeshNode, open: Set<Readable>, reply: FastifyReply):
   return reply.header('content-type', 'text/event-stream').header('cache-control', 'no-store').send(stream)
 }
 
-const viewOf = ({ code, message, hint, details }: MeshError): object => ({ code, message: code === 'ERR_INTERNAL' ? 'internal error' : message, hint, ...(details === undefined ? {} : { details }) })
+const viewOf = ({ code, message, hint, details }: MeshError): object => ({
+  code,
+  message: code === 'ERR_INTERNAL' ? 'internal error' : message,
+  hint,
+  ...(details === undefined ? {} : { details }),
+})
 
 /** Fastify's own refusals become ours. */
 function problemOf(error: unknown): MeshError {
   const { code } = error as { readonly code?: string }
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new MeshError('ERR_WIRE_TOO_LARGE', `the body is over ${requestBytesMax} bytes`)
-  if (code?.startsWith('FST_ERR_') === true || error instanceof SyntaxError) return new MeshError('ERR_USAGE', error instanceof Error ? error.message : 'bad request')
+  if (code?.startsWith('FST_ERR_') === true || error instanceof SyntaxError) {
+    return new MeshError('ERR_USAGE', error instanceof Error ? error.message : 'bad request')
+  }
   return toMeshError(error)
 }
 

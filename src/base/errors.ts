@@ -42,7 +42,11 @@ export const errorTable = {
   ERR_SEALED: { meaning: 'a passphrase is needed and none was given', hint: 'give --passphrase-file or KINDMESH_PASSPHRASE_FILE', exit: 'sealed' },
 
   ERR_IDENTITY_INVALID: { meaning: 'not a valid Ed25519 identity', hint: 'give a did:key, a peer ID or a kind:agent DID', exit: 'usage' },
-  ERR_CRYPTO_SELF_TEST: { meaning: 'the signature library does not verify as it must', hint: 'reinstall with `npm ci`; do not run this build', exit: 'generic' },
+  ERR_CRYPTO_SELF_TEST: {
+    meaning: 'the signature library does not verify as it must',
+    hint: 'reinstall with `npm ci`; do not run this build',
+    exit: 'generic',
+  },
   ERR_CRYPTO_INPUT: { meaning: 'a key, nonce or signature has the wrong form', hint: 'check where it came from', exit: 'generic' },
   ERR_CRYPTO_OPEN: { meaning: 'a sealed text did not open: wrong key or altered', hint: 'ask the sender to send again', exit: 'generic' },
 
@@ -50,7 +54,11 @@ export const errorTable = {
   ERR_WIRE_MALFORMED: { meaning: 'bytes are not valid deterministic CBOR of the expected shape', hint: 'the peer may run another version', exit: 'generic' },
 
   ERR_STORE_CLOSED: { meaning: 'the store is closed', hint: 'start the node again', exit: 'generic' },
-  ERR_STORE_FAILED: { meaning: 'the disk did not take a write or gave back damaged data', hint: 'check free space and the disk, then `kindmesh doctor`', exit: 'generic' },
+  ERR_STORE_FAILED: {
+    meaning: 'the disk did not take a write or gave back damaged data',
+    hint: 'check free space and the disk, then `kindmesh doctor`',
+    exit: 'generic',
+  },
 
   ERR_STATEMENT_SIGNATURE: { meaning: 'the signature does not match the statement', hint: 'the statement was altered or forged', exit: 'generic' },
   ERR_STATEMENT_EXPIRED: { meaning: 'the statement is past its expiry', hint: 'ask for a fresh one; check both clocks', exit: 'generic' },
@@ -65,13 +73,21 @@ export const errorTable = {
 
   ERR_NET_UNREACHABLE: { meaning: 'no route to the peer', hint: 'check that it is up, or dial one of its addresses', exit: 'unreachable' },
   ERR_NET_ADDRESS: { meaning: 'not a multiaddr this node can dial', hint: 'use /ip4/…/tcp/…/p2p/<peer id>', exit: 'usage' },
-  ERR_NET_IDENTITY: { meaning: 'the peer that answered is not the one dialled', hint: 'the address belongs to somebody else; get a fresh one', exit: 'unreachable' },
+  ERR_NET_IDENTITY: {
+    meaning: 'the peer that answered is not the one dialled',
+    hint: 'the address belongs to somebody else; get a fresh one',
+    exit: 'unreachable',
+  },
   ERR_NET_CLOSED: { meaning: 'the stream or connection ended', hint: 'try again', exit: 'unreachable' },
   ERR_NET_LIMIT: { meaning: 'the peer holds as many connections or streams as allowed', hint: 'try again later', exit: 'unreachable' },
   ERR_PROTOCOL: { meaning: 'the peer broke the order of the protocol', hint: 'the peer may run another version', exit: 'generic' },
   ERR_RECORD_ROLLBACK: { meaning: 'an older record than one already seen', hint: 'none needed: the newer one is kept', exit: 'generic' },
   ERR_RECORD_INVALID: { meaning: 'a DHT record is forged, expired or of the wrong form', hint: 'ignore the peer that served it', exit: 'generic' },
-  ERR_RECORD_MISSING: { meaning: 'nobody reached holds that record', hint: 'the peer may never have been online here; give a bootstrap address', exit: 'unreachable' },
+  ERR_RECORD_MISSING: {
+    meaning: 'nobody reached holds that record',
+    hint: 'the peer may never have been online here; give a bootstrap address',
+    exit: 'unreachable',
+  },
 
   ERR_CAPABILITY_DENIED: { meaning: 'the peer does not offer a capability that is required', hint: 'ask another peer', exit: 'denied' },
   ERR_AGENT_UNKNOWN: { meaning: 'no agent of that name lives there', hint: 'ask the operator which agents it offers', exit: 'denied' },
@@ -82,7 +98,11 @@ export const errorTable = {
   ERR_TRUST_LOW: { meaning: 'the executor trusts the asker too little', hint: 'let somebody it trusts attest you at VERIFIED in /task/run', exit: 'untrusted' },
   ERR_POLICY_DENIED: { meaning: 'policy forbids it', hint: 'ask the operator for a grant', exit: 'denied' },
 
-  ERR_SANDBOX_UNAVAILABLE: { meaning: 'the isolation level asked for does not exist on this machine', hint: 'ask for --isolation sandboxed, or another peer', exit: 'denied' },
+  ERR_SANDBOX_UNAVAILABLE: {
+    meaning: 'the isolation level asked for does not exist on this machine',
+    hint: 'ask for --isolation sandboxed, or another peer',
+    exit: 'denied',
+  },
   ERR_SANDBOX_CODE: { meaning: 'the code does not parse or uses what is forbidden', hint: 'see the line and column given', exit: 'generic' },
   ERR_SANDBOX_THREW: { meaning: 'the task threw', hint: 'see the message of the task', exit: 'generic' },
   ERR_SANDBOX_LIMIT: { meaning: 'the task hit a limit and was killed', hint: 'raise --limit if the executor allows it', exit: 'limit' },

@@ -1,15 +1,26 @@
 import { join } from 'node:path'
 
+/** Files and folders of a profile. */
+export interface ProfilePaths {
+  readonly home: string
+  readonly keyFile: string
+  /** Made when no passphrase is given at `init`: the identity is then protected by the file's mode alone. */
+  readonly passphraseFile: string
+  readonly store: string
+  readonly peerStore: string
+  readonly checkpoint: string
+  /** Address and token of the running node's API. */
+  readonly api: string
+}
+
 /** Where a profile keeps its things. */
-export const profilePaths = (home: string) => ({
+export const profilePaths = (home: string): ProfilePaths => ({
   home,
   keyFile: join(home, 'identity.json'),
-  /** Made when no passphrase is given at `init`: the identity is then protected by the file's mode alone. */
   passphraseFile: join(home, 'passphrase'),
   store: join(home, 'store'),
   peerStore: join(home, 'peers'),
   checkpoint: join(home, 'audit-checkpoint'),
-  /** Address and token of the running node's API. */
   api: join(home, 'api.json'),
 })
 

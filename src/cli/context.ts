@@ -103,5 +103,7 @@ export const paint = (style: Parameters<typeof styleText>[0], text: string): str
 /** The last line on stderr: with --json an object, else a sentence and the next step. */
 export function reportError(error: MeshError, { json }: { readonly json: boolean }): void {
   const { code, message, hint } = error
-  process.stderr.write(json ? `${JSON.stringify({ code, message, hint })}\n` : `${styleText('red', 'error', { stream: process.stderr })} ${message} (${code})\nnext: ${hint}\n`)
+  process.stderr.write(
+    json ? `${JSON.stringify({ code, message, hint })}\n` : `${styleText('red', 'error', { stream: process.stderr })} ${message} (${code})\nnext: ${hint}\n`,
+  )
 }

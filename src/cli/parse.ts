@@ -6,7 +6,9 @@ const units: Readonly<Record<string, number>> = { ms: 1, s: secondMs, m: minuteM
 export function parseDuration(text: string): number {
   const [, number, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? []
   const unitMs = unit === undefined ? undefined : units[unit]
-  if (number === undefined || unitMs === undefined || Number(number) === 0) throw new MeshError('ERR_USAGE', `'${text}' is no duration`, { hint: 'such as 30s, 12h or 90d' })
+  if (number === undefined || unitMs === undefined || Number(number) === 0) {
+    throw new MeshError('ERR_USAGE', `'${text}' is no duration`, { hint: 'such as 30s, 12h or 90d' })
+  }
   return Number(number) * unitMs
 }
 

@@ -70,7 +70,18 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
       exit = code ?? (process.exitCode === undefined ? exit : Number(process.exitCode))
     })
   }
-  for (const addAll of [addIdentityCommands, addUpCommand, addMeshCommands, addMessageCommands, addAgentCommands, addTrustCommands, addRunCommand, addAuditCommands, addDoctorCommand, addDevCommands]) {
+  for (const addAll of [
+    addIdentityCommands,
+    addUpCommand,
+    addMeshCommands,
+    addMessageCommands,
+    addAgentCommands,
+    addTrustCommands,
+    addRunCommand,
+    addAuditCommands,
+    addDoctorCommand,
+    addDevCommands,
+  ]) {
     addAll(program, add)
   }
   try {

@@ -44,7 +44,12 @@ export function createClient({ url, token }: ClientOptions): Client {
     if (body !== undefined) headers['content-type'] = 'application/json'
     let response: Response
     try {
-      response = await fetch(url + path, { method: body === undefined ? 'GET' : 'POST', headers, body: body === undefined ? null : JSON.stringify(body), signal: signal ?? null })
+      response = await fetch(url + path, {
+        method: body === undefined ? 'GET' : 'POST',
+        headers,
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: signal ?? null,
+      })
     } catch (cause) {
       signal?.throwIfAborted()
       throw new MeshError('ERR_NODE_DOWN', `nobody answers at ${url}`, { cause })
@@ -97,7 +102,8 @@ async function* linesOf(response: Response, signal: AbortSignal | undefined): As
   const decoder = new TextDecoder()
   let rest = ''
   try {
-    for await (const chunk of response.body ?? []) {
+    const chunks: AsyncIterable<Uint8Array> | readonly Uint8Array[] = response.body ?? []
+    for await (const chunk of chunks) {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
       rest = lines.pop() ?? ''
       for (const line of lines) if (line !== '') yield line
@@ -110,7 +116,15 @@ async function* linesOf(response: Response, signal: AbortSignal | undefined): As
 }
 
 function problemOf(problem: unknown, status: number): MeshError {
-  const { code, message, hint, details } = (problem ?? {}) as { readonly code?: unknown; readonly message?: unknown; readonly hint?: unknown; readonly details?: Readonly<Record<string, unknown>> }
+  const { code, message, hint, details } = (problem ?? {}) as {
+    readonly code?: unknown
+    readonly message?: unknown
+    readonly hint?: unknown
+    readonly details?: Readonly<Record<string, unknown>>
+  }
   if (!isErrorCode(code)) return new MeshError('ERR_INTERNAL', `the node answered ${status}`)
-  return new MeshError(code, String(message ?? ''), { ...(typeof hint === 'string' ? { hint } : {}), ...(details === undefined ? {} : { details }) })
+  return new MeshError(code, typeof message === 'string' ? message : '', {
+    ...(typeof hint === 'string' ? { hint } : {}),
+    ...(details === undefined ? {} : { details }),
+  })
 }

@@ -22,7 +22,8 @@ export function hkdfExpand(prk: Uint8Array, info: Uint8Array, length: number): U
 }
 
 /** A key for one named purpose out of a root key; two purposes never share a key. */
-export const deriveKey = (rootKey: Uint8Array, purpose: string, length = 32): Uint8Array => new Uint8Array(hkdfSync('sha256', rootKey, new Uint8Array(), utf8(`kindmesh/1/${purpose}`), length))
+export const deriveKey = (rootKey: Uint8Array, purpose: string, length = 32): Uint8Array =>
+  new Uint8Array(hkdfSync('sha256', rootKey, new Uint8Array(), utf8(`kindmesh/1/${purpose}`), length))
 
 export interface PassphraseParams {
   readonly kdf: 'argon2id'

@@ -18,7 +18,11 @@ export interface HpkeIds {
 }
 
 /** RFC 9180 section 5.1, base mode, HKDF-SHA256: key, base nonce and exporter secret out of a KEM's shared secret. */
-export function keySchedule(ids: HpkeIds, sharedSecret: Uint8Array, info: Uint8Array): { readonly key: Uint8Array; readonly baseNonce: Uint8Array; readonly exporterSecret: Uint8Array } {
+export function keySchedule(
+  ids: HpkeIds,
+  sharedSecret: Uint8Array,
+  info: Uint8Array,
+): { readonly key: Uint8Array; readonly baseNonce: Uint8Array; readonly exporterSecret: Uint8Array } {
   const suiteId = concat(utf8('HPKE'), uint16(ids.kem), uint16(kdfHkdfSha256), uint16(ids.aead))
   const extract = (salt: Uint8Array, name: string, ikm: Uint8Array): Uint8Array => hkdfExtract(salt, concat(version, suiteId, utf8(name), ikm))
   const expand = (secret: Uint8Array, name: string, context: Uint8Array, length: number): Uint8Array =>
@@ -43,7 +47,13 @@ export interface HpkeSealed {
 
 /** Single-shot HPKE base mode over X-Wing (RFC 9180 section 6.1). */
 export function hpkeSeal(
-  { suite, to, info, aad, random }: { readonly suite: Suite; readonly to: KemPublicKey; readonly info: Uint8Array; readonly aad: (enc: Uint8Array) => Uint8Array; readonly random: Random },
+  {
+    suite,
+    to,
+    info,
+    aad,
+    random,
+  }: { readonly suite: Suite; readonly to: KemPublicKey; readonly info: Uint8Array; readonly aad: (enc: Uint8Array) => Uint8Array; readonly random: Random },
   plaintext: Uint8Array,
 ): HpkeSealed {
   const { sharedSecret, ciphertext: enc } = kemEncapsulate(to, random)
@@ -61,7 +71,13 @@ export function hpkeSealShared(
 
 /** @throws ERR_CRYPTO_OPEN, ERR_CRYPTO_INPUT */
 export function hpkeOpen(
-  { suite, key: privateKey, info, aad, enc }: { readonly suite: Suite; readonly key: KemPrivateKey; readonly info: Uint8Array; readonly aad: Uint8Array; readonly enc: Uint8Array },
+  {
+    suite,
+    key: privateKey,
+    info,
+    aad,
+    enc,
+  }: { readonly suite: Suite; readonly key: KemPrivateKey; readonly info: Uint8Array; readonly aad: Uint8Array; readonly enc: Uint8Array },
   ciphertext: Uint8Array,
 ): Uint8Array {
   const { key, baseNonce } = schedule(suite, privateKey.decapsulate(enc), info)

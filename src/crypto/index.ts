@@ -2,6 +2,15 @@ export { aeadOpen, aeadSeal, createLocalBox, importAeadKey, isSuite, type LocalB
 export { deriveFromPassphrase, deriveKey, type PassphraseParams, passphraseParams, saltBytesLength } from './derive.ts'
 export { contentHash, equalSecret, hmacSha256, sha256 } from './hash.ts'
 export { hpkeOpen, hpkeSeal, hpkeSealShared } from './hpke.ts'
-export { createKemPrivateKey, importKemPublicKey, kemCiphertextBytesLength, type KemPrivateKey, type KemPublicKey, kemPublicKeyBytesLength, kemSeedBytesLength, x25519PublicKey } from './kem.ts'
+export {
+  createKemPrivateKey,
+  importKemPublicKey,
+  kemCiphertextBytesLength,
+  type KemPrivateKey,
+  type KemPublicKey,
+  kemPublicKeyBytesLength,
+  kemSeedBytesLength,
+  x25519PublicKey,
+} from './kem.ts'
 export { selfTest } from './self-test.ts'
 export { createSigner, isValidPublicKey, seedBytesLength, signatureBytesLength, type Signer, verify } from './sign.ts'

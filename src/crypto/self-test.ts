@@ -41,7 +41,8 @@ export function selfTest(): void {
     'refuses another message': !verify(publicKey, utf8('other'), signature),
     'refuses a signature with bytes after it': !verify(publicKey, message, Uint8Array.from([...signature, 0])),
     'refuses S of L or more': !verify(publicKey, message, malleate(signature)),
-    'refuses a key of small order': !verify(identityPoint, message, Uint8Array.from([...identityPoint, ...new Uint8Array(32)])) && !isValidPublicKey(identityPoint),
+    'refuses a key of small order':
+      !verify(identityPoint, message, Uint8Array.from([...identityPoint, ...new Uint8Array(32)])) && !isValidPublicKey(identityPoint),
   }
   for (const [check, passed] of Object.entries(checks)) {
     if (!passed) throw new MeshError('ERR_CRYPTO_SELF_TEST', `Ed25519 self-test failed: ${check}`)

@@ -14,7 +14,14 @@ const suitesPreferred: readonly Suite[] = [1, 2]
 
 const boxCodec = codec(
   'box',
-  row({ version: literal(1), suite: uintUpTo(255), mode: literal(sealModes.box), kid: bytesOf(8), enc: bytesOf(kemCiphertextBytesLength), ciphertext: bytesUpTo(boxBytesMax) }),
+  row({
+    version: literal(1),
+    suite: uintUpTo(255),
+    mode: literal(sealModes.box),
+    kid: bytesOf(8),
+    enc: bytesOf(kemCiphertextBytesLength),
+    ciphertext: bytesUpTo(boxBytesMax),
+  }),
   boxBytesMax,
 )
 /** Associated data: the first five fields, as they stand in the box. */
@@ -30,10 +37,18 @@ function suiteFor(bundle: PrekeyBundle): Suite {
  * Seals bytes for the owner of a bundle: HPKE base mode over X-Wing, single shot. The sender is nowhere outside. Source: klp/v1 section 3.1.
  * @throws ERR_SEAL_SUITE, ERR_STATEMENT_EXPIRED for a bundle past its time
  */
-export function sealBox(content: Uint8Array, { bundle, now, random }: { readonly bundle: PrekeyBundle; readonly now: number; readonly random: Random }): Uint8Array {
-  if (bundle.expiresAt < now) throw new MeshError('ERR_STATEMENT_EXPIRED', 'the prekey bundle of the recipient has expired', { hint: 'fetch its newest bundle' })
+export function sealBox(
+  content: Uint8Array,
+  { bundle, now, random }: { readonly bundle: PrekeyBundle; readonly now: number; readonly random: Random },
+): Uint8Array {
+  if (bundle.expiresAt < now) {
+    throw new MeshError('ERR_STATEMENT_EXPIRED', 'the prekey bundle of the recipient has expired', { hint: 'fetch its newest bundle' })
+  }
   const suite = suiteFor(bundle)
-  const { enc, ciphertext } = hpkeSeal({ suite, to: bundle.kem, info: bundle.sealInfo, aad: (encapsulated) => associated(suite, bundle.kid, encapsulated), random }, pad(content))
+  const { enc, ciphertext } = hpkeSeal(
+    { suite, to: bundle.kem, info: bundle.sealInfo, aad: (encapsulated) => associated(suite, bundle.kid, encapsulated), random },
+    pad(content),
+  )
   return boxCodec.encode({ version: 1, suite, mode: sealModes.box, kid: bundle.kid, enc, ciphertext })
 }
 
@@ -42,6 +57,8 @@ export function openBox(bytes: Uint8Array, prekeys: Pick<PrekeyRing, 'find'>): U
   const { suite, kid, enc, ciphertext } = boxCodec.decode(bytes)
   const own = prekeys.find(kid)
   if (own === undefined) throw new MeshError('ERR_SEAL_PREKEY', 'the box is for a prekey not held here')
-  if (!isSuite(suite) || !own.bundle.suites.includes(suite) || suite < own.bundle.minSuite) throw new MeshError('ERR_SEAL_SUITE', `suite ${suite} is not offered`)
+  if (!isSuite(suite) || !own.bundle.suites.includes(suite) || suite < own.bundle.minSuite) {
+    throw new MeshError('ERR_SEAL_SUITE', `suite ${suite} is not offered`)
+  }
   return unpad(hpkeOpen({ suite, key: own.private, info: own.bundle.sealInfo, aad: associated(suite, kid, enc), enc }, ciphertext))
 }

@@ -1,5 +1,14 @@
 import { type Clock, concat, dayMs, type Did, equal, hex, keyFromDid, MeshError, type Random, utf8 } from '../base/index.ts'
-import { createKemPrivateKey, importKemPublicKey, type KemPrivateKey, type KemPublicKey, kemPublicKeyBytesLength, kemSeedBytesLength, sha256, x25519PublicKey } from '../crypto/index.ts'
+import {
+  createKemPrivateKey,
+  importKemPublicKey,
+  type KemPrivateKey,
+  type KemPublicKey,
+  kemPublicKeyBytesLength,
+  kemSeedBytesLength,
+  sha256,
+  x25519PublicKey,
+} from '../crypto/index.ts'
 import { type Keyring, openStatement, type Signed, signStatement } from '../identity/index.ts'
 import { del, put, type Store } from '../store/index.ts'
 import { bytesOf, bytesUpTo, codec, did, instant, listOf, literal, row, uintUpTo } from '../wire/index.ts'
@@ -51,7 +60,9 @@ export function openBundle(bytes: Uint8Array, now: number): PrekeyBundle {
   if (bytes.length > bundleBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a prekey bundle of ${bytes.length} bytes exceeds ${bundleBytesMax}`)
   const { statement } = openStatement('prekeys', bytes, { now, lifetimeMsMax: prekeyLifetimeMs })
   const bundle = bundleOf(statement.payload, statement.from, bytes)
-  if (statement.to !== statement.from || bundle.expiresAt !== statement.expiresAt) throw new MeshError('ERR_WIRE_MALFORMED', 'prekey bundle and its statement differ')
+  if (statement.to !== statement.from || bundle.expiresAt !== statement.expiresAt) {
+    throw new MeshError('ERR_WIRE_MALFORMED', 'prekey bundle and its statement differ')
+  }
   return bundle
 }
 
@@ -91,7 +102,11 @@ export interface PrekeyRing {
   find(kid: Uint8Array): OwnPrekeys | undefined
 }
 
-const storedCodec = codec('stored prekey', row({ kemSeed: bytesOf(kemSeedBytesLength), ratchetSecret: bytesOf(32), bundle: bytesUpTo(bundleBytesMax) }), 2 * bundleBytesMax)
+const storedCodec = codec(
+  'stored prekey',
+  row({ kemSeed: bytesOf(kemSeedBytesLength), ratchetSecret: bytesOf(32), bundle: bytesUpTo(bundleBytesMax) }),
+  2 * bundleBytesMax,
+)
 const storedContext = utf8('prekey')
 const seqKey = (seq: number): string => String(seq).padStart(16, '0')
 
@@ -110,7 +125,11 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
   let making: Promise<OwnPrekeys> | undefined
 
   function remember(kemSeed: Uint8Array, signed: Signed): OwnPrekeys {
-    const made = { bundle: bundleOf(signed.statement.payload, keyring.did, signed.bytes), private: createKemPrivateKey(kemSeed), madeAt: signed.statement.issuedAt }
+    const made = {
+      bundle: bundleOf(signed.statement.payload, keyring.did, signed.bytes),
+      private: createKemPrivateKey(kemSeed),
+      madeAt: signed.statement.issuedAt,
+    }
     kept.set(hex(made.bundle.kid), made)
     if (newest === undefined || made.bundle.seq > newest.bundle.seq) newest = made
     return made

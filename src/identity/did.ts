@@ -48,7 +48,9 @@ const checkedKeys = new Set<string>()
  */
 export function parseDid(text: string): Did {
   const key = text.length <= textLengthMax ? keyOf(text) : undefined
-  if (key === undefined || key.length !== keyBytesLength) throw new MeshError('ERR_IDENTITY_INVALID', `not an identity: ${JSON.stringify(text.slice(0, textLengthMax))}`)
+  if (key === undefined || key.length !== keyBytesLength) {
+    throw new MeshError('ERR_IDENTITY_INVALID', `not an identity: ${JSON.stringify(text.slice(0, textLengthMax))}`)
+  }
   if (!isIdentityKey(key)) throw new MeshError('ERR_IDENTITY_INVALID', 'the key is no valid Ed25519 point')
   return didFromKey(key)
 }

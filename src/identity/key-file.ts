@@ -76,7 +76,14 @@ export async function createKeyFile({ path, passphrase, random, clock }: KeyFile
     schema: 'kindmesh.key-file/1',
     did,
     createdAt: clock.now(),
-    slots: [{ kind: 'passphrase', ...params, salt: base64(params.salt), rootKey: base64(createLocalBox(wrappingKey, random).seal(rootKey, slotContext(did, params))) }],
+    slots: [
+      {
+        kind: 'passphrase',
+        ...params,
+        salt: base64(params.salt),
+        rootKey: base64(createLocalBox(wrappingKey, random).seal(rootKey, slotContext(did, params))),
+      },
+    ],
     seed: base64(createLocalBox(deriveKey(rootKey, 'identity'), random).seal(seed, seedContext(did))),
   }
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })

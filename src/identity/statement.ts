@@ -5,7 +5,21 @@ import type { Keyring } from './keyring.ts'
 import { bytesOf, bytesUpTo, codec, did, instant, listOf, literal, map, row, textUpTo } from '../wire/index.ts'
 
 /** Kinds of signed statements; a signature of one kind never stands for another. Source: klp/v1 section 1. */
-export const statementKinds = ['message', 'receipt', 'prekeys', 'attestation', 'revocation', 'head', 'task', 'task-receipt', 'task-countersign', 'delegation', 'inception', 'succession', 'group'] as const
+export const statementKinds = [
+  'message',
+  'receipt',
+  'prekeys',
+  'attestation',
+  'revocation',
+  'head',
+  'task',
+  'task-receipt',
+  'task-countersign',
+  'delegation',
+  'inception',
+  'succession',
+  'group',
+] as const
 export type StatementKind = (typeof statementKinds)[number]
 
 /** How far two clocks may be apart. Source: klp/v1 section 2. */
@@ -69,7 +83,11 @@ export interface Signed {
 const envelopes = new Map(
   statementKinds.map((kind) => [
     kind,
-    codec(`signed ${kind}`, row({ signature: bytesOf(64), body: map({ h: literal(1), [`klp/${kind}@1`]: bytesUpTo(signedBytesMax(kind)) }) }), signedBytesMax(kind) + 256),
+    codec(
+      `signed ${kind}`,
+      row({ signature: bytesOf(64), body: map({ h: literal(1), [`klp/${kind}@1`]: bytesUpTo(signedBytesMax(kind)) }) }),
+      signedBytesMax(kind) + 256,
+    ),
   ]),
 )
 
@@ -85,8 +103,14 @@ const signatureInput = (kind: StatementKind, hash: Uint8Array): Uint8Array => co
 export type StatementFields = Pick<Statement, 'to' | 'type' | 'payload' | 'issuedAt' | 'expiresAt'> & Partial<Pick<Statement, 'refs' | 'caps' | 'id'>>
 
 /** Signs a statement in the keyring's name. @throws ERR_WIRE_TOO_LARGE for a payload over the limit of its kind */
-export function signStatement(kind: StatementKind, fields: StatementFields, { keyring, random }: { readonly keyring: Pick<Keyring, 'did' | 'sign'>; readonly random: Random }): Signed {
-  if (fields.payload.length > payloadMaxOf(kind)) throw new MeshError('ERR_WIRE_TOO_LARGE', `a ${kind} of ${fields.payload.length} bytes exceeds ${payloadMaxOf(kind)}`)
+export function signStatement(
+  kind: StatementKind,
+  fields: StatementFields,
+  { keyring, random }: { readonly keyring: Pick<Keyring, 'did' | 'sign'>; readonly random: Random },
+): Signed {
+  if (fields.payload.length > payloadMaxOf(kind)) {
+    throw new MeshError('ERR_WIRE_TOO_LARGE', `a ${kind} of ${fields.payload.length} bytes exceeds ${payloadMaxOf(kind)}`)
+  }
   const statement: Statement = { from: keyring.did, refs: [], caps: [], id: random.bytes(statementIdBytes), ...fields }
   const body = statementCodec.encode({ version: 1, ...statement })
   const hash = sha256(body)
@@ -122,13 +146,19 @@ export function openStatement(kind: StatementKind, bytes: Uint8Array, { now, lif
   const body = envelope.body[`klp/${kind}@1`]
   if (!(body instanceof Uint8Array)) throw new MeshError('ERR_WIRE_MALFORMED', `signed ${kind} holds no statement`)
   const statement = statementCodec.decode(body)
-  if (statement.payload.length > payloadMaxOf(kind)) throw new MeshError('ERR_WIRE_TOO_LARGE', `a ${kind} of ${statement.payload.length} bytes exceeds ${payloadMaxOf(kind)}`)
+  if (statement.payload.length > payloadMaxOf(kind)) {
+    throw new MeshError('ERR_WIRE_TOO_LARGE', `a ${kind} of ${statement.payload.length} bytes exceeds ${payloadMaxOf(kind)}`)
+  }
   const key = keyFromDid(statement.from)
   const hash = sha256(body)
   if (!isIdentityKey(key)) throw new MeshError('ERR_STATEMENT_SIGNATURE', 'the signer is no valid identity key')
-  if (!verify(key, signatureInput(kind, hash), envelope.signature)) throw new MeshError('ERR_STATEMENT_SIGNATURE', `the signature of this ${kind} does not match`)
+  if (!verify(key, signatureInput(kind, hash), envelope.signature)) {
+    throw new MeshError('ERR_STATEMENT_SIGNATURE', `the signature of this ${kind} does not match`)
+  }
   if (statement.issuedAt > now + clockSkewMsMax) {
-    throw new MeshError('ERR_STATEMENT_FUTURE', `issued ${statement.issuedAt - now} ms ahead of this clock`, { details: { offsetMs: statement.issuedAt - now } })
+    throw new MeshError('ERR_STATEMENT_FUTURE', `issued ${statement.issuedAt - now} ms ahead of this clock`, {
+      details: { offsetMs: statement.issuedAt - now },
+    })
   }
   if (statement.expiresAt <= statement.issuedAt || statement.expiresAt - statement.issuedAt > lifetimeMsMax) {
     throw new MeshError('ERR_STATEMENT_LIFETIME', `a life of ${statement.expiresAt - statement.issuedAt} ms; at most ${lifetimeMsMax} is allowed`)

@@ -156,7 +156,8 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     const link = await plane.link(peer.did, { signal })
     return { ...peer, rttMs: await link.ping({ signal }) }
   }
-  const resolve = (text: string): Did => resolveName(text, { known: [keyring.did, ...host.peers().map(({ did }) => did), ...book.show().flatMap(({ issuer, subject }) => [issuer, subject])] })
+  const resolve = (text: string): Did =>
+    resolveName(text, { known: [keyring.did, ...host.peers().map(({ did }) => did), ...book.show().flatMap(({ issuer, subject }) => [issuer, subject])] })
   async function targetOf(target: string): Promise<Did | { readonly addresses: readonly string[] }> {
     if (!isTicket(target)) return target.startsWith('/') ? { addresses: [target] } : resolve(target)
     const { did, addresses } = decodeTicket(target)
@@ -183,13 +184,16 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
       return { rttMs, route: host.peers().find(({ did }) => did === peer)?.route ?? 'direct' }
     },
     send: (to, message, sendOptions) => mail.send(to, { type: 'text', encoding: 'text', ...message }, sendOptions),
-    ask: (to, data, { agent = 'echo', ...sendOptions } = {}) => mail.ask(to, { type: 'ask', agent, encoding: 'json', body: JSON.stringify(data ?? null) }, sendOptions),
+    ask: (to, data, { agent = 'echo', ...sendOptions } = {}) =>
+      mail.ask(to, { type: 'ask', agent, encoding: 'json', body: JSON.stringify(data ?? null) }, sendOptions),
     agents: {
       list: agents.list,
       register: agents.register,
       async add(name) {
         const agent = builtInAgents[name]
-        if (agent === undefined) throw new MeshError('ERR_AGENT_UNKNOWN', `no built-in agent '${name}'`, { hint: `built in: ${Object.keys(builtInAgents).join(', ')}` })
+        if (agent === undefined) {
+          throw new MeshError('ERR_AGENT_UNKNOWN', `no built-in agent '${name}'`, { hint: `built in: ${Object.keys(builtInAgents).join(', ')}` })
+        }
         agents.register(agent)
         await audit.record(agentAdded({ did: keyring.did, agent: keyring.did, name }), store.sub('agents').qualify([put(name, utf8(name))]))
       },
@@ -265,7 +269,9 @@ function termsFor(hello: Hello, clock: Clock): Terms {
   const offered = new Set(['message', 'ask', 'task'])
   return {
     answers: hello.wants.map(({ name }) =>
-      offered.has(name) ? { name, answer: 'granted', reason: '', alternative: '' } : { name, answer: 'denied', reason: 'not offered here', alternative: 'message' },
+      offered.has(name)
+        ? { name, answer: 'granted', reason: '', alternative: '' }
+        : { name, answer: 'denied', reason: 'not offered here', alternative: 'message' },
     ),
     validUntil: clock.now() + termsValidMs,
   }
@@ -284,15 +290,23 @@ function repeat(clock: Clock, everyMs: number, act: () => Promise<void>): () => 
   return () => cancel()
 }
 
-function watchPeers({ host, audit, events, keyring, logger, onFirstPeer }: Pick<Parts, 'host' | 'audit' | 'keyring' | 'logger'> & { readonly events: EventHub; onFirstPeer(): Promise<void> }): () => void {
+function watchPeers({
+  host,
+  audit,
+  events,
+  keyring,
+  logger,
+  onFirstPeer,
+}: Pick<Parts, 'host' | 'audit' | 'keyring' | 'logger'> & { readonly events: EventHub; onFirstPeer(): Promise<void> }): () => void {
   let isFirst = true
   return host.onPeer(({ event, peer }) => {
     const facts = { did: keyring.did, peer: peer.did, route: peer.route, direction: peer.direction }
-    audit.record(event === 'connected' ? peerConnected(facts) : peerDisconnected(facts)).catch((error: unknown) => logger.error('peer event not logged', { code: toMeshError(error).code }))
+    audit
+      .record(event === 'connected' ? peerConnected(facts) : peerDisconnected(facts))
+      .catch((error: unknown) => logger.error('peer event not logged', { code: toMeshError(error).code }))
     events.emit({ event, did: peer.did, peerId: peerIdFromDid(peer.did), route: peer.route })
     if (!isFirst || event !== 'connected') return
     isFirst = false
     void onFirstPeer()
   })
 }
-

@@ -90,7 +90,13 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   return { ...assembled.node, keptCheckpoint: checkpointFile.read, stop, [Symbol.asyncDispose]: () => stop('disposed') }
 }
 
-async function unlock({ dataDir, passphrase, create = true, clock, random }: NodeOptions & { readonly clock: Clock; readonly random: Random }): Promise<{ readonly keyring: Keyring; readonly isNew: boolean }> {
+async function unlock({
+  dataDir,
+  passphrase,
+  create = true,
+  clock,
+  random,
+}: NodeOptions & { readonly clock: Clock; readonly random: Random }): Promise<{ readonly keyring: Keyring; readonly isNew: boolean }> {
   const profile = { home: dataDir, passphrase, clock, random }
   try {
     return { keyring: await openProfile(profile), isNew: false }
@@ -99,4 +105,3 @@ async function unlock({ dataDir, passphrase, create = true, clock, random }: Nod
     return { keyring: await createProfile(profile), isNew: true }
   }
 }
-

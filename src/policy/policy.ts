@@ -3,7 +3,9 @@ import { type IsolationLevel, isolationLevels, type SandboxLimits } from '../san
 import { type Level, levelName, TrustLevel } from '../trust/index.ts'
 
 /** May *who* do *what* now? Denials carry a code and a sentence. */
-export type Decision<Grant = unknown> = { readonly allow: true; readonly grant: Grant } | { readonly allow: false; readonly code: ErrorCode; readonly reason: string }
+export type Decision<Grant = unknown> =
+  | { readonly allow: true; readonly grant: Grant }
+  | { readonly allow: false; readonly code: ErrorCode; readonly reason: string }
 
 const deny = (code: ErrorCode, reason: string): Decision<never> => ({ allow: false, code, reason })
 

@@ -3,7 +3,16 @@ import { type Clock, type Did, equal, hex, isErrorCode, MeshError, type Random, 
 import { type PrekeyBundle, sealBox } from '../envelope/index.ts'
 import { type Keyring, type Signed, signStatement } from '../identity/index.ts'
 import type { Host } from '../net/index.ts'
-import { callTask, countersignCodec, receiptLifetimeMs, requestCodec, taskCodeBytesMax, type TaskEvent, taskInputBytesMax, taskLifetimeMsMax } from '../protocols/task/index.ts'
+import {
+  callTask,
+  countersignCodec,
+  receiptLifetimeMs,
+  requestCodec,
+  taskCodeBytesMax,
+  type TaskEvent,
+  taskInputBytesMax,
+  taskLifetimeMsMax,
+} from '../protocols/task/index.ts'
 import { type IsolationLevel, type SandboxLimits, sandboxLimitsDefault, type SandboxUsage } from '../sandbox/index.ts'
 import { put, type Store } from '../store/index.ts'
 import { hashText } from './hashes.ts'
@@ -67,7 +76,15 @@ export function createAsker({ host, keyring, clock, random, audit, store, bundle
     checkSize('input', inputText, taskInputBytesMax)
     const [codeHash, inputHash] = await Promise.all([hashText(code), hashText(inputText)])
     const replySecret = random.bytes(32)
-    const payload = requestCodec.encode({ version: 1, codeHash, code, input: inputText, limits: { ...sandboxLimitsDefault, ...limits }, isolation, replySecret })
+    const payload = requestCodec.encode({
+      version: 1,
+      codeHash,
+      code,
+      input: inputText,
+      limits: { ...sandboxLimitsDefault, ...limits },
+      isolation,
+      replySecret,
+    })
     const bundle = await bundleOf(on, { signal })
     const request = sign('task', on, 'task_request', payload, [], taskLifetimeMsMax)
     const parties = { did: keyring.did, requester: keyring.did, executor: on, taskId: hex(request.statement.id) }
@@ -80,14 +97,30 @@ export function createAsker({ host, keyring, clock, random, audit, store, bundle
       const { signed, facts } = openReceipt(receipt, clock.now(), { executor: on, asker: keyring.did, requestHash: request.hash, codeHash, inputHash })
       const matches = result === undefined ? facts.resultHash === undefined : facts.resultHash !== undefined && equal(await hashText(result), facts.resultHash)
       if (!matches || (facts.outcome === 'ok') !== (result !== undefined)) throw new MeshError('ERR_RECEIPT_INVALID', 'the receipt is about another result')
-      const back = sign('task-countersign', on, 'task_result', countersignCodec.encode({ version: 1, receiptHash: signed.hash, resultMatches: true }), [signed.hash], receiptLifetimeMs)
-      await audit.record(receiptCountersigned({ ...parties, receiptHash: signed.hash }), store.qualify([put(`${parties.taskId}/receipt`, signed.bytes), put(`${parties.taskId}/countersigned`, back.bytes)]))
+      const back = sign(
+        'task-countersign',
+        on,
+        'task_result',
+        countersignCodec.encode({ version: 1, receiptHash: signed.hash, resultMatches: true }),
+        [signed.hash],
+        receiptLifetimeMs,
+      )
+      await audit.record(
+        receiptCountersigned({ ...parties, receiptHash: signed.hash }),
+        store.qualify([put(`${parties.taskId}/receipt`, signed.bytes), put(`${parties.taskId}/countersigned`, back.bytes)]),
+      )
       document = documentOf(signed, facts, back)
       return back.bytes
     }
     let last: TaskProgress | undefined
     try {
-      for await (const event of callTask(host, on, { sealed, replySecret, requestHash: request.hash, countersign, ...(signal === undefined ? {} : { signal }) })) {
+      for await (const event of callTask(host, on, {
+        sealed,
+        replySecret,
+        requestHash: request.hash,
+        countersign,
+        ...(signal === undefined ? {} : { signal }),
+      })) {
         if (event.event === 'accepted') yield { type: 'accepted', isolation: event.isolation, backend: event.backend }
         else if (event.event === 'console') yield { type: 'console', level: event.level, text: event.text }
         else if (event.event === 'progress') yield { type: 'progress', fraction: event.permille / 1_000, note: event.note }
@@ -106,7 +139,14 @@ export function createAsker({ host, keyring, clock, random, audit, store, bundle
 function resultOf({ result, message, limit }: Extract<TaskEvent, { readonly event: 'result' }>, receipt: ReceiptDocument): TaskProgress {
   const ok = receipt.outcome === 'ok'
   const code = isErrorCode(receipt.outcome) ? receipt.outcome : 'ERR_REFUSED'
-  return { type: 'result', ok, result: result === undefined ? undefined : parseResult(result), error: ok ? undefined : { code, message, limit }, usage: receipt.usage, receipt }
+  return {
+    type: 'result',
+    ok,
+    result: result === undefined ? undefined : parseResult(result),
+    error: ok ? undefined : { code, message, limit },
+    usage: receipt.usage,
+    receipt,
+  }
 }
 
 function parseResult(text: string): unknown {

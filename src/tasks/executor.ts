@@ -1,4 +1,15 @@
-import { type Audit, codeExecuted, codeExecutionFailed, openCheckpoint, receiptCountersigned, receiptSigned, sandboxCreated, taskCancelled, taskRefused, taskRequested } from '../audit/index.ts'
+import {
+  type Audit,
+  codeExecuted,
+  codeExecutionFailed,
+  openCheckpoint,
+  receiptCountersigned,
+  receiptSigned,
+  sandboxCreated,
+  taskCancelled,
+  taskRefused,
+  taskRequested,
+} from '../audit/index.ts'
 import { type Clock, type Did, equal, hex, MeshError, type Random, toMeshError, utf8 } from '../base/index.ts'
 import { sha256, verify } from '../crypto/index.ts'
 import { openBox, type PrekeyRing, type ReplayGuard } from '../envelope/index.ts'
@@ -52,7 +63,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
   function takePlace(asker: Did): () => void {
     const all = [...running.values()].reduce((sum, count) => sum + count, 0)
     const own = running.get(asker) ?? 0
-    if (all >= tasksAtOnceMax || own >= tasksPerAskerMax) throw new MeshError('ERR_OVERLOADED', 'too many tasks are running here', { details: { retryAfterMs: 1_000 } })
+    if (all >= tasksAtOnceMax || own >= tasksPerAskerMax) {
+      throw new MeshError('ERR_OVERLOADED', 'too many tasks are running here', { details: { retryAfterMs: 1_000 } })
+    }
     running.set(asker, own + 1)
     return () => {
       const left = (running.get(asker) ?? 1) - 1
@@ -112,13 +125,23 @@ export function createExecutor(options: ExecutorOptions): Executor {
       onReceipt(receipt)
       onEnd({ id: order.id, asker: order.asker, outcome: outcome.type === 'done' ? 'ok' : outcome.code })
       const failed = outcome.type === 'failed' ? outcome : undefined
-      yield { event: 'result', result: outcome.type === 'done' ? outcome.result : undefined, message: (failed?.message ?? '').slice(0, 8_192), limit: failed?.limit ?? '', receipt: receipt.bytes }
+      yield {
+        event: 'result',
+        result: outcome.type === 'done' ? outcome.result : undefined,
+        message: (failed?.message ?? '').slice(0, 8_192),
+        limit: failed?.limit ?? '',
+        receipt: receipt.bytes,
+      }
     } finally {
       release()
     }
   }
   /** Writes down how a run ended and signs the receipt, in one batch. */
-  async function close(order: Order, outcome: SandboxOutcome, { isolation, backend, limits, startedAt }: Pick<TaskGrant, 'isolation' | 'limits'> & { readonly backend: string; readonly startedAt: number }): Promise<Signed> {
+  async function close(
+    order: Order,
+    outcome: SandboxOutcome,
+    { isolation, backend, limits, startedAt }: Pick<TaskGrant, 'isolation' | 'limits'> & { readonly backend: string; readonly startedAt: number },
+  ): Promise<Signed> {
     const { request, inputHash } = order
     const { usage } = outcome
     const resultHash = outcome.type === 'done' ? await hashText(outcome.result) : undefined
@@ -134,7 +157,15 @@ export function createExecutor(options: ExecutorOptions): Executor {
       securityEvents: outcome.security.length,
     }
     if (outcome.type === 'failed' && outcome.code === 'ERR_TASK_CANCELLED') await audit.record(taskCancelled({ ...parties(order), reason: outcome.message }))
-    await audit.record(resultHash === undefined ? codeExecutionFailed({ ...facts, code: outcome.type === 'failed' ? outcome.code : 'ERR_INTERNAL', reason: outcome.type === 'failed' ? outcome.message : '' }) : codeExecuted({ ...facts, resultHash }))
+    await audit.record(
+      resultHash === undefined
+        ? codeExecutionFailed({
+            ...facts,
+            code: outcome.type === 'failed' ? outcome.code : 'ERR_INTERNAL',
+            reason: outcome.type === 'failed' ? outcome.message : '',
+          })
+        : codeExecuted({ ...facts, resultHash }),
+    )
     const head = openCheckpoint(await audit.checkpoint(), { did: keyring.did, verify })
     if (!head.ok) throw new MeshError('ERR_AUDIT_TAMPERED', head.reason)
     const issuedAt = clock.now()
@@ -161,7 +192,11 @@ export function createExecutor(options: ExecutorOptions): Executor {
       auditSize: head.size,
       auditRoot: head.root,
     })
-    const receipt = signStatement('task-receipt', { to: order.asker, type: 'task_result', payload, refs: [order.signed.hash], issuedAt, expiresAt: issuedAt + receiptLifetimeMs }, { keyring, random })
+    const receipt = signStatement(
+      'task-receipt',
+      { to: order.asker, type: 'task_result', payload, refs: [order.signed.hash], issuedAt, expiresAt: issuedAt + receiptLifetimeMs },
+      { keyring, random },
+    )
     await audit.record(receiptSigned({ ...parties(order), receiptHash: receipt.hash }), store.qualify([put(`${order.id}/receipt`, receipt.bytes)]))
     return receipt
   }
@@ -178,7 +213,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
         async keep(countersignature) {
           if (receipt === undefined) throw new MeshError('ERR_PROTOCOL', 'a countersignature before the receipt')
           const signed = openCountersignature(countersignature, clock.now(), receipt)
-          await audit.record(receiptCountersigned({ ...parties(order), receiptHash: receipt.hash }), store.qualify([put(`${order.id}/countersigned`, signed.bytes)]))
+          await audit.record(
+            receiptCountersigned({ ...parties(order), receiptHash: receipt.hash }),
+            store.qualify([put(`${order.id}/countersigned`, signed.bytes)]),
+          )
         },
       }
     },

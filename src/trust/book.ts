@@ -127,7 +127,8 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     attestations.set(attestation.id, attestation)
     if (subject === keyring.did) aboutSelf.add(attestation)
   }
-  const stored = ({ item, statement, firstSeenAt }: Held): StoreOp => put(storeKey(statement.signed.statement.from, item.kind, statement.seq), storedCodec.encode({ ...item, firstSeenAt }))
+  const stored = ({ item, statement, firstSeenAt }: Held): StoreOp =>
+    put(storeKey(statement.signed.statement.from, item.kind, statement.seq), storedCodec.encode({ ...item, firstSeenAt }))
   const seqsOf = (issuer: Did): readonly number[] => [...(byIssuer.get(issuer)?.keys() ?? [])].sort((a, b) => a - b)
   const newestSeq = (issuer: Did): number => seqsOf(issuer).at(-1) ?? 0
   const own = (): readonly Held[] => seqsOf(keyring.did).flatMap((seq) => byIssuer.get(keyring.did)?.get(seq) ?? [])
@@ -164,9 +165,13 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
   async function renewHead(): Promise<Signed> {
     const known = heads.get(keyring.did)
     const fingerprint = fingerprintOf(own().map(({ statement }) => statement.signed.hash))
-    const isFresh = known !== undefined && known.statement.signed.statement.issuedAt + headRenewalMs > clock.now() && known.statement.seq === newestSeq(keyring.did)
+    const isFresh =
+      known !== undefined && known.statement.signed.statement.issuedAt + headRenewalMs > clock.now() && known.statement.seq === newestSeq(keyring.did)
     if (isFresh) return known.statement.signed
-    return await keep(sign('head', keyring.did, headCodec.encode({ version: 1, seq: newestSeq(keyring.did), count: own().length, fingerprint }), headLifetimeMsMax), 'head')
+    return await keep(
+      sign('head', keyring.did, headCodec.encode({ version: 1, seq: newestSeq(keyring.did), count: own().length, fingerprint }), headLifetimeMsMax),
+      'head',
+    )
   }
   function snapshot(scope: string): TrustSnapshot {
     const now = clock.now()
@@ -189,7 +194,9 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
   }
   function checkRoom(statement: TrustStatement): void {
     const issuer = statement.signed.statement.from
-    if ((byIssuer.get(issuer)?.size ?? 0) >= statementsPerIssuerMax) throw new MeshError('ERR_OVERLOADED', `${statementsPerIssuerMax} statements of this issuer are kept`)
+    if ((byIssuer.get(issuer)?.size ?? 0) >= statementsPerIssuerMax) {
+      throw new MeshError('ERR_OVERLOADED', `${statementsPerIssuerMax} statements of this issuer are kept`)
+    }
     if (attestations.size + revocations.size >= statementsMax) throw new MeshError('ERR_OVERLOADED', `${statementsMax} statements are kept`)
     if (statement.kind !== 'attestation' || (perSubject.get(statement.attestation.subject) ?? 0) < statementsPerSubjectMax) return
     const isCertified = snapshot(statement.attestation.scopes[0] ?? '/').level(issuer) >= TrustLevel.VERIFIED
@@ -211,7 +218,9 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     attest: ({ subject, level, scopes, depth = depthDefault(level), lifetimeMs }) =>
       inTurn(async () => {
         if (subject === keyring.did) throw new MeshError('ERR_TRUST_INVALID', 'nobody rates himself', { hint: 'name another DID' })
-        if (lifetimeMs <= 0 || lifetimeMs > attestationLifetimeMsMax) throw new MeshError('ERR_TRUST_INVALID', 'an attestation lives at most 400 days', { hint: 'give --expires 400d or less' })
+        if (lifetimeMs <= 0 || lifetimeMs > attestationLifetimeMsMax) {
+          throw new MeshError('ERR_TRUST_INVALID', 'an attestation lives at most 400 days', { hint: 'give --expires 400d or less' })
+        }
         checkScopes(scopes)
         const { seq, prev } = chain()
         const signed = sign('attestation', subject, attestationCodec.encode({ version: 1, level, scopes, depth, evidence: undefined, seq, prev }), lifetimeMs)
@@ -220,11 +229,20 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     revoke: (id, kind) =>
       inTurn(async () => {
         const revoked = attestations.get(id)
-        if (revoked === undefined || revoked.issuer !== keyring.did) throw new MeshError('ERR_NOT_FOUND', `no statement ${id} of this node`, { hint: 'see `kindmesh trust show`' })
+        if (revoked === undefined || revoked.issuer !== keyring.did) {
+          throw new MeshError('ERR_NOT_FOUND', `no statement ${id} of this node`, { hint: 'see `kindmesh trust show`' })
+        }
         const { seq, prev } = chain()
         const payload = revocationCodec.encode({ version: 1, attestation: fromHex(id), kind, at: clock.now(), seq, prev })
         const signed = sign('revocation', revoked.subject, payload, revocationLifetimeMsMax)
-        return await keep(signed, 'revocation', { event: 'revoked', issuer: keyring.did, subject: revoked.subject, id: fromHex(id), level: revoked.level, scope: revoked.scopes.join(' ') })
+        return await keep(signed, 'revocation', {
+          event: 'revoked',
+          issuer: keyring.did,
+          subject: revoked.subject,
+          id: fromHex(id),
+          level: revoked.level,
+          scope: revoked.scopes.join(' '),
+        })
       }),
     accept: (item) =>
       inTurn(async () => {
@@ -236,7 +254,9 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
         const known = byIssuer.get(issuer)?.get(statement.seq)
         if (known !== undefined) {
           if (known.statement.signed.ref === statement.signed.ref) return false
-          throw new MeshError('ERR_TRUST_INVALID', `the issuer signed two statements with seq ${statement.seq}`, { details: { warrant: [known.statement.signed.ref, statement.signed.ref] } })
+          throw new MeshError('ERR_TRUST_INVALID', `the issuer signed two statements with seq ${statement.seq}`, {
+            details: { warrant: [known.statement.signed.ref, statement.signed.ref] },
+          })
         }
         checkRoom(statement)
         const { level, scopes } = statement.kind === 'attestation' ? statement.attestation : { level: 0, scopes: [] }
@@ -287,4 +307,3 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     },
   }
 }
-

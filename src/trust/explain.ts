@@ -129,11 +129,16 @@ function missing({ vetoesAbout, standing, proofs }: Known, node: number | undefi
   if (level === 4 || node === rootIndex) return undefined
   const next = (level < 1 ? 1 : level + 1) as 1 | 2 | 3 | 4
   const introducer = levelName(next === 1 ? 2 : next).toUpperCase()
-  if (node !== undefined && (level < 0 || isHeldDown(vetoesAbout.get(node) ?? [], standing, next))) return { level: next, need: 'an end of the distrust or a statement of your own' }
+  if (node !== undefined && (level < 0 || isHeldDown(vetoesAbout.get(node) ?? [], standing, next))) {
+    return { level: next, need: 'an end of the distrust or a statement of your own' }
+  }
   if (next === 4) return { level: next, need: 'a statement of your own' }
   const there = node === undefined ? 0 : proofs.candidates(next, node).reduce((sum, { votes }) => sum + votes, 0)
   const more = Math.max(1, (votesNeeded[next] ?? 1) - there)
-  return { level: next, need: `${['no', 'one', 'two', 'three'][more] ?? more} ${level < 1 && there === 0 ? '' : 'more '}${introducer} introducer${more === 1 ? '' : 's'}` }
+  return {
+    level: next,
+    need: `${['no', 'one', 'two', 'three'][more] ?? more} ${level < 1 && there === 0 ? '' : 'more '}${introducer} introducer${more === 1 ? '' : 's'}`,
+  }
 }
 
 /** Whether a veto, not a lack of votes, keeps a node from `next`. */

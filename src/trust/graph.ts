@@ -124,7 +124,8 @@ export function buildGraph(sifted: Sifted, { scope, now, depthMax, headAge }: Gr
       function take(into: number): void {
         const before = depth[into] ?? -1
         const isDeeper = granted > before
-        const isLonger = granted === before && (ends > (until[into] ?? 0) || (ends === until[into] && attestation.id < (statements[witness[into] ?? -1]?.id ?? '')))
+        const isLonger =
+          granted === before && (ends > (until[into] ?? 0) || (ends === until[into] && attestation.id < (statements[witness[into] ?? -1]?.id ?? '')))
         if (!isDeeper && !isLonger) return
         depth[into] = granted
         until[into] = ends

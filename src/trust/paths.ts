@@ -69,7 +69,7 @@ function augment(arcs: readonly Arc[], arcsFrom: readonly (readonly number[])[],
     }
   }
   if (!cameBy.has(goal)) return false
-  for (let vertex = goal; vertex !== 0; ) {
+  for (let vertex = goal; vertex !== 0;) {
     const arc = arcs[cameBy.get(vertex) ?? 0] as Arc
     const twin = arcs[arc.twin] as Arc
     arc.room--
@@ -86,7 +86,7 @@ function walk(arcs: readonly Arc[], arcsFrom: readonly (readonly number[])[], go
   const paths = new Map<string, Path>()
   for (let unit = 0; unit < flow; unit++) {
     const path: Support[] = []
-    for (let vertex = 0; vertex !== goal; ) {
+    for (let vertex = 0; vertex !== goal;) {
       const arc = (arcsFrom[vertex] ?? []).map((at) => arcs[at]).find((way) => way !== undefined && way.used > 0)
       if (arc === undefined) break
       arc.used--

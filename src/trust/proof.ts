@@ -32,7 +32,7 @@ export function createProofs(graph: TrustGraph, standing: Standing): Proofs {
   const known = new Map<number, number>()
   const vetoed = new Set(graph.vetoes.map(({ subject }) => subject))
   const isAuthority = (node: number): boolean => (standing.depths[4]?.[node] ?? -1) >= 0
-  const depthLeft = (level: ProofLevel, node: number): number => ((level === namingLevel ? standing.naming : standing.depths[level])?.[node] ?? -1)
+  const depthLeft = (level: ProofLevel, node: number): number => (level === namingLevel ? standing.naming : standing.depths[level])?.[node] ?? -1
 
   /** Whom a node at `level` is vouched for by: holders of max(level, VERIFIED); for AUTHORITY those who may name. */
   const vouching = (level: ProofLevel): ProofLevel => (level >= 4 ? namingLevel : level === 1 ? 2 : level)

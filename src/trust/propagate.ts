@@ -63,7 +63,10 @@ export function propagate(graph: TrustGraph, { slot, votesNeeded, authorityVotes
 }
 
 /** One step without a chain: who is named by a holder in `from` that has depth left. The answer is the depth each gets. */
-export function oneStep(graph: TrustGraph, { slot, from, banned, isExempt }: { readonly slot: number; readonly from: Depths; readonly banned: Uint8Array; readonly isExempt: (node: number) => boolean }): Depths {
+export function oneStep(
+  graph: TrustGraph,
+  { slot, from, banned, isExempt }: { readonly slot: number; readonly from: Depths; readonly banned: Uint8Array; readonly isExempt: (node: number) => boolean },
+): Depths {
   const { nodes, now, source, target, depth, countsFrom } = graph
   const held = new Int8Array(nodes.length).fill(-1)
   source.forEach((node, edge) => {

@@ -16,7 +16,11 @@ export function sentenceOf(why: Omit<Explanation, 'sentence'>, { root, name = sh
   const head = `${why.levelName.toUpperCase()} in ${why.scope}`
   if (why.subject === root) return `${head}, because this is you.`
   const parts = [`${head}, because ${why.level < 0 ? distrusted(why, root, name) : vouched(why, root, name)}`]
-  if (why.level >= 0 && why.vetoes.length > 0) parts.push(`${list(why.vetoes.map(({ issuer }) => (issuer === root ? 'you' : name(issuer))))} ${why.vetoes.length === 1 && why.vetoes[0]?.issuer !== root ? 'speaks' : 'speak'} against`)
+  if (why.level >= 0 && why.vetoes.length > 0) {
+    parts.push(
+      `${list(why.vetoes.map(({ issuer }) => (issuer === root ? 'you' : name(issuer))))} ${why.vetoes.length === 1 && why.vetoes[0]?.issuer !== root ? 'speaks' : 'speak'} against`,
+    )
+  }
   if (why.validUntil !== undefined) parts.push(`valid until ${day(why.validUntil)}`)
   if (why.missingForNext !== undefined) parts.push(`${why.missingForNext.need} would raise it`)
   return `${parts.join('; ')}.`

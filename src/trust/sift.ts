@@ -84,7 +84,9 @@ function supersede(pair: Pair, statements: readonly Attestation[], faulty: Set<n
       places.set(place, id)
       const before = newest.get(scope)
       const other = before === undefined ? undefined : said(before)
-      if (other === undefined || seq > other.seq || (seq === other.seq && (level < other.level || (level === other.level && id < other.id)))) newest.set(scope, at)
+      if (other === undefined || seq > other.seq || (seq === other.seq && (level < other.level || (level === other.level && id < other.id)))) {
+        newest.set(scope, at)
+      }
     }
   }
   pair.liveScopes = new Map(pair.statements.map((at) => [at, said(at).scopes.filter((scope) => newest.get(scope) === at)]))

@@ -42,8 +42,16 @@ export const attestationCodec = codec(
   }),
   1_024,
 )
-export const revocationCodec = codec('revocation', row({ version: literal(1), attestation: bytesOf(32), kind: oneOf(['soft', 'hard']), at: instant, ...link }), 256)
-export const headCodec = codec('head', row({ version: literal(1), seq, count: seq, /** SHA-256 of the issuer's statement hashes in order of seq. */ fingerprint: bytesOf(32) }), 256)
+export const revocationCodec = codec(
+  'revocation',
+  row({ version: literal(1), attestation: bytesOf(32), kind: oneOf(['soft', 'hard']), at: instant, ...link }),
+  256,
+)
+export const headCodec = codec(
+  'head',
+  row({ version: literal(1), seq, count: seq, /** SHA-256 of the issuer's statement hashes in order of seq. */ fingerprint: bytesOf(32) }),
+  256,
+)
 
 const lifetimes = { attestation: attestationLifetimeMsMax, revocation: revocationLifetimeMsMax, head: headLifetimeMsMax } as const
 

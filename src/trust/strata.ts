@@ -56,7 +56,14 @@ export function settle(graph: TrustGraph): Standing {
       const basic = oneStep(graph, { slot: slot.basic, from: holdersOf(2), banned, isExempt: isAuthority })
       return basic.map((value, node) => Math.max(value, holdersOf(2)[node] ?? -1))
     }
-    return propagate(graph, { slot: level - 1, votesNeeded: votesNeeded[level] ?? 1, authorityVotes: authorityVotes[level] ?? 1, above: depths[level + 1], banned, isAuthority })
+    return propagate(graph, {
+      slot: level - 1,
+      votesNeeded: votesNeeded[level] ?? 1,
+      authorityVotes: authorityVotes[level] ?? 1,
+      above: depths[level + 1],
+      banned,
+      isAuthority,
+    })
   }
 
   /** Bans whom enough holders of max(VERIFIED, level) veto, of those whose level this is. True when there is a new ban. */

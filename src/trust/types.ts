@@ -40,7 +40,10 @@ export interface Revocation {
 
 export type IgnoredReason = 'expired' | 'scope' | 'depth' | 'quota' | 'issuerLevel' | 'banned' | 'superseded' | 'alias' | 'stale' | 'revoked'
 
-const levels = { distrust: levelDistrust, caution: levelCaution, basic: 1, verified: 2, trusted: 3, authority: 4 } as const satisfies Record<string, StatementLevel>
+const levels = { distrust: levelDistrust, caution: levelCaution, basic: 1, verified: 2, trusted: 3, authority: 4 } as const satisfies Record<
+  string,
+  StatementLevel
+>
 
 export type StatementLevelName = keyof typeof levels
 export type LevelName = Exclude<StatementLevelName, 'caution'> | 'unknown'

@@ -5,7 +5,15 @@ import { scan } from './scan.ts'
 /** What our CBOR carries. Numbers are integers within +-2^53-1. */
 export type Plain = null | boolean | number | string | Uint8Array | readonly Plain[] | { readonly [key: string]: Plain }
 
-const decodeOptions = { strict: true, allowIndefinite: false, allowUndefined: false, allowNaN: false, allowInfinity: false, allowBigInt: false, rejectDuplicateMapKeys: true } as const
+const decodeOptions = {
+  strict: true,
+  allowIndefinite: false,
+  allowUndefined: false,
+  allowNaN: false,
+  allowInfinity: false,
+  allowBigInt: false,
+  rejectDuplicateMapKeys: true,
+} as const
 
 /** Deterministic CBOR, RFC 8949 section 4.2.1. @throws ERR_WIRE_MALFORMED for a value outside the profile of `scan`: a fault of the caller */
 export function encode(value: Plain): Uint8Array {

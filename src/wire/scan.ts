@@ -29,7 +29,8 @@ export function scan(bytes: Uint8Array): void {
     const width = minor === 24 ? 1 : minor === 25 ? 2 : minor === 26 ? 4 : minor === 27 ? 8 : 0
     if (width === 0) throw malformed('indefinite length or reserved value', start)
     if (offset + width > bytes.length) throw malformed('ends inside a head', start)
-    const value = width === 1 ? view.getUint8(offset) : width === 2 ? view.getUint16(offset) : width === 4 ? view.getUint32(offset) : Number(view.getBigUint64(offset))
+    const value =
+      width === 1 ? view.getUint8(offset) : width === 2 ? view.getUint16(offset) : width === 4 ? view.getUint32(offset) : Number(view.getBigUint64(offset))
     const least = width === 1 ? 24 : width === 2 ? 0x1_00 : width === 4 ? 0x1_0000 : 0x1_0000_0000
     if (value < least) throw malformed('longer than needed', start)
     if (value > Number.MAX_SAFE_INTEGER) throw malformed('integer beyond 2^53-1', start)

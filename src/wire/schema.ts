@@ -29,11 +29,14 @@ export const bytesOf = (length: number): Shape<Uint8Array> => checked(`${length}
 export const bytesUpTo = (max: number): Shape<Uint8Array> => checked(`at most ${max} bytes`, (plain) => plain instanceof Uint8Array && plain.length <= max)
 
 /** Text of at most `max` UTF-16 units; the frame limit bounds its bytes. */
-export const textUpTo = (max: number): Shape<string> => checked(`text of at most ${max} characters`, (plain) => typeof plain === 'string' && plain.length <= max)
+export const textUpTo = (max: number): Shape<string> =>
+  checked(`text of at most ${max} characters`, (plain) => typeof plain === 'string' && plain.length <= max)
 
-export const uintUpTo = (max: number): Shape<number> => checked(`an integer from 0 to ${max}`, (plain) => Number.isSafeInteger(plain) && Number(plain) >= 0 && Number(plain) <= max)
+export const uintUpTo = (max: number): Shape<number> =>
+  checked(`an integer from 0 to ${max}`, (plain) => Number.isSafeInteger(plain) && Number(plain) >= 0 && Number(plain) <= max)
 
-export const intWithin = (min: number, max: number): Shape<number> => checked(`an integer from ${min} to ${max}`, (plain) => Number.isSafeInteger(plain) && Number(plain) >= min && Number(plain) <= max)
+export const intWithin = (min: number, max: number): Shape<number> =>
+  checked(`an integer from ${min} to ${max}`, (plain) => Number.isSafeInteger(plain) && Number(plain) >= min && Number(plain) <= max)
 
 /** Milliseconds since 1970. */
 export const instant: Shape<number> = uintUpTo(Number.MAX_SAFE_INTEGER)
@@ -42,7 +45,8 @@ export const bool: Shape<boolean> = checked('true or false', (plain) => typeof p
 
 export const literal = <const T extends string | number>(value: T): Shape<T> => checked(JSON.stringify(value), (plain) => plain === value)
 
-export const oneOf = <const T extends string | number>(values: readonly T[]): Shape<T> => checked(`one of ${values.join(', ')}`, (plain) => (values as readonly unknown[]).includes(plain))
+export const oneOf = <const T extends string | number>(values: readonly T[]): Shape<T> =>
+  checked(`one of ${values.join(', ')}`, (plain) => (values as readonly unknown[]).includes(plain))
 
 /** An identity: 32 raw bytes on the wire, a Did inside. Whether the key is a point is checked where its signature is. */
 export const did: Shape<Did> = {
@@ -99,7 +103,9 @@ export const map = <const F extends Fields>(fields: F): Shape<Row<F>> => {
       if (!isMap || Object.keys(plain).length !== entries.length) throw wrong(path, `a map of ${entries.map(([name]) => name).join(', ')}`)
       const source = plain as Readonly<Record<string, unknown>>
       const object: Record<string, unknown> = {}
-      for (const [name, shape] of entries) object[name] = shape.decode(Object.hasOwn(source, name) ? source[name] : undefined, path === '' ? name : `${path}.${name}`)
+      for (const [name, shape] of entries) {
+        object[name] = shape.decode(Object.hasOwn(source, name) ? source[name] : undefined, path === '' ? name : `${path}.${name}`)
+      }
       return object as Row<F>
     },
   }

@@ -57,7 +57,12 @@ describe.each([
     const store = await create()
     await store.sub('in').batch([put('x', utf8('1'))])
     await store.sub('inbox').batch([put('x', utf8('2')), put('y', utf8('3'))])
-    await store.durable(store.sub('in').sub('deep').qualify([put('z', utf8('4'))]))
+    await store.durable(
+      store
+        .sub('in')
+        .sub('deep')
+        .qualify([put('z', utf8('4'))]),
+    )
     expect(await keysOf(store.sub('inbox'), {})).toEqual(['x', 'y'])
     expect(await keysOf(store.sub('in'), {})).toEqual(['deep/z', 'x'])
     expect(await keysOf(store.sub('in').sub('deep'), { gte: 'a' })).toEqual(['z'])

@@ -54,7 +54,9 @@ export interface UpNode {
 
 /** Starts `up` in a process of its own and waits until it is ready. */
 export async function startUp(home: string, ...args: readonly string[]): Promise<UpNode> {
-  const child = spawn(process.execPath, [main, '--home', home, 'up', '--init', '--listen', '/ip4/127.0.0.1/tcp/0', '--jsonl', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [main, '--home', home, 'up', '--init', '--listen', '/ip4/127.0.0.1/tcp/0', '--jsonl', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let stderr = ''
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
   const lines = createInterface({ input: child.stdout })
@@ -85,7 +87,9 @@ export async function startUp(home: string, ...args: readonly string[]): Promise
 }
 
 /** A folder for profiles and the nodes started in it, all gone at the end. */
-export async function createPlayground(): Promise<AsyncDisposable & { readonly folder: string; home(name: string): string; up(name: string, ...args: readonly string[]): Promise<UpNode> }> {
+export async function createPlayground(): Promise<
+  AsyncDisposable & { readonly folder: string; home(name: string): string; up(name: string, ...args: readonly string[]): Promise<UpNode> }
+> {
   const folder = await mkdtemp(join(tmpdir(), 'kindmesh-test-'))
   const nodes: UpNode[] = []
   return {

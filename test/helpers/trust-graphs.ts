@@ -13,7 +13,19 @@ type Said = Partial<Omit<Attestation, 'issuer' | 'subject' | 'level'>>
 export function says(issuer: string, subject: string, level: StatementLevel, said: Said = {}): Attestation {
   const seq = said.seq ?? 1
   const scopes = said.scopes ?? ['/task']
-  return { id: `${issuer}>${subject}#${seq}${scopes.join()}=${level}`, issuer: did(issuer), subject: did(subject), level, scopes, depth: 3, issuedAt: now - dayMs, expiresAt: now + 300 * dayMs, seq, firstSeenAt: now - dayMs, ...said }
+  return {
+    id: `${issuer}>${subject}#${seq}${scopes.join()}=${level}`,
+    issuer: did(issuer),
+    subject: did(subject),
+    level,
+    scopes,
+    depth: 3,
+    issuedAt: now - dayMs,
+    expiresAt: now + 300 * dayMs,
+    seq,
+    firstSeenAt: now - dayMs,
+    ...said,
+  }
 }
 
 export interface World {
@@ -30,7 +42,8 @@ export interface Mood {
   readonly kind: 'lively' | 'odd'
 }
 
-const weighted = <T>(...choices: readonly (readonly [number, readonly T[]])[]): fc.Arbitrary<T> => fc.oneof(...choices.map(([weight, values]) => ({ weight, arbitrary: fc.constantFrom(...values) })))
+const weighted = <T>(...choices: readonly (readonly [number, readonly T[]])[]): fc.Arbitrary<T> =>
+  fc.oneof(...choices.map(([weight, values]) => ({ weight, arbitrary: fc.constantFrom(...values) })))
 
 export function statement({ isSigned, kind }: Mood): fc.Arbitrary<Attestation> {
   const isOdd = kind === 'odd'
@@ -40,7 +53,11 @@ export function statement({ isSigned, kind }: Mood): fc.Arbitrary<Attestation> {
       issuer: weighted([isOdd ? 3 : 2, ['root']], [9, nodeNames]),
       subject: weighted([1, nodeNames]),
       level: weighted<StatementLevel>([isOdd ? 4 : 1, [1, 2]], [isOdd ? 4 : 20, [3]], [isOdd ? 3 : 1, [4]], [isSigned ? (isOdd ? 2 : 1) : 0, [-1, 0]]),
-      scopes: weighted([16, [['/'], ['/task'], ['/task/run']]], [isOdd ? 6 : 3, [['/', '/authority']]], [odd(5), [['/taskx'], ['/task', '/authority/task'], ['/file', '/task/run'], ['/task/run/deep'], ['/authority/file']]]),
+      scopes: weighted(
+        [16, [['/'], ['/task'], ['/task/run']]],
+        [isOdd ? 6 : 3, [['/', '/authority']]],
+        [odd(5), [['/taskx'], ['/task', '/authority/task'], ['/file', '/task/run'], ['/task/run/deep'], ['/authority/file']]],
+      ),
       depth: weighted([isOdd ? 4 : 1, [0, 1]], [4, [2, 3, 4]]),
       age: weighted([6, [1]], [odd(1), [179, 181, 300, 366]]),
       life: weighted([8, [370, 390]], [odd(1), [0.5, 30]]),
@@ -48,30 +65,56 @@ export function statement({ isSigned, kind }: Mood): fc.Arbitrary<Attestation> {
       seen: weighted([1, [0, 1, 2, 20, 40]]),
     })
     .map(({ issuer, subject, level, scopes, depth, age, life, seq, seen }) => ({
-      ...says(issuer, subject, level, { scopes, depth, seq, issuedAt: now - age * dayMs, expiresAt: now + (life - age) * dayMs, firstSeenAt: now - seen * dayMs }),
+      ...says(issuer, subject, level, {
+        scopes,
+        depth,
+        seq,
+        issuedAt: now - age * dayMs,
+        expiresAt: now + (life - age) * dayMs,
+        firstSeenAt: now - seen * dayMs,
+      }),
       id: `${issuer}>${subject}#${seq}${scopes.join()}=${level}/${depth}/${age}/${life}`,
     }))
 }
 
-const statements = (mood: Mood): fc.Arbitrary<readonly Attestation[]> => fc.array(statement(mood), mood.kind === 'odd' ? { minLength: 1, maxLength: 36, size: 'max' } : { minLength: 24, maxLength: 64, size: 'max' })
+const statements = (mood: Mood): fc.Arbitrary<readonly Attestation[]> =>
+  fc.array(statement(mood), mood.kind === 'odd' ? { minLength: 1, maxLength: 36, size: 'max' } : { minLength: 24, maxLength: 64, size: 'max' })
 
 /** Small graphs with everything in them: distrust, revocations, old heads, several statements of one issuer. */
-export const world: fc.Arbitrary<World> = fc.oneof(statements({ isSigned: true, kind: 'odd' }), statements({ isSigned: true, kind: 'lively' })).chain((attestations) =>
-  fc.record({
-    attestations: fc.constant(attestations),
-    revocations: fc.array(
-      fc.record({ which: fc.nat(attestations.length - 1), kind: fc.oneof({ arbitrary: fc.constant('soft' as const), weight: 4 }, { arbitrary: fc.constant('hard' as const), weight: 1 }), day: fc.constantFrom(-5, -1, 0, 5) }).map(({ which, kind, day }) => {
-        const revoked = attestations[which] as Attestation
-        return { issuer: revoked.issuer, attestationId: revoked.id, kind, at: now + day * dayMs }
-      }),
-      { maxLength: 2 },
-    ),
-    headAges: fc.option(fc.dictionary(fc.constantFrom(...nodeNames.map(did)), fc.constantFrom(0, 0.02, 0.5, 1.5, 3, 8).map((day) => day * dayMs)).map((ages) => new Map(Object.entries(ages) as [Did, number][])), { nil: undefined, freq: 4 }),
-  }),
-)
+export const world: fc.Arbitrary<World> = fc
+  .oneof(statements({ isSigned: true, kind: 'odd' }), statements({ isSigned: true, kind: 'lively' }))
+  .chain((attestations) =>
+    fc.record({
+      attestations: fc.constant(attestations),
+      revocations: fc.array(
+        fc
+          .record({
+            which: fc.nat(attestations.length - 1),
+            kind: fc.oneof({ arbitrary: fc.constant('soft' as const), weight: 4 }, { arbitrary: fc.constant('hard' as const), weight: 1 }),
+            day: fc.constantFrom(-5, -1, 0, 5),
+          })
+          .map(({ which, kind, day }) => {
+            const revoked = attestations[which] as Attestation
+            return { issuer: revoked.issuer, attestationId: revoked.id, kind, at: now + day * dayMs }
+          }),
+        { maxLength: 2 },
+      ),
+      headAges: fc.option(
+        fc
+          .dictionary(
+            fc.constantFrom(...nodeNames.map(did)),
+            fc.constantFrom(0, 0.02, 0.5, 1.5, 3, 8).map((day) => day * dayMs),
+          )
+          .map((ages) => new Map(Object.entries(ages) as [Did, number][])),
+        { nil: undefined, freq: 4 },
+      ),
+    }),
+  )
 
 /** Graphs without negative words, with one statement per issuer and subject. */
-export const positiveWorld: fc.Arbitrary<readonly Attestation[]> = fc.oneof(statements({ isSigned: false, kind: 'odd' }), statements({ isSigned: false, kind: 'lively' })).map(oneVoiceEach)
+export const positiveWorld: fc.Arbitrary<readonly Attestation[]> = fc
+  .oneof(statements({ isSigned: false, kind: 'odd' }), statements({ isSigned: false, kind: 'lively' }))
+  .map(oneVoiceEach)
 
 function oneVoiceEach(attestations: readonly Attestation[]): Attestation[] {
   const kept = new Map<string, Attestation>()
@@ -82,6 +125,7 @@ function oneVoiceEach(attestations: readonly Attestation[]): Attestation[] {
   return [...kept.values()]
 }
 
-export const headAgeOf = (headAges: World['headAges']): ((issuer: Did) => number | undefined) | undefined => (headAges === undefined ? undefined : (issuer) => headAges.get(issuer))
+export const headAgeOf = (headAges: World['headAges']): ((issuer: Did) => number | undefined) | undefined =>
+  headAges === undefined ? undefined : (issuer) => headAges.get(issuer)
 
 export const everybody = nodeNames.map(did)

@@ -24,7 +24,9 @@ export function referenceLevels({ root, scope, attestations, revocations = [], n
   function says(i: Did, v: Did, l: number, mustName = false): number | undefined {
     if (distrusts(i, v) || (cautions(i, v) && l > 1)) return undefined
     const fresh = i === root || headAge === undefined || (headAge(i) ?? Infinity) <= ([0, 7 * dayMs, 48 * hourMs, 24 * hourMs, hourMs][l] ?? 0)
-    const saying = live.filter((a) => a.issuer === i && a.subject === v && fresh && aged(a, now) >= l && (!mustName || liveScopes(a).some((s) => names(s, scope))))
+    const saying = live.filter(
+      (a) => a.issuer === i && a.subject === v && fresh && aged(a, now) >= l && (!mustName || liveScopes(a).some((s) => names(s, scope))),
+    )
     return saying.length === 0 ? undefined : Math.max(...saying.map((a) => a.depth))
   }
 
@@ -38,7 +40,13 @@ export function referenceLevels({ root, scope, attestations, revocations = [], n
   const counts = (i: Did, v: Did): boolean => i === root || has(4, i) || admittedAt(i, v) <= now
 
   /** Least fixpoint: whoever has k votes holds it, with the k-th best depth. */
-  function fixpoint(k: number, start: Map<Did, number>, votes: (i: Did) => number, edge: (i: Did, v: Did) => number | undefined, isIntroducer: (held: Map<Did, number>, i: Did) => number): Map<Did, number> {
+  function fixpoint(
+    k: number,
+    start: Map<Did, number>,
+    votes: (i: Did) => number,
+    edge: (i: Did, v: Did) => number | undefined,
+    isIntroducer: (held: Map<Did, number>, i: Did) => number,
+  ): Map<Did, number> {
     let held = new Map([...start, [root, depthMax]])
     for (;;) {
       const next = new Map(held)
@@ -62,13 +70,31 @@ export function referenceLevels({ root, scope, attestations, revocations = [], n
   function level(l: number): Map<Did, number> {
     if (l === 4) {
       const left = (held: Map<Did, number>, i: Did): number => held.get(i) ?? -1
-      const naming = fixpoint(1, new Map(), () => 1, (i, v) => says(i, v, 4, true), left)
-      return fixpoint(1, new Map(), () => 1, (i, v) => says(i, v, 4), (_, i) => naming.get(i) ?? -1)
+      const naming = fixpoint(
+        1,
+        new Map(),
+        () => 1,
+        (i, v) => says(i, v, 4, true),
+        left,
+      )
+      return fixpoint(
+        1,
+        new Map(),
+        () => 1,
+        (i, v) => says(i, v, 4),
+        (_, i) => naming.get(i) ?? -1,
+      )
     }
     const k = [0, 1, 2, 3][l] ?? 1
     const authority = [0, 1, 2, 2][l] ?? 1
     const introducer = (held: Map<Did, number>, i: Did): number => (l === 1 ? holds[2]?.get(i) : held.get(i)) ?? (i === root ? depthMax : -1)
-    return fixpoint(k, holds[l + 1] ?? new Map(), (i) => (has(4, i) ? authority : 1), (i, v) => (counts(i, v) ? says(i, v, l) : undefined), introducer)
+    return fixpoint(
+      k,
+      holds[l + 1] ?? new Map<Did, number>(),
+      (i) => (has(4, i) ? authority : 1),
+      (i, v) => (counts(i, v) ? says(i, v, l) : undefined),
+      introducer,
+    )
   }
 
   function vetoesSuffice(v: Did, l: number, isVeto: (i: Did, v: Did) => boolean): boolean {
@@ -103,7 +129,8 @@ const covers = (scope: string, path: string): boolean => `${path}/`.startsWith(s
 
 const names = (scope: string, path: string): boolean => covers('/authority', scope) && covers(scope, path === '/' ? '/authority' : `/authority${path}`)
 
-const isConflict = (a: Attestation, b: Attestation): boolean => a.id !== b.id && a.issuer === b.issuer && a.subject === b.subject && a.seq === b.seq && a.scopes.some((s) => b.scopes.includes(s))
+const isConflict = (a: Attestation, b: Attestation): boolean =>
+  a.id !== b.id && a.issuer === b.issuer && a.subject === b.subject && a.seq === b.seq && a.scopes.some((s) => b.scopes.includes(s))
 
 const isNewer = (b: Attestation, a: Attestation): boolean => b.seq > a.seq || (b.seq === a.seq && (b.level < a.level || (b.level === a.level && b.id < a.id)))
 

@@ -96,7 +96,19 @@ describe('the local API', () => {
 
   test('describes every call in OpenAPI', async () => {
     const { paths } = (await (await fetch(`${node.api}/openapi.json`)).json()) as { readonly paths: Readonly<Record<string, object>> }
-    for (const path of ['/v1/status', '/v1/dial', '/v1/send', '/v1/ask', '/v1/tasks', '/v1/attestations', '/v1/trust/explain', '/v1/audit/verify', '/v1/events']) expect(Object.keys(paths)).toContain(path)
+    for (const path of [
+      '/v1/status',
+      '/v1/dial',
+      '/v1/send',
+      '/v1/ask',
+      '/v1/tasks',
+      '/v1/attestations',
+      '/v1/trust/explain',
+      '/v1/audit/verify',
+      '/v1/events',
+    ]) {
+      expect(Object.keys(paths)).toContain(path)
+    }
   })
 
   test('keeps its token in a file of its owner alone', async () => {

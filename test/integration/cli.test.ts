@@ -8,7 +8,12 @@ test('init makes one identity in three spellings; a second init refuses and chan
   const home = ground.home('anna')
   const first = await kindmesh(home, 'init', '--json')
   expect(first.code).toBe(0)
-  expect(first.json()).toMatchObject({ schema: 'kindmesh.init/1', did: expect.stringMatching(/^did:key:z6Mk/), peerId: expect.stringMatching(/^12D3KooW/), kindDid: expect.stringMatching(/^kind:agent:.+#ed25519$/) })
+  expect(first.json()).toMatchObject({
+    schema: 'kindmesh.init/1',
+    did: expect.stringMatching(/^did:key:z6Mk/),
+    peerId: expect.stringMatching(/^12D3KooW/),
+    kindDid: expect.stringMatching(/^kind:agent:.+#ed25519$/),
+  })
   const file = await readFile(join(home, 'identity.json'), 'utf8')
   const second = await kindmesh(home, 'init', '--json')
   expect(second.code).toBe(2)
@@ -48,7 +53,9 @@ test('three profiles in three processes: dial, send, ask, attest, explain, run, 
   const dialed = await cleo.run('dial', anna.ticket, '--json')
   expect(dialed.json()).toMatchObject({ schema: 'kindmesh.dial/1', did: anna.did, peerId: anna.peerId, route: 'direct', rttMs: expect.any(Number) })
   const peers = (await cleo.run('peers', '--json')).json()
-  expect(peers).toMatchObject({ peers: expect.arrayContaining([expect.objectContaining({ did: anna.did, peerId: anna.peerId, route: 'direct', level: 0 })]) as unknown })
+  expect(peers).toMatchObject({
+    peers: expect.arrayContaining([expect.objectContaining({ did: anna.did, peerId: anna.peerId, route: 'direct', level: 0 })]) as unknown,
+  })
 
   const sent = await ben.run('send', anna.did, 'hello anna', '--json')
   expect(sent.json()).toMatchObject({ schema: 'kindmesh.send/1', status: 'acknowledged' })
@@ -79,7 +86,14 @@ test('three profiles in three processes: dial, send, ask, attest, explain, run, 
   expect(before.json()).toMatchObject({ level: 0, because: [] })
   expect((await cleo.run('attest', anna.did, '--level', 'authority', '--scope', '/task/run', '--json')).code).toBe(0)
   const after = (await cleo.run('trust', 'explain', ben.did, '--scope', '/task/run', '--json')).json()
-  expect(after).toMatchObject({ schema: 'kindmesh.trust-explain/1', level: 2, levelName: 'verified', because: [{ path: [cleo.did, anna.did, ben.did] }], vetoes: [], sentence: expect.stringContaining('VERIFIED') })
+  expect(after).toMatchObject({
+    schema: 'kindmesh.trust-explain/1',
+    level: 2,
+    levelName: 'verified',
+    because: [{ path: [cleo.did, anna.did, ben.did] }],
+    vetoes: [],
+    sentence: expect.stringContaining('VERIFIED'),
+  })
   // By anna's word alone cleo now runs ben's code.
   const byWord = await ben.run('dial', cleo.ticket, '--json').then(() => ben.run('run', cleo.did, code, '--input', '{"a":1,"b":1}', '--json'))
   expect(byWord.json()).toMatchObject({ result: { sum: 2 } })
@@ -94,7 +108,18 @@ test('three profiles in three processes: dial, send, ask, attest, explain, run, 
     expect(verified.json()).toMatchObject({ schema: 'kindmesh.audit-verify/1', ok: true, entries: expect.any(Number), checkpoint: expect.any(String) })
   }
   const events = ((await anna.run('audit', 'tail', '--limit', '100', '--json')).json()['entries'] as { event: string }[]).map(({ event }) => event)
-  for (const event of ['identity_created', 'node_started', 'message_received', 'task_refused', 'sandbox_created', 'code_executed', 'receipt_signed', 'receipt_countersigned', 'attestation_issued', 'attestation_revoked']) {
+  for (const event of [
+    'identity_created',
+    'node_started',
+    'message_received',
+    'task_refused',
+    'sandbox_created',
+    'code_executed',
+    'receipt_signed',
+    'receipt_countersigned',
+    'attestation_issued',
+    'attestation_revoked',
+  ]) {
     expect(events).toContain(event)
   }
   expect(await anna.end('SIGTERM')).toBe(0)

@@ -40,7 +40,10 @@ test('by the word of an introducer who is offline, carried by the subject; and n
   expect((await cleo.trust.explain(ben.did)).level).toBe(0)
   await cleo.dial(ben.ticket())
   await until(async () => (await cleo.trust.explain(ben.did)).level === 2)
-  expect(await cleo.trust.explain(ben.did)).toMatchObject({ levelName: 'verified', because: [{ path: [cleo.did, anna.did, ben.did], attestations: [expect.any(String), id] }] })
+  expect(await cleo.trust.explain(ben.did)).toMatchObject({
+    levelName: 'verified',
+    because: [{ path: [cleo.did, anna.did, ben.did], attestations: [expect.any(String), id] }],
+  })
 
   const again = await start('anna', meeting.addresses())
   await again.dial(cleo.ticket())

@@ -46,7 +46,10 @@ function advogato(): Attestation[] {
 function busiest(attestations: readonly Attestation[], count: number): Did[] {
   const counts = new Map<Did, number>()
   for (const { issuer } of attestations) counts.set(issuer, (counts.get(issuer) ?? 0) + 1)
-  return [...counts].sort(([, a], [, b]) => b - a).slice(0, count).map(([issuer]) => issuer)
+  return [...counts]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, count)
+    .map(([issuer]) => issuer)
 }
 
 function census(levels: Iterable<number>): Record<number, number> {

@@ -4,14 +4,17 @@ import { type Attestation, computeTrust, type Explanation, type TrustQuestion } 
 import { did, now, root, says, scope } from '../helpers/trust-graphs.ts'
 
 const name = (who: Did): string => who.slice('did:key:z6Mk'.length)
-const why = (subject: string, attestations: readonly Attestation[], more: Partial<TrustQuestion> = {}): Explanation => computeTrust({ root, scope, attestations, now, ...more }).explain(did(subject), { name })
+const why = (subject: string, attestations: readonly Attestation[], more: Partial<TrustQuestion> = {}): Explanation =>
+  computeTrust({ root, scope, attestations, now, ...more }).explain(did(subject), { name })
 const circle = ['anna', 'ben', 'carl'].map((friend) => says('root', friend, 3))
 const march = Date.UTC(2026, 2, 3)
 const pathsOf = ({ because }: Explanation): string[][] => because.map(({ path }) => path.map(name))
 
 test('the sentence names the level, the people, the end and what would raise it', () => {
   const given = [...circle, says('anna', 'zoe', 2, { expiresAt: march }), says('ben', 'zoe', 3)]
-  expect(why('zoe', given).sentence).toBe('VERIFIED in /task/run, because anna and ben, whom you know, both vouch; valid until 2026-03-03; two more TRUSTED introducers would raise it.')
+  expect(why('zoe', given).sentence).toBe(
+    'VERIFIED in /task/run, because anna and ben, whom you know, both vouch; valid until 2026-03-03; two more TRUSTED introducers would raise it.',
+  )
 })
 
 test('every kind of answer has its sentence', () => {
@@ -19,8 +22,12 @@ test('every kind of answer has its sentence', () => {
   expect(why('root', circle).sentence).toBe('AUTHORITY in /task/run, because this is you.')
   expect(why('zoe', []).sentence).toBe('UNKNOWN in /task/run, because nobody you know vouches for it; one VERIFIED introducer would raise it.')
   expect(why('anna', circle).sentence).toBe(`TRUSTED in /task/run, because you say so; ${until}; a statement of your own would raise it.`)
-  expect(why('zoe', [...circle, says('anna', 'zoe', 1)]).sentence).toBe(`BASIC in /task/run, because anna, whom you know, vouches; ${until}; two more VERIFIED introducers would raise it.`)
-  expect(why('zoe', [...circle, says('root', 'zoe', -1)]).sentence).toBe('DISTRUST in /task/run, because you distrust it; valid until 2026-10-28; an end of the distrust or a statement of your own would raise it.')
+  expect(why('zoe', [...circle, says('anna', 'zoe', 1)]).sentence).toBe(
+    `BASIC in /task/run, because anna, whom you know, vouches; ${until}; two more VERIFIED introducers would raise it.`,
+  )
+  expect(why('zoe', [...circle, says('root', 'zoe', -1)]).sentence).toBe(
+    'DISTRUST in /task/run, because you distrust it; valid until 2026-10-28; an end of the distrust or a statement of your own would raise it.',
+  )
   expect(why('zoe', [...circle, says('carl', 'zoe', -1)]).sentence).toContain('because carl distrusts it')
   const far = [...circle, says('anna', 'mia', 2), says('ben', 'mia', 2), says('mia', 'zoe', 1)]
   expect(why('zoe', far).sentence).toContain('because mia (through anna) vouches')
@@ -28,7 +35,15 @@ test('every kind of answer has its sentence', () => {
 
 test('without names, DIDs are shortened', () => {
   const did = 'did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK' as Did
-  const trust = computeTrust({ root, scope, now, attestations: [{ ...says('root', 'x', 3), subject: did }, { ...says('x', 'zoe', 1), issuer: did }] })
+  const trust = computeTrust({
+    root,
+    scope,
+    now,
+    attestations: [
+      { ...says('root', 'x', 3), subject: did },
+      { ...says('x', 'zoe', 1), issuer: did },
+    ],
+  })
   expect(trust.explain(says('x', 'zoe', 1).subject).sentence).toContain('because z6Mk…ta2doK, whom you know, vouches')
 })
 
@@ -41,7 +56,15 @@ test('one distrust that does not suffice is shown beside the introducers', () =>
 
 test('ways are disjoint also where the first that comes to mind would block another', () => {
   // tim has mia and noa; mia leans on anna and ben, noa on ben and carl.
-  const given = [...circle, says('anna', 'mia', 2), says('ben', 'mia', 2), says('ben', 'noa', 2), says('carl', 'noa', 2), says('mia', 'tim', 2), says('noa', 'tim', 2)]
+  const given = [
+    ...circle,
+    says('anna', 'mia', 2),
+    says('ben', 'mia', 2),
+    says('ben', 'noa', 2),
+    says('carl', 'noa', 2),
+    says('mia', 'tim', 2),
+    says('noa', 'tim', 2),
+  ]
   const inside = pathsOf(why('tim', given)).flatMap((path) => path.slice(1, -1))
   expect(inside).toHaveLength(4)
   expect(new Set(inside).size).toBe(4)
@@ -82,7 +105,10 @@ test('each statement that does not count says why', () => {
     says('ulf', 'zoe', 2, { id: 'stale' }),
     says('root', 'ulf', 2),
   ]
-  const answer = why('zoe', given, { revocations: [{ issuer: root, attestationId: 'revoked', kind: 'soft', at: now }], headAge: (issuer) => (issuer === did('ulf') ? 3 * 24 * hourMs : 0) })
+  const answer = why('zoe', given, {
+    revocations: [{ issuer: root, attestationId: 'revoked', kind: 'soft', at: now }],
+    headAge: (issuer) => (issuer === did('ulf') ? 3 * 24 * hourMs : 0),
+  })
   expect(answer.ignored.map(({ id, reason }) => [id, reason])).toEqual([
     ['alias', 'alias'],
     ['banned', 'banned'],

@@ -5,7 +5,14 @@ import { computeTrust, type TrustQuestion } from '../../src/trust/index.ts'
 import { everybody, headAgeOf, now, positiveWorld, root, scope, statement, world, type World } from '../helpers/trust-graphs.ts'
 import { referenceLevels } from '../helpers/trust-reference.ts'
 
-const question = ({ attestations, revocations, headAges }: World): TrustQuestion => ({ root, scope, attestations, revocations, now, headAge: headAgeOf(headAges) })
+const question = ({ attestations, revocations, headAges }: World): TrustQuestion => ({
+  root,
+  scope,
+  attestations,
+  revocations,
+  now,
+  headAge: headAgeOf(headAges),
+})
 
 function shuffled<T>(all: readonly T[], seed: number): T[] {
   const random = createSeededRandom(seed)

@@ -1,10 +1,24 @@
 import { describe, expect, test } from 'vitest'
 import { dayMs, type Did, hourMs } from '../../src/base/index.ts'
-import { type Attestation, computeTrust, depthDefault, levelName, parseLevel, quotaSubjectsMax, scopeCovers, scopeNamesAuthority, statementLevelName, type TrustQuestion, type TrustSnapshot } from '../../src/trust/index.ts'
+import {
+  type Attestation,
+  computeTrust,
+  depthDefault,
+  levelName,
+  parseLevel,
+  quotaSubjectsMax,
+  scopeCovers,
+  scopeNamesAuthority,
+  statementLevelName,
+  type TrustQuestion,
+  type TrustSnapshot,
+} from '../../src/trust/index.ts'
 import { did, now, root, says, scope } from '../helpers/trust-graphs.ts'
 
-const trust = (attestations: readonly Attestation[], more: Partial<TrustQuestion> = {}): TrustSnapshot => computeTrust({ root, scope, attestations, now, ...more })
-const levelOf = (subject: string, attestations: readonly Attestation[], more: Partial<TrustQuestion> = {}): number => trust(attestations, more).level(did(subject))
+const trust = (attestations: readonly Attestation[], more: Partial<TrustQuestion> = {}): TrustSnapshot =>
+  computeTrust({ root, scope, attestations, now, ...more })
+const levelOf = (subject: string, attestations: readonly Attestation[], more: Partial<TrustQuestion> = {}): number =>
+  trust(attestations, more).level(did(subject))
 const circle = ['anna', 'ben', 'carl'].map((friend) => says('root', friend, 3))
 
 describe('votes', () => {
@@ -57,7 +71,11 @@ describe('naming an AUTHORITY', () => {
   test('an AUTHORITY named by one other introduces to TRUSTED like any', () => {
     const given = [...circle, namer, says('ada', 'abe', 4), says('abe', 'zoe', 3), says('anna', 'zoe', 3)]
     expect(levelOf('zoe', given)).toBe(3)
-    expect(trust(given).explain(did('zoe')).because.map(({ path }) => path)).toEqual([
+    expect(
+      trust(given)
+        .explain(did('zoe'))
+        .because.map(({ path }) => path),
+    ).toEqual([
       [root, did('anna'), did('zoe')],
       [root, did('ada'), did('abe'), did('zoe')],
     ])
@@ -81,12 +99,24 @@ describe('remaining depth', () => {
   })
   test('a chain ends after four introductions', () => {
     const links = ['root', 'a1', 'a2', 'a3', 'a4', 'a5']
-    const chain = links.slice(1).flatMap((to, at) => ['x', 'y'].flatMap((side) => (at === 0 ? [says('root', to + side, 2, { depth: 9 })] : ['x', 'y'].map((other) => says(`${links[at]}${other}`, to + side, 2, { depth: 9 })))))
+    const chain = links
+      .slice(1)
+      .flatMap((to, at) =>
+        ['x', 'y'].flatMap((side) =>
+          at === 0 ? [says('root', to + side, 2, { depth: 9 })] : ['x', 'y'].map((other) => says(`${links[at]}${other}`, to + side, 2, { depth: 9 })),
+        ),
+      )
     expect(['a1x', 'a2x', 'a3x', 'a4x', 'a5x'].map((end) => levelOf(end, chain))).toEqual([2, 2, 2, 2, 0])
   })
   test('the depth a voucher grants bounds what its protégé may pass on, even when others grant more', () => {
     const vouched = (depths: readonly number[]): number =>
-      levelOf('zoe', [...circle, ...['mia', 'noa'].flatMap((middle) => [...['anna', 'ben', 'carl'].map((friend, at) => says(friend, middle, 2, { depth: depths[at] ?? 0 })), says(middle, 'zoe', 2)])])
+      levelOf('zoe', [
+        ...circle,
+        ...['mia', 'noa'].flatMap((middle) => [
+          ...['anna', 'ben', 'carl'].map((friend, at) => says(friend, middle, 2, { depth: depths[at] ?? 0 })),
+          says(middle, 'zoe', 2),
+        ]),
+      ])
     expect(vouched([3, 3, 3])).toBe(2)
     expect(vouched([3, 1, 0])).toBe(2)
     expect(vouched([3, 0, 0])).toBe(0)
@@ -94,10 +124,25 @@ describe('remaining depth', () => {
 })
 
 describe('what is live', () => {
-  const vouched = (said: Partial<Attestation>, more: Partial<TrustQuestion> = {}): number => levelOf('zoe', [...circle, says('anna', 'zoe', 2), says('ben', 'zoe', 2, said)], more)
+  const vouched = (said: Partial<Attestation>, more: Partial<TrustQuestion> = {}): number =>
+    levelOf('zoe', [...circle, says('anna', 'zoe', 2), says('ben', 'zoe', 2, said)], more)
   test('a scope covers itself and what lies below, on every edge', () => {
-    expect(['/', '/task', '/task/run', '/taskx', '/task/run/deep', '/tas', ''].map((place) => scopeCovers(place, '/task/run'))).toEqual([true, true, true, false, false, false, false])
-    expect(['/', '/authority', '/authority/task', '/authority/taskx', '/task'].map((place) => scopeNamesAuthority(place, '/task/run'))).toEqual([false, true, true, false, false])
+    expect(['/', '/task', '/task/run', '/taskx', '/task/run/deep', '/tas', ''].map((place) => scopeCovers(place, '/task/run'))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ])
+    expect(['/', '/authority', '/authority/task', '/authority/taskx', '/task'].map((place) => scopeNamesAuthority(place, '/task/run'))).toEqual([
+      false,
+      true,
+      true,
+      false,
+      false,
+    ])
     expect(vouched({ scopes: ['/taskx'] })).toBe(1)
     expect(levelOf('zoe', [says('root', 'anna', 2, { scopes: ['/file'] }), says('anna', 'zoe', 2, { scopes: ['/'] })])).toBe(0)
   })
@@ -113,7 +158,8 @@ describe('what is live', () => {
   })
   test('a soft revocation ends one statement from its time on, and only by its issuer', () => {
     const statement = says('root', 'zoe', 2)
-    const revoked = (at: number, issuer: Did = root): number => levelOf('zoe', [statement], { revocations: [{ issuer, attestationId: statement.id, kind: 'soft', at }] })
+    const revoked = (at: number, issuer: Did = root): number =>
+      levelOf('zoe', [statement], { revocations: [{ issuer, attestationId: statement.id, kind: 'soft', at }] })
     expect(revoked(now)).toBe(0)
     expect(revoked(now + 1)).toBe(2)
     expect(revoked(now, did('anna'))).toBe(2)
@@ -123,7 +169,9 @@ describe('what is live', () => {
     const dated = says('anna', 'new', 2, { issuedAt: now - 20 * dayMs, firstSeenAt: now - dayMs })
     const named = says('anna', 'named', 2, { issuedAt: now - 20 * dayMs, firstSeenAt: now - 20 * dayMs })
     const overtaken = says('anna', 'old', -1, { seq: 2 })
-    const after = trust([...circle, before, dated, named, overtaken], { revocations: [{ issuer: did('anna'), attestationId: named.id, kind: 'hard', at: now - 10 * dayMs }] })
+    const after = trust([...circle, before, dated, named, overtaken], {
+      revocations: [{ issuer: did('anna'), attestationId: named.id, kind: 'hard', at: now - 10 * dayMs }],
+    })
     expect(['old', 'new', 'named'].map((name) => after.level(did(name)))).toEqual([1, 0, 0])
   })
   test('a statement unrenewed for 180 days counts one level less, for 365 days two', () => {
@@ -134,7 +182,9 @@ describe('what is live', () => {
     const namer = says('root', 'ada', 4, { scopes: ['/', '/authority'] })
     const given = [namer, says('ada', 'zoe', 4), ...circle, ...['anna', 'ben', 'carl'].map((friend) => says(friend, 'zoe', 3))]
     const withAge = (age: number | undefined): number => levelOf('zoe', given, { headAge: () => age })
-    expect([hourMs, hourMs + 1, 24 * hourMs, 24 * hourMs + 1, 48 * hourMs, 48 * hourMs + 1, 7 * dayMs, 7 * dayMs + 1].map(withAge)).toEqual([4, 3, 3, 2, 2, 1, 1, 0])
+    expect([hourMs, hourMs + 1, 24 * hourMs, 24 * hourMs + 1, 48 * hourMs, 48 * hourMs + 1, 7 * dayMs, 7 * dayMs + 1].map(withAge)).toEqual([
+      4, 3, 3, 2, 2, 1, 1, 0,
+    ])
     expect(withAge(undefined)).toBe(0)
     expect(levelOf('anna', given, { headAge: () => undefined })).toBe(3)
   })
@@ -148,13 +198,20 @@ describe('what is live', () => {
 })
 
 describe('quota', () => {
-  const crowd = Array.from({ length: quotaSubjectsMax + 6 }, (_, at) => says('anna', `s${String(at).padStart(3, '0')}`, 1, { firstSeenAt: now - dayMs + at, scopes: [at % 2 === 0 ? '/' : '/task'] }))
-  const counted = (given: readonly Attestation[], more: Partial<TrustQuestion> = {}): number => crowd.filter(({ subject }) => trust(given, more).level(subject) >= 1).length
+  const crowd = Array.from({ length: quotaSubjectsMax + 6 }, (_, at) =>
+    says('anna', `s${String(at).padStart(3, '0')}`, 1, { firstSeenAt: now - dayMs + at, scopes: [at % 2 === 0 ? '/' : '/task'] }),
+  )
+  const counted = (given: readonly Attestation[], more: Partial<TrustQuestion> = {}): number =>
+    crowd.filter(({ subject }) => trust(given, more).level(subject) >= 1).length
   test('of one issuer 64 new subjects count in 30 days, the first seen first', () => {
     expect(counted([...circle, ...crowd])).toBe(64)
     expect(levelOf('s063', [...circle, ...crowd])).toBe(1)
     expect(levelOf('s064', [...circle, ...crowd])).toBe(0)
-    expect(trust([...circle, ...crowd]).explain(did('s064')).ignored.map(({ reason }) => reason)).toEqual(['quota'])
+    expect(
+      trust([...circle, ...crowd])
+        .explain(did('s064'))
+        .ignored.map(({ reason }) => reason),
+    ).toEqual(['quota'])
   })
   test('whoever is over the quota counts when the window has room, and validUntil says when', () => {
     const turn = now - dayMs + 30 * dayMs

@@ -6,7 +6,12 @@ import { parseCount } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
 
 /** Through the running node, else straight from the store: no key is needed to check. */
-async function verifyLog(context: Context): Promise<{ readonly ok: boolean; readonly entries: number; readonly checkpoint: string | null; readonly firstBad?: { readonly seq: number; readonly reason: string } | undefined }> {
+async function verifyLog(context: Context): Promise<{
+  readonly ok: boolean
+  readonly entries: number
+  readonly checkpoint: string | null
+  readonly firstBad?: { readonly seq: number; readonly reason: string } | undefined
+}> {
   try {
     return await (await context.client()).auditVerify({ signal: context.signal })
   } catch (error) {
@@ -26,7 +31,14 @@ export function addAuditCommands(program: Command, add: AddCommand): void {
     (command) => command.option('--limit <n>', 'how many', '20'),
     async ({ client, print, signal }, _args, { limit }) => {
       const answer = await (await client()).auditTail({ limit: parseCount(limit, '--limit', 1_000) }, { signal })
-      print('audit-tail', answer, ({ entries }) => entries.map(({ seq, time, event, actor, subject }) => `${seq}  ${new Date(time).toISOString()}  ${event}  ${actor}${subject === null || subject === actor ? '' : ` ${subject}`}`).join('\n'))
+      print('audit-tail', answer, ({ entries }) =>
+        entries
+          .map(
+            ({ seq, time, event, actor, subject }) =>
+              `${seq}  ${new Date(time).toISOString()}  ${event}  ${actor}${subject === null || subject === actor ? '' : ` ${subject}`}`,
+          )
+          .join('\n'),
+      )
     },
   )
   add(
@@ -37,7 +49,9 @@ export function addAuditCommands(program: Command, add: AddCommand): void {
     async (context) => {
       const verdict = await verifyLog(context)
       const { ok, entries, checkpoint, firstBad } = verdict
-      context.print('audit-verify', { ok, entries, checkpoint, ...(firstBad === undefined ? {} : { firstBad }) }, () => (ok ? `ok: ${entries} entries` : `BAD at entry ${firstBad?.seq ?? '?'}: ${firstBad?.reason ?? ''}`))
+      context.print('audit-verify', { ok, entries, checkpoint, ...(firstBad === undefined ? {} : { firstBad }) }, () =>
+        ok ? `ok: ${entries} entries` : `BAD at entry ${firstBad?.seq ?? '?'}: ${firstBad?.reason ?? ''}`,
+      )
       if (!ok) throw new MeshError('ERR_AUDIT_TAMPERED', `entry ${firstBad?.seq ?? '?'}: ${firstBad?.reason ?? 'the log does not fit its checkpoint'}`)
     },
   )

@@ -42,7 +42,9 @@ export function addDevCommands(program: Command, add: AddCommand): void {
           started.push(await startNode(children, { home: join(folder, `node-${index + 1}`), bootstrap: started[0]?.addresses ?? [] }))
           context.say(`node ${index + 1} of ${count} is up`)
         }
-        context.print('dev-up', { event: 'ready', nodes: started }, (data) => data.nodes.map(({ home, did, api }) => `${did}  ${api}  KINDMESH_HOME=${home}`).join('\n'))
+        context.print('dev-up', { event: 'ready', nodes: started }, (data) =>
+          data.nodes.map(({ home, did, api }) => `${did}  ${api}  KINDMESH_HOME=${home}`).join('\n'),
+        )
         await untilStopped(context, children)
       } finally {
         await Promise.all(children.map(stopNode))
@@ -55,7 +57,17 @@ export function addDevCommands(program: Command, add: AddCommand): void {
 async function startNode(children: ChildProcess[], { home, bootstrap }: { readonly home: string; readonly bootstrap: readonly string[] }): Promise<Started> {
   const main = process.argv[1]
   if (main === undefined) throw new MeshError('ERR_INTERNAL', 'the command line has no path')
-  const args = [main, '--home', home, 'up', '--init', '--jsonl', '--listen', '/ip4/127.0.0.1/tcp/0', ...bootstrap.flatMap((address) => ['--bootstrap', address])]
+  const args = [
+    main,
+    '--home',
+    home,
+    'up',
+    '--init',
+    '--jsonl',
+    '--listen',
+    '/ip4/127.0.0.1/tcp/0',
+    ...bootstrap.flatMap((address) => ['--bootstrap', address]),
+  ]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
   const lines = createInterface({ input: child.stdout })

@@ -26,7 +26,11 @@ export function addDoctorCommand(program: Command, add: AddCommand): void {
       const ok = findings.every(({ state }) => state !== 'fail')
       const colours = { ok: 'green', warn: 'yellow', fail: 'red' } as const
       context.print('doctor', { ok, findings }, () =>
-        findings.map(({ what, state, detail, fix }) => `${paint(colours[state], state.padEnd(4))}  ${what}: ${detail}${fix === undefined ? '' : `\n      mend: ${fix}`}`).join('\n'),
+        findings
+          .map(
+            ({ what, state, detail, fix }) => `${paint(colours[state], state.padEnd(4))}  ${what}: ${detail}${fix === undefined ? '' : `\n      mend: ${fix}`}`,
+          )
+          .join('\n'),
       )
       if (!ok) throw new MeshError('ERR_INTERNAL', 'something is wrong', { hint: 'see the lines marked fail' })
     },
@@ -53,9 +57,18 @@ async function checkProfile({ home }: Context): Promise<readonly Finding[]> {
     )
     return [
       { what: 'identity', state: 'ok', detail: did },
-      isPrivate ? { what: 'key file', state: 'ok', detail: 'readable by you alone' } : { what: 'key file', state: 'fail', detail: 'others can read it', fix: `chmod 600 ${keyFile}` },
+      isPrivate
+        ? { what: 'key file', state: 'ok', detail: 'readable by you alone' }
+        : { what: 'key file', state: 'fail', detail: 'others can read it', fix: `chmod 600 ${keyFile}` },
       ...(hasPassphraseFile
-        ? [{ what: 'passphrase', state: 'warn', detail: 'lies beside the key it protects', fix: `move ${passphraseFile} to another place and name it by --passphrase-file` } as const]
+        ? [
+            {
+              what: 'passphrase',
+              state: 'warn',
+              detail: 'lies beside the key it protects',
+              fix: `move ${passphraseFile} to another place and name it by --passphrase-file`,
+            } as const,
+          ]
         : []),
     ]
   } catch (error) {
@@ -69,7 +82,9 @@ async function checkDisk({ home }: Context): Promise<Finding> {
     const { bavail, bsize } = await statfs(home)
     const free = bavail * bsize
     const detail = `${Math.round(free / 2 ** 20)} MiB free`
-    return free >= diskBytesWanted ? { what: 'disk', state: 'ok', detail } : { what: 'disk', state: 'warn', detail, fix: 'make room: nothing is acknowledged that cannot be written' }
+    return free >= diskBytesWanted
+      ? { what: 'disk', state: 'ok', detail }
+      : { what: 'disk', state: 'warn', detail, fix: 'make room: nothing is acknowledged that cannot be written' }
   } catch (error) {
     return { what: 'disk', state: 'warn', detail: toMeshError(error).message }
   }
@@ -82,13 +97,17 @@ async function checkNode(context: Context): Promise<readonly Finding[]> {
     const { ok, entries, firstBad } = await client.auditVerify({ signal: context.signal })
     return [
       { what: 'node', state: 'ok', detail: `up, ${addresses.length} addresses` },
-      peers > 0 ? { what: 'peers', state: 'ok', detail: String(peers) } : { what: 'peers', state: 'warn', detail: 'none', fix: 'kindmesh dial <ticket of somebody>' },
+      peers > 0
+        ? { what: 'peers', state: 'ok', detail: String(peers) }
+        : { what: 'peers', state: 'warn', detail: 'none', fix: 'kindmesh dial <ticket of somebody>' },
       auditFinding(ok, entries, firstBad),
       ...sandboxes.map(({ level, backend, lacks }): Finding => sandboxFinding(level, backend, lacks)),
     ]
   } catch (error) {
     const reason = toMeshError(error)
-    if (reason.code !== 'ERR_NODE_DOWN' && reason.code !== 'ERR_PROFILE_MISSING') return [{ what: 'node', state: 'fail', detail: reason.message, fix: reason.hint }]
+    if (reason.code !== 'ERR_NODE_DOWN' && reason.code !== 'ERR_PROFILE_MISSING') {
+      return [{ what: 'node', state: 'fail', detail: reason.message, fix: reason.hint }]
+    }
     return [{ what: 'node', state: 'warn', detail: 'not running', fix: 'kindmesh up' }, ...(await checkStoreAtRest(context))]
   }
 }
@@ -110,12 +129,24 @@ async function checkStoreAtRest({ home }: Context): Promise<readonly Finding[]> 
 }
 
 const auditFinding = (ok: boolean, entries: number, firstBad: { readonly seq: number; readonly reason: string } | undefined): Finding =>
-  ok ? { what: 'audit log', state: 'ok', detail: `${entries} entries` } : { what: 'audit log', state: 'fail', detail: `entry ${firstBad?.seq ?? '?'}: ${firstBad?.reason ?? ''}`, fix: 'keep a copy of the home folder and compare it with a backup' }
+  ok
+    ? { what: 'audit log', state: 'ok', detail: `${entries} entries` }
+    : {
+        what: 'audit log',
+        state: 'fail',
+        detail: `entry ${firstBad?.seq ?? '?'}: ${firstBad?.reason ?? ''}`,
+        fix: 'keep a copy of the home folder and compare it with a backup',
+      }
 
 function sandboxFinding(level: string, backend: string | null, lacks: string | null): Finding {
   const what = `sandbox ${level}`
   if (backend !== null && lacks === null) return { what, state: 'ok', detail: backend }
   // Only the level that tasks run at by default is worth a warning.
   const fix = level === 'sandboxed' ? { fix: 'apt-get install bubblewrap, then start the node again' } : {}
-  return { what, state: level === 'sandboxed' ? 'warn' : 'ok', detail: backend === null ? `not available: ${lacks ?? ''}` : `${backend}: ${lacks ?? ''}`, ...fix }
+  return {
+    what,
+    state: level === 'sandboxed' ? 'warn' : 'ok',
+    detail: backend === null ? `not available: ${lacks ?? ''}` : `${backend}: ${lacks ?? ''}`,
+    ...fix,
+  }
 }

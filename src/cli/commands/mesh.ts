@@ -33,7 +33,11 @@ export function addMeshCommands(program: Command, add: AddCommand): void {
     (command) => command,
     async ({ client, print, signal }) => {
       const answer = await (await client()).peers({ signal })
-      print('peers', answer, ({ peers }) => peers.map(({ did, route, level }) => `${did}  ${route}  ${nameOfLevel(level)}`).join('\n') || 'no peers: `kindmesh dial <ticket>`')
+      print(
+        'peers',
+        answer,
+        ({ peers }) => peers.map(({ did, route, level }) => `${did}  ${route}  ${nameOfLevel(level)}`).join('\n') || 'no peers: `kindmesh dial <ticket>`',
+      )
     },
   )
   add(

@@ -31,7 +31,12 @@ export function addMessageCommands(program: Command, add: AddCommand): void {
     (command) => command.option('--limit <n>', 'how many of the last', '50'),
     async ({ client, print, signal }, _args, { limit }) => {
       const answer = await (await client()).inbox({ limit: parseCount(limit, '--limit', 1_000) }, { signal })
-      print('inbox', answer, ({ messages }) => messages.map(({ from, type, body, receivedAt }) => `${new Date(receivedAt).toISOString()}  ${from}  ${type}  ${body}`).join('\n') || 'no messages')
+      print(
+        'inbox',
+        answer,
+        ({ messages }) =>
+          messages.map(({ from, type, body, receivedAt }) => `${new Date(receivedAt).toISOString()}  ${from}  ${type}  ${body}`).join('\n') || 'no messages',
+      )
     },
   )
 }

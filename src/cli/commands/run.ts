@@ -31,7 +31,9 @@ export function addRunCommand(program: Command, add: AddCommand): void {
         .option('--isolation <level>', `weakest isolation you accept: ${levels.join(', ')}`),
     async (context, [on, file], options) => {
       const isolation = levels.find((level) => level === options.isolation)
-      if (options.isolation !== undefined && isolation === undefined) throw new MeshError('ERR_USAGE', `'${options.isolation}' is no isolation level`, { hint: `one of ${levels.join(', ')}` })
+      if (options.isolation !== undefined && isolation === undefined) {
+        throw new MeshError('ERR_USAGE', `'${options.isolation}' is no isolation level`, { hint: `one of ${levels.join(', ')}` })
+      }
       const body = {
         on,
         code: await readCode(file),
@@ -75,7 +77,9 @@ async function follow(context: Context, lines: AsyncIterable<Exclude<TaskLine, {
     if (!ok && error !== undefined) {
       // The receipt of a failed run is as good as any: show it before the error.
       if (context.json || context.jsonl) context.print('run', { result: null, error, usage, receipt, events }, () => '')
-      throw new MeshError(isErrorCode(error.code) ? error.code : 'ERR_SANDBOX_THREW', error.message, { ...(error.limit === '' ? {} : { details: { limit: error.limit } }) })
+      throw new MeshError(isErrorCode(error.code) ? error.code : 'ERR_SANDBOX_THREW', error.message, {
+        ...(error.limit === '' ? {} : { details: { limit: error.limit } }),
+      })
     }
     context.print('run', { result: result ?? null, usage, receipt, events }, () => JSON.stringify(result ?? null, undefined, 2))
     context.say(`cpu ${usage.cpuMs} ms, wall ${usage.wallMs} ms, memory ${Math.round(usage.memoryBytes / 1024)} KiB; receipt ${receipt.id}`)

@@ -31,10 +31,21 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
       command
         .requiredOption('--level <level>', levels.join(', '))
         .option('--depth <n>', 'how many further introductions you answer for; 0 for basic and verified, 1 for trusted, 2 for authority unless given')
-        .option('--scope <path>', 'command path, repeatable', (value: string, all: readonly string[]) => (all[0] === defaultScope && all.length === 1 ? [value] : [...all, value]), [defaultScope])
+        .option(
+          '--scope <path>',
+          'command path, repeatable',
+          (value: string, all: readonly string[]) => (all[0] === defaultScope && all.length === 1 ? [value] : [...all, value]),
+          [defaultScope],
+        )
         .option('--expires <duration>', 'at most 400d', '90d'),
     async ({ client, print, signal }, [subject], { level, depth, scope, expires }) => {
-      const body = { subject, level: levelOf(level), scopes: [...scope], lifetimeMs: parseDuration(expires), ...(depth === undefined ? {} : { depth: parseCount(depth, '--depth', 4) }) }
+      const body = {
+        subject,
+        level: levelOf(level),
+        scopes: [...scope],
+        lifetimeMs: parseDuration(expires),
+        ...(depth === undefined ? {} : { depth: parseCount(depth, '--depth', 4) }),
+      }
       const answer = await (await client()).attest(body, { signal })
       print('attest', answer, ({ id }) => `signed ${id}`)
     },
@@ -57,8 +68,16 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
     (command) => command,
     async ({ client, print, signal }) => {
       const answer = await (await client()).attestations({ signal })
-      print('trust-show', answer, ({ attestations }) =>
-        attestations.map(({ id, issuer, subject, level, scopes, expiresAt }) => `${id.slice(0, 12)}  ${issuer} -> ${subject}  ${nameOfLevel(level)}  ${scopes.join(' ')}  until ${new Date(expiresAt).toISOString().slice(0, 10)}`).join('\n') || 'no statements: `kindmesh attest <peer> --level verified`',
+      print(
+        'trust-show',
+        answer,
+        ({ attestations }) =>
+          attestations
+            .map(
+              ({ id, issuer, subject, level, scopes, expiresAt }) =>
+                `${id.slice(0, 12)}  ${issuer} -> ${subject}  ${nameOfLevel(level)}  ${scopes.join(' ')}  until ${new Date(expiresAt).toISOString().slice(0, 10)}`,
+            )
+            .join('\n') || 'no statements: `kindmesh attest <peer> --level verified`',
       )
     },
   )

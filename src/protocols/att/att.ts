@@ -19,7 +19,11 @@ export interface StatementItem {
 }
 
 const askCodec = codec('statement request', row({ issuer: did, afterSeq: uintUpTo(Number.MAX_SAFE_INTEGER) }), 128)
-const batchCodec = codec('statement batch', row({ more: bool, items: listOf(row({ kind: oneOf(kinds), bytes: bytesUpTo(statementBytesMax) }), attestationBatchMax) }), attFrameBytesMax)
+const batchCodec = codec(
+  'statement batch',
+  row({ more: bool, items: listOf(row({ kind: oneOf(kinds), bytes: bytesUpTo(statementBytesMax) }), attestationBatchMax) }),
+  attFrameBytesMax,
+)
 
 export interface StatementServerOptions {
   readonly host: Host
@@ -54,7 +58,11 @@ export function serveStatements({ host, logger, list }: StatementServerOptions):
 }
 
 /** What `peer` has of an issuer's statements above `afterSeq`, unverified. @throws ERR_NET_*, ERR_WIRE_*, ERR_PROTOCOL over the batch limit */
-export async function fetchStatements(host: Host, peer: Did, { issuer, afterSeq, signal }: { readonly issuer: Did; readonly afterSeq: number; readonly signal: AbortSignal }): Promise<readonly StatementItem[]> {
+export async function fetchStatements(
+  host: Host,
+  peer: Did,
+  { issuer, afterSeq, signal }: { readonly issuer: Did; readonly afterSeq: number; readonly signal: AbortSignal },
+): Promise<readonly StatementItem[]> {
   const stream = await host.open(peer, attProtocol, { frameBytesMax: attFrameBytesMax, signal })
   const onAbort = (): void => stream.abort(signal.reason as Error)
   signal.addEventListener('abort', onAbort, { once: true })

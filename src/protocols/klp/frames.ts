@@ -34,7 +34,11 @@ const helloShape = row({
   bundle: bytesUpTo(bundleBytesMax),
   evidence: listOf(row({ kind: oneOf(['attestation', 'revocation', 'head']), bytes: bytesUpTo(1_280) }), evidenceMax),
 })
-const termsShape = row({ frame: literal(1), answers: listOf(row({ name, answer: oneOf(answers), reason: textUpTo(reasonCharsMax), alternative: name }), capabilitiesMax), validUntil: instant })
+const termsShape = row({
+  frame: literal(1),
+  answers: listOf(row({ name, answer: oneOf(answers), reason: textUpTo(reasonCharsMax), alternative: name }), capabilitiesMax),
+  validUntil: instant,
+})
 const requestShape = row({ frame: literal(2), rid, ttlMs: uintUpTo(86_400_000), sealed: bytesUpTo(sealedBytesMax) })
 const replyShape = row({ frame: literal(3), rid, isReceipt: bool, bytes: bytesUpTo(sealedBytesMax) })
 const refusalShape = row({ frame: literal(4), rid, code: textUpTo(nameCharsMax), message: textUpTo(reasonCharsMax), retryAfterMs: uintUpTo(86_400_000) })

@@ -78,9 +78,9 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
 
   const frames = stream.frames[Symbol.asyncIterator]()
   async function nextFrame(): Promise<Frame> {
-    const { done, value } = await frames.next()
-    if (done === true) throw new MeshError('ERR_NET_CLOSED', 'the peer closed the stream')
-    return decodeFrame(value as Uint8Array)
+    const result: IteratorResult<Uint8Array, void> = await frames.next()
+    if (result.done === true) throw new MeshError('ERR_NET_CLOSED', 'the peer closed the stream')
+    return decodeFrame(result.value)
   }
   async function shakeHands(): Promise<{ readonly hello: Hello; readonly terms: Terms }> {
     await send({ frame: 0, ...ownHello })
@@ -116,7 +116,9 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
 
   async function serve({ rid, ttlMs, sealed }: Extract<Frame, { readonly frame: 2 }>): Promise<void> {
     if (serving.has(rid)) throw new MeshError('ERR_PROTOCOL', `request ${rid} was used twice`)
-    if (serving.size >= requestsInFlightMax || servingBytes + sealed.length > creditBytes) throw new MeshError('ERR_PROTOCOL', 'the peer sent more than its credit')
+    if (serving.size >= requestsInFlightMax || servingBytes + sealed.length > creditBytes) {
+      throw new MeshError('ERR_PROTOCOL', 'the peer sent more than its credit')
+    }
     const controller = new AbortController()
     const stopTimer = clock.after(ttlMs, () => controller.abort(new MeshError('ERR_TIMEOUT', 'the deadline of the request passed')))
     serving.set(rid, controller)
@@ -167,7 +169,9 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
   async function haveCredit(bytes: number, signal: AbortSignal): Promise<void> {
     const mayGo = (): boolean => pending.size < requestsInFlightMax && (credit >= bytes || pending.size === 0)
     if (queue.length === 0 && mayGo()) return
-    if (queue.length >= requestsQueuedMax) throw new MeshError('ERR_OVERLOADED', `${requestsQueuedMax} requests wait for this peer`, { details: { retryAfterMs: secondMs } })
+    if (queue.length >= requestsQueuedMax) {
+      throw new MeshError('ERR_OVERLOADED', `${requestsQueuedMax} requests wait for this peer`, { details: { retryAfterMs: secondMs } })
+    }
     do {
       await new Promise<void>((resolve) => {
         const giveUp = (): void => {
@@ -214,7 +218,9 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
             else resolve(result)
           },
         })
-        send({ frame: 2, rid, ttlMs: Math.max(0, Math.round(deadline - clock.monotonic())), sealed }).catch((error: unknown) => pending.get(rid)?.settle(toMeshError(error)))
+        send({ frame: 2, rid, ttlMs: Math.max(0, Math.round(deadline - clock.monotonic())), sealed }).catch((error: unknown) =>
+          pending.get(rid)?.settle(toMeshError(error)),
+        )
       })
     } finally {
       stopTimer()

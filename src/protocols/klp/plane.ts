@@ -80,7 +80,9 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
       return
     }
     try {
-      await (await adopt(stream)).closed
+      await (
+        await adopt(stream)
+      ).closed
     } catch (error) {
       const { code, message } = toMeshError(error)
       logger.info('link refused', { peer: stream.peer, code, message })
@@ -120,4 +122,3 @@ async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefi
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })
 }
-

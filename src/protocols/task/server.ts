@@ -45,9 +45,9 @@ async function serve(stream: HostStream, { clock, open }: Pick<TaskServerOptions
   const nextFrame = async (what: string): Promise<Uint8Array> => {
     const stop = clock.after(taskStepTimeoutMs, () => stream.abort(new MeshError('ERR_TIMEOUT', `no ${what} in time`)))
     try {
-      const { done, value } = await frames.next()
-      if (done === true) throw new MeshError('ERR_NET_CLOSED', `the asker left before the ${what}`)
-      return value as Uint8Array
+      const result: IteratorResult<Uint8Array, void> = await frames.next()
+      if (result.done === true) throw new MeshError('ERR_NET_CLOSED', `the asker left before the ${what}`)
+      return result.value
     } finally {
       stop()
     }
@@ -67,9 +67,9 @@ async function serve(stream: HostStream, { clock, open }: Pick<TaskServerOptions
 
   const gone = new AbortController()
   // Reading on while the task runs is how a reset or an early close is seen.
-  const answer = frames.next().catch((error: unknown) => {
+  const answer: Promise<{ readonly done?: boolean; readonly value?: Uint8Array }> = frames.next().catch((error: unknown) => {
     gone.abort(toMeshError(error))
-    return { done: true, value: undefined } as const
+    return { done: true }
   })
   void answer.then(({ done }) => {
     if (done === true) gone.abort(new MeshError('ERR_TASK_CANCELLED', 'the asker left'))
