@@ -11,7 +11,7 @@ export interface SignalOption {
 
 /** Time, always handed in: real in a node, virtual in the simulator. */
 export interface Clock {
-  /** Milliseconds since 1970, may jump. For statements and records. */
+  /** Whole milliseconds since 1970, may jump. For statements and records. */
   now(): number
   /** Milliseconds of a clock that only goes forward. For durations. */
   monotonic(): number
@@ -79,7 +79,7 @@ export function createVirtualClock({ start = Date.UTC(2026, 0, 1) }: { readonly 
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const next = (): (typeof timers)[number] | undefined => timers[0]
   const clock = clockFrom({
-    now: () => start + elapsed + offset,
+    now: () => Math.floor(start + elapsed + offset),
     monotonic: () => elapsed,
     after(ms, fn) {
       const timer = { at: elapsed + Math.max(0, ms), order: order++, fn }

@@ -1,9 +1,9 @@
 import { type Agent, type Agents, builtInAgents, createAgents, createMail, type Message, openInbox, type Outgoing, type SendOptions } from '../agents/index.ts'
 import { agentAdded, attestationAccepted, attestationIssued, attestationRevoked, type Audit, peerConnected, peerDisconnected } from '../audit/index.ts'
 import { type Clock, type Did, hex, type Logger, MeshError, type Random, secondMs, type SignalOption, toMeshError, utf8 } from '../base/index.ts'
-import { openPrekeys, openReplayGuard, type PrekeyBundle } from '../envelope/index.ts'
+import { openPrekeys, openReplayGuard, type PrekeyBundle, prekeyRecordRule } from '../envelope/index.ts'
 import { kindDidFromDid, type Keyring, peerIdFromDid } from '../identity/index.ts'
-import type { Host, PeerInfo } from '../net/index.ts'
+import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
 import { decideMessage, decideTask, messageScope, type Policy, taskScope } from '../policy/index.ts'
 import { serveStatements } from '../protocols/att/index.ts'
 import { createPlane, creditBytes, evidenceBytesMax, evidenceMax, type Hello, klpVersion, type Link, type Plane, type Terms } from '../protocols/klp/index.ts'
@@ -11,12 +11,12 @@ import { serveTasks } from '../protocols/task/index.ts'
 import { type Sandboxes, sandboxLimitsMax } from '../sandbox/index.ts'
 import { put, type Store } from '../store/index.ts'
 import { createAsker, createExecutor, type Tasks } from '../tasks/index.ts'
-import { type AttestFields, type Explanation, type Level, openTrustBook, type TrustBook, TrustLevel } from '../trust/index.ts'
-import { createDirectory, type Directory, prekeyRepublishMs } from './directory.ts'
+import { type AttestFields, type Explanation, headRecordRule, type Level, openTrustBook, type TrustBook, TrustLevel } from '../trust/index.ts'
+import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
 import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
 import { resolveName } from './names.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
-import { createTrustSync, type TrustSync } from './trust-sync.ts'
+import { createTrustSync, headNamespace, type TrustSync } from './trust-sync.ts'
 
 /** News of an introducer older than this are asked for before its word decides on a task. */
 const admissionAgeMsMax = 30 * secondMs
@@ -82,6 +82,9 @@ export interface Parts {
   readonly logger: Logger
   readonly policy?: Policy
 }
+
+/** What may be put into the DHT of this mesh. */
+export const recordRules = (clock: Clock): Readonly<Record<string, RecordRule>> => ({ [prekeyNamespace]: prekeyRecordRule(clock), [headNamespace]: headRecordRule(clock) })
 
 /** Wires the rooms over any host: the real one, or the simulator's. */
 export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms; stop(): Promise<void> }> {

@@ -1,4 +1,5 @@
-export { assemble, type MeshRooms, type Parts, policyDefault } from './assemble.ts'
+export { assemble, type MeshRooms, recordRules } from './assemble.ts'
+export type { Policy } from '../policy/index.ts'
 export type { NodeEvent } from './events.ts'
 export { createNode, type MeshNode, type NodeOptions } from './node.ts'
 export { readIdentity, verifyProfileAudit } from './offline.ts'

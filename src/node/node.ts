@@ -1,18 +1,15 @@
 import { createAudit, identityCreated, nodeStarted, nodeStopped } from '../audit/index.ts'
 import { type Clock, type Logger, profilePaths, type Random, realClock, realRandom, silentLogger, toMeshError } from '../base/index.ts'
 import { selfTest } from '../crypto/index.ts'
-import { prekeyRecordRule } from '../envelope/index.ts'
 import type { Keyring } from '../identity/index.ts'
 import { createLibp2pHost } from '../net/index.ts'
 import type { Policy } from '../policy/index.ts'
 import { createSandboxes } from '../sandbox/index.ts'
 import { createLevelStore } from '../store/index.ts'
-import { headRecordRule } from '../trust/index.ts'
-import { assemble, type MeshRooms } from './assemble.ts'
+import { assemble, type MeshRooms, recordRules } from './assemble.ts'
 import { createCheckpointFile } from './checkpoint-file.ts'
-import { prekeyNamespace } from './directory.ts'
 import { createProfile, openProfile } from './profile.ts'
-import { headNamespace, headTopic } from './trust-sync.ts'
+import { headTopic } from './trust-sync.ts'
 
 export interface NodeOptions {
   /** Folder of the profile: identity, store, API token. */
@@ -68,7 +65,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     clock,
     random,
     logger,
-    rules: { [prekeyNamespace]: prekeyRecordRule(clock), [headNamespace]: headRecordRule(clock) },
+    rules: recordRules(clock),
     topics: [headTopic],
     mdns: options.mdns ?? false,
     relayServer: options.relayServer ?? false,

@@ -1,0 +1,1 @@
+export { createTestMesh, type TestMesh, type TestMeshOptions, type TestNode } from './mesh.ts'
