@@ -1,13 +1,12 @@
 import { type Clock, type Did, MeshError, secondMs, type SignalOption, toMeshError } from '../../base/index.ts'
 import type { HostStream } from '../../net/index.ts'
+import { type Credit, createCredit } from './credit.ts'
 import { creditBytes, decodeFrame, encodeFrame, type Frame, type Hello, klpVersion, knownCode, requestsInFlightMax, shorten, type Terms } from './frames.ts'
 
 /** A peer must have said hello and answered ours by then. Source: klp/v1 section 6. */
 export const helloTimeoutMs = 10 * secondMs
 /** A request waits this long for its answer when nothing else is said. */
 export const requestTtlMsDefault = 30 * secondMs
-/** Requests that may wait for credit; more are refused here. */
-export const requestsQueuedMax = 4_096
 
 /** The answer to a request: a signed receipt, or a sealed reply. */
 export interface Answer {
@@ -53,11 +52,12 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
   const pending = new Map<number, Pending>()
   const pings = new Map<number, (ok: boolean) => void>()
   const serving = new Map<number, AbortController>()
-  const queue: (() => void)[] = []
   let servingBytes = 0
+  let unsentAnswers = 0
+  let mayReadOn: (() => void) | undefined
   let nextRid = 0
-  let credit = 0
   let ended: MeshError | undefined
+  let waitingForCredit: Pick<Credit, 'end'> | undefined
 
   const send = (frame: Frame): Promise<void> => stream.send(encodeFrame(frame))
 
@@ -67,7 +67,8 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     for (const { settle } of pending.values()) settle(reason)
     for (const done of pings.values()) done(false)
     for (const controller of serving.values()) controller.abort(reason)
-    for (const wake of queue.splice(0)) wake()
+    waitingForCredit?.end(reason)
+    mayReadOn?.()
   }
   async function bye(reason: MeshError): Promise<void> {
     if (ended !== undefined) return
@@ -112,7 +113,8 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
   } finally {
     handshakeTimer()
   }
-  credit = agreed.hello.credit
+  const credit = createCredit({ bytesMax: agreed.hello.credit, requestsMax: requestsInFlightMax })
+  waitingForCredit = credit
 
   async function serve({ rid, ttlMs, sealed }: Extract<Frame, { readonly frame: 2 }>): Promise<void> {
     if (serving.has(rid)) throw new MeshError('ERR_PROTOCOL', `request ${rid} was used twice`)
@@ -123,13 +125,16 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     const stopTimer = clock.after(ttlMs, () => controller.abort(new MeshError('ERR_TIMEOUT', 'the deadline of the request passed')))
     serving.set(rid, controller)
     servingBytes += sealed.length
-    try {
-      await send(await answer(rid, sealed, controller.signal))
-    } finally {
-      stopTimer()
-      serving.delete(rid)
-      servingBytes -= sealed.length
-    }
+    const frame = await answer(rid, sealed, controller.signal)
+    stopTimer()
+    // The peer may use its credit again once it reads the answer, which can be before our send resolves.
+    serving.delete(rid)
+    servingBytes -= sealed.length
+    unsentAnswers++
+    await send(frame).finally(() => {
+      unsentAnswers--
+      mayReadOn?.()
+    })
   }
   async function answer(rid: number, sealed: Uint8Array, signal: AbortSignal): Promise<Frame> {
     try {
@@ -156,7 +161,11 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
   }
   async function read(): Promise<void> {
     try {
-      while (ended === undefined) take(await nextFrame())
+      while (ended === undefined) {
+        // A peer that does not read our answers gets nothing more read from it.
+        while (unsentAnswers >= requestsInFlightMax) await new Promise<void>((resolve) => (mayReadOn = resolve))
+        take(await nextFrame())
+      }
     } catch (error) {
       const reason = toMeshError(error)
       if (reason.code === 'ERR_NET_CLOSED') {
@@ -166,29 +175,6 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     }
   }
 
-  async function haveCredit(bytes: number, signal: AbortSignal): Promise<void> {
-    const mayGo = (): boolean => pending.size < requestsInFlightMax && (credit >= bytes || pending.size === 0)
-    if (queue.length === 0 && mayGo()) return
-    if (queue.length >= requestsQueuedMax) {
-      throw new MeshError('ERR_OVERLOADED', `${requestsQueuedMax} requests wait for this peer`, { details: { retryAfterMs: secondMs } })
-    }
-    do {
-      await new Promise<void>((resolve) => {
-        const giveUp = (): void => {
-          queue.splice(queue.indexOf(go), 1)
-          resolve()
-        }
-        const go = (): void => {
-          signal.removeEventListener('abort', giveUp)
-          resolve()
-        }
-        queue.push(go)
-        signal.addEventListener('abort', giveUp, { once: true })
-      })
-      signal.throwIfAborted()
-      if (ended !== undefined) throw ended
-    } while (!mayGo())
-  }
   async function request(sealed: Uint8Array, { signal, ttlMs = requestTtlMsDefault }: SignalOption & { readonly ttlMs?: number } = {}): Promise<Answer> {
     if (ended !== undefined) throw ended
     signal?.throwIfAborted()
@@ -199,8 +185,11 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     signal?.addEventListener('abort', onAbort, { once: true })
     const rid = (nextRid = (nextRid + 1) >>> 0)
     try {
-      await haveCredit(sealed.length, own.signal)
-      credit -= sealed.length
+      await credit.take(sealed.length, own.signal)
+      if (own.signal.aborted || ended !== undefined) {
+        credit.give(sealed.length)
+        throw ended ?? (own.signal.reason as Error)
+      }
       return await new Promise<Answer>((resolve, reject) => {
         const cancel = (): void => {
           reject(own.signal.reason as Error)
@@ -212,8 +201,7 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
           settle(result) {
             own.signal.removeEventListener('abort', cancel)
             pending.delete(rid)
-            credit += sealed.length
-            queue.shift()?.()
+            credit.give(sealed.length)
             if (result instanceof MeshError) reject(result)
             else resolve(result)
           },
