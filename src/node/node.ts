@@ -60,7 +60,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     signer: keyring,
     listen: options.listen ?? ['/ip4/127.0.0.1/tcp/0'],
     bootstrap: options.bootstrap ?? [],
-    store: store.sub('dht'),
+    store,
     datastorePath: paths.peerStore,
     clock,
     random,

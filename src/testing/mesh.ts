@@ -67,7 +67,7 @@ export async function createTestMesh({
     const random = createSeededRandom(seed + 7_919 * index + clock.monotonic())
     const audit = await createAudit({ store, sign: keyring.sign, did: keyring.did, clock, logger: silentLogger })
     const bootstrap = connected && index > 0 ? at(0).addresses() : []
-    const host = await simulator.host(keyring.did, { store: store.sub('dht'), rules: recordRules(clock), bootstrap })
+    const host = await simulator.host(keyring.did, { store, rules: recordRules(clock), bootstrap })
     const { node, stop } = await assemble({ store, keyring, sandboxes, audit, host, clock, random, logger: silentLogger, ...(policy === undefined ? {} : { policy }) })
     stops[index] = stop
     const made = { ...node, store }
