@@ -18,7 +18,9 @@ const decodeOptions = {
 /** Deterministic CBOR, RFC 8949 section 4.2.1. @throws ERR_WIRE_MALFORMED for a value outside the profile of `scan`: a fault of the caller */
 export function encode(value: Plain): Uint8Array {
   try {
-    return cborgEncode(value, encodeOptions)
+    // cborg hands out Buffers, whose `slice` does not copy.
+    const { buffer, byteOffset, byteLength } = cborgEncode(value, encodeOptions)
+    return new Uint8Array(buffer, byteOffset, byteLength)
   } catch (cause) {
     throw cause instanceof MeshError ? cause : new MeshError('ERR_WIRE_MALFORMED', 'the value cannot be written as CBOR', { cause })
   }

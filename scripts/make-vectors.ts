@@ -1,0 +1,27 @@
+/** Writes `protocols/<name>/v1/vectors/*.json` from fixed keys, times and chance: twice the same. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { identityVectors } from './vectors/identity.ts'
+import { klpVectors } from './vectors/klp.ts'
+import { auditVectors, messageVectors, taskVectors, trustVectors } from './vectors/others.ts'
+import { plain } from './vectors/world.ts'
+
+/** Every vector as the text of its file, by path from the root of the repository. */
+export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
+  const rooms = { identity: await identityVectors(), klp: await klpVectors(), message: messageVectors(), trust: trustVectors(), task: await taskVectors(), audit: await auditVectors() }
+  return new Map(
+    Object.entries(rooms).flatMap(([room, vectors]) => Object.entries(vectors).map(([name, vector]) => [`protocols/${room}/v1/vectors/${name}.json`, `${JSON.stringify(plain(vector), undefined, 2)}\n`] as const)),
+  )
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const root = fileURLToPath(new URL('..', import.meta.url))
+  const files = await makeVectors()
+  const folders = new Set([...files.keys()].map((path) => path.slice(0, path.lastIndexOf('/'))))
+  for (const folder of folders) {
+    rmSync(root + folder, { recursive: true, force: true })
+    mkdirSync(root + folder, { recursive: true })
+  }
+  for (const [path, text] of files) writeFileSync(root + path, text)
+  process.stdout.write(`${files.size} vectors written\n`)
+}
