@@ -46,8 +46,12 @@ const cell = (text: string): string => text.replaceAll('|', '\\|')
 
 /** The tables by the name of their place in the documents. */
 export async function tables(): Promise<Readonly<Record<string, string>>> {
-  const limitRows = (await limits()).map(({ name, value, file, what }) => `| \`${name}\` | ${digits(value)} | ${unitOf(name)} | ${file.replace(/^src\//, '')} | ${cell(what)} |`)
-  const errorRows = Object.entries(errorTable).map(([code, { meaning, hint, exit }]) => `| \`${code}\` | ${cell(meaning)} | ${cell(hint)} | ${exitCodes[exit]} |`)
+  const limitRows = (await limits()).map(
+    ({ name, value, file, what }) => `| \`${name}\` | ${digits(value)} | ${unitOf(name)} | ${file.replace(/^src\//, '')} | ${cell(what)} |`,
+  )
+  const errorRows = Object.entries(errorTable).map(
+    ([code, { meaning, hint, exit }]) => `| \`${code}\` | ${cell(meaning)} | ${cell(hint)} | ${exitCodes[exit]} |`,
+  )
   return {
     limits: ['| name | value | unit | in `src/` | what it bounds |', '|---|---|---|---|---|', ...limitRows].join('\n'),
     errors: ['| code | meaning | what to do | exit |', '|---|---|---|---|', ...errorRows].join('\n'),

@@ -8,9 +8,20 @@ import { plain } from './vectors/world.ts'
 
 /** Every vector as the text of its file, by path from the root of the repository. */
 export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
-  const rooms = { identity: await identityVectors(), klp: await klpVectors(), message: messageVectors(), trust: trustVectors(), task: await taskVectors(), audit: await auditVectors() }
+  const rooms = {
+    identity: await identityVectors(),
+    klp: await klpVectors(),
+    message: messageVectors(),
+    trust: trustVectors(),
+    task: await taskVectors(),
+    audit: await auditVectors(),
+  }
   return new Map(
-    Object.entries(rooms).flatMap(([room, vectors]) => Object.entries(vectors).map(([name, vector]) => [`protocols/${room}/v1/vectors/${name}.json`, `${JSON.stringify(plain(vector), undefined, 2)}\n`] as const)),
+    Object.entries(rooms).flatMap(([room, vectors]) =>
+      Object.entries(vectors).map(
+        ([name, vector]) => [`protocols/${room}/v1/vectors/${name}.json`, `${JSON.stringify(plain(vector), undefined, 2)}\n`] as const,
+      ),
+    ),
   )
 }
 

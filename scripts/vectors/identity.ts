@@ -35,12 +35,30 @@ async function keyFile(): Promise<Vectors[string]> {
     const path = join(folder, 'identity.json')
     const passphrase = utf8('correct horse battery staple')
     const { did } = await createKeyFile({ path, passphrase, clock, random: chance(40) })
-    const file = JSON.parse(await readFile(path, 'utf8')) as { readonly slots: readonly [{ readonly salt: string; readonly memoryKiB: number; readonly iterations: number }] }
+    const file = JSON.parse(await readFile(path, 'utf8')) as {
+      readonly slots: readonly [{ readonly salt: string; readonly memoryKiB: number; readonly iterations: number }]
+    }
     const [{ salt, memoryKiB, iterations }] = file.slots
-    const wrappingKey = await deriveFromPassphrase(passphrase, { kdf: 'argon2id', memoryKiB, iterations, parallelism: 1, salt: fromBase64(salt) ?? new Uint8Array() })
+    const wrappingKey = await deriveFromPassphrase(passphrase, {
+      kdf: 'argon2id',
+      memoryKiB,
+      iterations,
+      parallelism: 1,
+      salt: fromBase64(salt) ?? new Uint8Array(),
+    })
     // The first thing drawn.
     const seed = chance(40).bytes(32)
-    return { comment: 'a key file, its passphrase, and the key Argon2id makes of it', spec: '3', expect: 'ok', kind: 'key-file', file, passphrase, wrappingKey, seed, did }
+    return {
+      comment: 'a key file, its passphrase, and the key Argon2id makes of it',
+      spec: '3',
+      expect: 'ok',
+      kind: 'key-file',
+      file,
+      passphrase,
+      wrappingKey,
+      seed,
+      did,
+    }
   } finally {
     await rm(folder, { recursive: true })
   }

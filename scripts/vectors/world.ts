@@ -50,7 +50,15 @@ export interface FixedBox {
 }
 
 /** A box with a fixed encapsulation, by another library than the one the node uses. */
-export function fixedBox(content: Uint8Array, { bundle, seed, suite = 1, padding = pad }: { readonly bundle: PrekeyBundle; readonly seed: number; readonly suite?: 1 | 2; readonly padding?: (content: Uint8Array) => Uint8Array }): FixedBox {
+export function fixedBox(
+  content: Uint8Array,
+  {
+    bundle,
+    seed,
+    suite = 1,
+    padding = pad,
+  }: { readonly bundle: PrekeyBundle; readonly seed: number; readonly suite?: 1 | 2; readonly padding?: (content: Uint8Array) => Uint8Array },
+): FixedBox {
   const encapsulationSeed = chance(seed).bytes(64)
   const { cipherText: enc, sharedSecret } = xWing.encapsulate(bundle.kem.bytes, encapsulationSeed)
   const ciphertext = hpkeSealShared({ suite, sharedSecret, info: bundle.sealInfo, aad: encode([1, suite, 2, bundle.kid, enc]) }, padding(content))

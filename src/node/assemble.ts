@@ -84,7 +84,10 @@ export interface Parts {
 }
 
 /** What may be put into the DHT of this mesh. */
-export const recordRules = (clock: Clock): Readonly<Record<string, RecordRule>> => ({ [prekeyNamespace]: prekeyRecordRule(clock), [headNamespace]: headRecordRule(clock) })
+export const recordRules = (clock: Clock): Readonly<Record<string, RecordRule>> => ({
+  [prekeyNamespace]: prekeyRecordRule(clock),
+  [headNamespace]: headRecordRule(clock),
+})
 
 /** Wires the rooms over any host: the real one, or the simulator's. */
 export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms; stop(): Promise<void> }> {

@@ -63,12 +63,25 @@ export async function createTestMesh({
   const stops: (() => Promise<void>)[] = []
 
   async function start(index: number, store: MemoryStore): Promise<TestNode> {
-    const keyring = createKeyring({ seed: createSeededRandom(seed * 1_000 + index).bytes(32), rootKey: createSeededRandom(seed * 1_000 + index + 500).bytes(32) }, createSeededRandom(index))
+    const keyring = createKeyring(
+      { seed: createSeededRandom(seed * 1_000 + index).bytes(32), rootKey: createSeededRandom(seed * 1_000 + index + 500).bytes(32) },
+      createSeededRandom(index),
+    )
     const random = createSeededRandom(seed + 7_919 * index + clock.monotonic())
     const audit = await createAudit({ store, sign: keyring.sign, did: keyring.did, clock, logger: silentLogger })
     const bootstrap = connected && index > 0 ? at(0).addresses() : []
     const host = await simulator.host(keyring.did, { store, rules: recordRules(clock), bootstrap })
-    const { node, stop } = await assemble({ store, keyring, sandboxes, audit, host, clock, random, logger: silentLogger, ...(policy === undefined ? {} : { policy }) })
+    const { node, stop } = await assemble({
+      store,
+      keyring,
+      sandboxes,
+      audit,
+      host,
+      clock,
+      random,
+      logger: silentLogger,
+      ...(policy === undefined ? {} : { policy }),
+    })
     stops[index] = stop
     const made = { ...node, store }
     nodes[index] = made

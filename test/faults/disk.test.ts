@@ -35,7 +35,12 @@ test('a statement whose write fails is not signed into the book, and its seq is 
   expect(mesh.node(0).trust.snapshot('/task/run').level(mesh.node(1).did)).toBe(0)
   isFull = false
   const { id } = await mesh.run(mesh.node(0).trust.attest(fields))
-  expect(mesh.node(0).trust.show().map((statement) => statement.id)).toEqual([id])
+  expect(
+    mesh
+      .node(0)
+      .trust.show()
+      .map((statement) => statement.id),
+  ).toEqual([id])
   expect(mesh.node(0).trust.snapshot('/task/run').level(mesh.node(1).did)).toBe(2)
 })
 

@@ -57,7 +57,15 @@ export async function createRawPeer(seed: number): Promise<RawPeer> {
     logger: silentLogger,
     rules: recordRules(realClock),
   })
-  const hello = async (): Promise<Hello> => ({ versions: [1], offers: ['message'], wants: [], roles: [], credit: creditBytes, bundle: (await prekeys.current()).bundle.bytes, evidence: [] })
+  const hello = async (): Promise<Hello> => ({
+    versions: [1],
+    offers: ['message'],
+    wants: [],
+    roles: [],
+    credit: creditBytes,
+    bundle: (await prekeys.current()).bundle.bytes,
+    evidence: [],
+  })
   const bundleOf = (link: Link): PrekeyBundle => openBundle(link.hello.bundle, realClock.now())
   return {
     keyring,
@@ -71,7 +79,10 @@ export async function createRawPeer(seed: number): Promise<RawPeer> {
         stream,
         clock: realClock,
         hello: await hello(),
-        judge: async ({ wants }) => ({ answers: wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '' })), validUntil: realClock.now() + 60_000 }),
+        judge: async ({ wants }) => ({
+          answers: wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '' })),
+          validUntil: realClock.now() + 60_000,
+        }),
         onRequest: () => Promise.reject(new Error('nobody asks here')),
       })
     },

@@ -17,7 +17,13 @@ import { keyringOf, messagePayload } from '../helpers/raw-peer.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 
 const now = Date.UTC(2026, 0, 1)
-const clock = { now: () => now, monotonic: () => 0, after: () => () => undefined, sleep: () => Promise.reject(new Error('no time here')), timeout: () => new AbortController().signal }
+const clock = {
+  now: () => now,
+  monotonic: () => 0,
+  after: () => () => undefined,
+  sleep: () => Promise.reject(new Error('no time here')),
+  timeout: () => new AbortController().signal,
+}
 const random = createSeededRandom(1)
 const [anna, ben] = [keyringOf(1), keyringOf(2)]
 const signing = { keyring: anna, random }
@@ -27,16 +33,33 @@ const bytes32 = random.bytes(32)
 const usage = { cpuMs: 1, wallMs: 2, memoryBytes: 3, outputBytes: 4, hostCalls: 5 }
 const limits = { memoryMiB: 1, wallMs: 2, cpuMs: 3, outputBytes: 4, hostCalls: 5 }
 
-const message = signStatement('message', { to: ben.did, type: 'text', payload: messagePayload({ body: 'hello' }), issuedAt: now, expiresAt: now + 60_000, refs: [bytes32] }, signing)
+const message = signStatement(
+  'message',
+  { to: ben.did, type: 'text', payload: messagePayload({ body: 'hello' }), issuedAt: now, expiresAt: now + 60_000, refs: [bytes32] },
+  signing,
+)
 const attestationPayload = attestationCodec.encode({ version: 1, level: 2, scopes: ['/task/run', '/'], depth: 1, evidence: undefined, seq: 7, prev: bytes32 })
-const attestation = signStatement('attestation', { to: ben.did, type: 'attestation', payload: attestationPayload, issuedAt: now, expiresAt: now + 60_000 }, signing)
+const attestation = signStatement(
+  'attestation',
+  { to: ben.did, type: 'attestation', payload: attestationPayload, issuedAt: now, expiresAt: now + 60_000 },
+  signing,
+)
 const revocationPayload = revocationCodec.encode({ version: 1, attestation: bytes32, kind: 'soft', at: now, seq: 8, prev: undefined })
 const revocation = signStatement('revocation', { to: ben.did, type: 'revocation', payload: revocationPayload, issuedAt: now, expiresAt: now + 60_000 }, signing)
 const headPayload = headCodec.encode({ version: 1, seq: 8, count: 2, fingerprint: bytes32 })
 const head = signStatement('head', { to: anna.did, type: 'head', payload: headPayload, issuedAt: now, expiresAt: now + 60_000 }, signing)
 const sealed = sealBox(message.bytes, { bundle: own.bundle, now, random: realRandom })
 const frames: readonly Frame[] = [
-  { frame: 0, versions: [1], offers: ['message'], wants: [{ name: 'x', need: 'required' }], roles: ['peer'], credit: 9, bundle: own.bundle.bytes, evidence: [{ kind: 'head', bytes: head.bytes }] },
+  {
+    frame: 0,
+    versions: [1],
+    offers: ['message'],
+    wants: [{ name: 'x', need: 'required' }],
+    roles: ['peer'],
+    credit: 9,
+    bundle: own.bundle.bytes,
+    evidence: [{ kind: 'head', bytes: head.bytes }],
+  },
   { frame: 1, answers: [{ name: 'x', answer: 'denied', reason: 'no', alternative: 'y' }], validUntil: now },
   { frame: 2, rid: 1, ttlMs: 5, sealed },
   { frame: 3, rid: 1, isReceipt: true, bytes: bytes32 },
@@ -83,25 +106,52 @@ interface Decoder {
 }
 
 const decoders: Readonly<Record<string, Decoder>> = {
-  'CBOR': { samples: plainSamples.map(encode), decode: (bytes) => decode(bytes, 4_096), encode },
-  'signed message': { samples: [message.bytes], decode: (bytes) => openStatement('message', bytes, { now, lifetimeMsMax: 600_000 }), encode: ({ bytes }: typeof message) => bytes },
+  CBOR: { samples: plainSamples.map(encode), decode: (bytes) => decode(bytes, 4_096), encode },
+  'signed message': {
+    samples: [message.bytes],
+    decode: (bytes) => openStatement('message', bytes, { now, lifetimeMsMax: 600_000 }),
+    encode: ({ bytes }: typeof message) => bytes,
+  },
   'parties of a statement': { samples: [message.bytes, attestation.bytes], decode: (bytes) => partiesOf('message', bytes) },
   'prekey bundle': { samples: [own.bundle.bytes], decode: (bytes) => openBundle(bytes, now), encode: ({ bytes }: typeof own.bundle) => bytes },
-  'box': { samples: [sealed], decode: (bytes) => openBox(bytes, prekeys) },
+  box: { samples: [sealed], decode: (bytes) => openBox(bytes, prekeys) },
   'KLP frame': { samples: frames.map(encodeFrame), decode: decodeFrame, encode: encodeFrame },
-  'message payload': { samples: [messagePayload({ body: 'x' })], decode: (bytes) => messageCodec.decode(bytes), encode: (value: ReturnType<typeof messageCodec.decode>) => messageCodec.encode(value) },
-  'attestation': { samples: [attestation.bytes, revocation.bytes, head.bytes], decode: (bytes) => openTrustStatement({ kind: 'attestation', bytes }, now) },
-  'revocation': { samples: [revocation.bytes, attestation.bytes], decode: (bytes) => openTrustStatement({ kind: 'revocation', bytes }, now) },
-  'head': { samples: [head.bytes, attestation.bytes], decode: (bytes) => openTrustStatement({ kind: 'head', bytes }, now) },
-  'attestation payload': { samples: [attestationPayload, revocationPayload, headPayload], decode: (bytes) => attestationCodec.decode(bytes), encode: (value: ReturnType<typeof attestationCodec.decode>) => attestationCodec.encode(value) },
-  'task request': { samples: [task], decode: (bytes) => requestCodec.decode(bytes), encode: (value: ReturnType<typeof requestCodec.decode>) => requestCodec.encode(value) },
-  'task receipt': { samples: [receiptCodec.encode(taskReceipt)], decode: (bytes) => receiptCodec.decode(bytes), encode: (value: ReturnType<typeof receiptCodec.decode>) => receiptCodec.encode(value) },
+  'message payload': {
+    samples: [messagePayload({ body: 'x' })],
+    decode: (bytes) => messageCodec.decode(bytes),
+    encode: (value: ReturnType<typeof messageCodec.decode>) => messageCodec.encode(value),
+  },
+  attestation: { samples: [attestation.bytes, revocation.bytes, head.bytes], decode: (bytes) => openTrustStatement({ kind: 'attestation', bytes }, now) },
+  revocation: { samples: [revocation.bytes, attestation.bytes], decode: (bytes) => openTrustStatement({ kind: 'revocation', bytes }, now) },
+  head: { samples: [head.bytes, attestation.bytes], decode: (bytes) => openTrustStatement({ kind: 'head', bytes }, now) },
+  'attestation payload': {
+    samples: [attestationPayload, revocationPayload, headPayload],
+    decode: (bytes) => attestationCodec.decode(bytes),
+    encode: (value: ReturnType<typeof attestationCodec.decode>) => attestationCodec.encode(value),
+  },
+  'task request': {
+    samples: [task],
+    decode: (bytes) => requestCodec.decode(bytes),
+    encode: (value: ReturnType<typeof requestCodec.decode>) => requestCodec.encode(value),
+  },
+  'task receipt': {
+    samples: [receiptCodec.encode(taskReceipt)],
+    decode: (bytes) => receiptCodec.decode(bytes),
+    encode: (value: ReturnType<typeof receiptCodec.decode>) => receiptCodec.encode(value),
+  },
   'task event': { samples: events, decode: decodeEvent, encode: encodeEvent },
-  'task frame': { samples: events.map((event) => framed(1, createChannel(bytes32, 'to-asker', bytes32).seal(event))), decode: (bytes) => createChannel(bytes32, 'to-asker', bytes32).open(unframed(bytes).body) },
-  'audit entry': { samples: [entry], decode: (bytes) => entryCodec.decode(bytes), encode: (value: ReturnType<typeof entryCodec.decode>) => entryCodec.encode(value) },
+  'task frame': {
+    samples: events.map((event) => framed(1, createChannel(bytes32, 'to-asker', bytes32).seal(event))),
+    decode: (bytes) => createChannel(bytes32, 'to-asker', bytes32).open(unframed(bytes).body),
+  },
+  'audit entry': {
+    samples: [entry],
+    decode: (bytes) => entryCodec.decode(bytes),
+    encode: (value: ReturnType<typeof entryCodec.decode>) => entryCodec.encode(value),
+  },
   'audit checkpoint': { samples: [utf8(checkpoint)], decode: (bytes) => openCheckpoint(Buffer.from(bytes).toString(), { did: anna.did, verify }) },
-  'ticket': { samples: [utf8(ticket)], decode: (bytes) => decodeTicket(Buffer.from(bytes).toString()) },
-  'DID': { samples: [anna.did, 'kind:agent:AAAA#ed25519', '12D3KooW'].map(utf8), decode: (bytes) => parseDid(Buffer.from(bytes).toString('latin1')) },
+  ticket: { samples: [utf8(ticket)], decode: (bytes) => decodeTicket(Buffer.from(bytes).toString()) },
+  DID: { samples: [anna.did, 'kind:agent:AAAA#ed25519', '12D3KooW'].map(utf8), decode: (bytes) => parseDid(Buffer.from(bytes).toString('latin1')) },
 }
 
 const inputs = process.env['KINDMESH_TEST_LONG'] === undefined ? 100_000 : 1_000_000
@@ -124,7 +174,8 @@ describe('fuzzed input gives a value or a coded error', () => {
         const value = read(input)
         // Some say no by their answer.
         if (value === undefined || (value as { readonly ok?: unknown }).ok === false) refused++
-        else if (write !== undefined && !equal(write(value as never), input)) expect.fail(`${Buffer.from(input).toString('hex')} is decoded, but encodes to other bytes`)
+        else if (write !== undefined && !equal(write(value as never), input))
+          expect.fail(`${Buffer.from(input).toString('hex')} is decoded, but encodes to other bytes`)
       } catch (error) {
         if (!(error instanceof MeshError) || error.code === 'ERR_INTERNAL') throw error
         refused++
@@ -139,9 +190,13 @@ describe('what a stranger makes large is refused before it is built', () => {
   test('announced lengths up to 2^64-1, deep nesting and many items', () => {
     const heads = [0x5a, 0x7a, 0x9a, 0xba].map((head) => Uint8Array.of(head, 0xff, 0xff, 0xff, 0xff))
     const long = [0x5b, 0x7b, 0x9b, 0xbb].map((head) => Uint8Array.of(head, ...new Uint8Array(8).fill(0xff)))
-    const nested = [new Uint8Array(10_000).fill(0x81), Uint8Array.from({ length: 10_000 }, (_, index) => (index % 3 === 0 ? 0xa1 : index % 3 === 1 ? 0x61 : 0x61))]
+    const nested = [
+      new Uint8Array(10_000).fill(0x81),
+      Uint8Array.from({ length: 10_000 }, (_, index) => (index % 3 === 0 ? 0xa1 : index % 3 === 1 ? 0x61 : 0x61)),
+    ]
     const many = Uint8Array.from([0x99, 0x20, 0x00, ...new Uint8Array(0x2000)])
-    for (const input of [...heads, ...long, ...nested, many]) expect(() => decode(input, 1 << 20)).toThrow(expect.objectContaining({ code: 'ERR_WIRE_MALFORMED' }))
+    for (const input of [...heads, ...long, ...nested, many])
+      expect(() => decode(input, 1 << 20)).toThrow(expect.objectContaining({ code: 'ERR_WIRE_MALFORMED' }))
     expect(() => decode(new Uint8Array(4_097), 4_096)).toThrow(expect.objectContaining({ code: 'ERR_WIRE_TOO_LARGE' }))
   })
 })

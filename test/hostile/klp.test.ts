@@ -16,12 +16,19 @@ const linkOn = (stream: PairedStream, clock: VirtualClock, own: Partial<Hello> =
     stream,
     clock,
     hello: { ...hello, ...own },
-    judge: async ({ wants }) => ({ answers: wants.map(({ name }) => (name === 'message' ? { name, answer: 'granted', reason: '', alternative: '' } : { name, answer: 'denied', reason: 'not here', alternative: 'message' })), validUntil: 0 }),
+    judge: async ({ wants }) => ({
+      answers: wants.map(({ name }) =>
+        name === 'message' ? { name, answer: 'granted', reason: '', alternative: '' } : { name, answer: 'denied', reason: 'not here', alternative: 'message' },
+      ),
+      validUntil: 0,
+    }),
     onRequest,
   })
 
 /** Two links that talk to each other. */
-async function linked(onRequest: Handle = echo): Promise<{ readonly clock: VirtualClock; readonly links: readonly [Link, Link]; readonly streams: readonly [PairedStream, PairedStream] }> {
+async function linked(
+  onRequest: Handle = echo,
+): Promise<{ readonly clock: VirtualClock; readonly links: readonly [Link, Link]; readonly streams: readonly [PairedStream, PairedStream] }> {
   const clock = createVirtualClock()
   const streams = createStreamPair(anna, ben)
   const links = await Promise.all([linkOn(streams[0], clock), linkOn(streams[1], clock, {}, onRequest)])
@@ -29,7 +36,9 @@ async function linked(onRequest: Handle = echo): Promise<{ readonly clock: Virtu
 }
 
 /** One link and, at the other end, a peer who writes frames by hand. */
-async function against(onRequest: Handle = echo): Promise<{ readonly clock: VirtualClock; readonly link: Link; readonly peer: PairedStream; answers(): readonly Frame[] }> {
+async function against(
+  onRequest: Handle = echo,
+): Promise<{ readonly clock: VirtualClock; readonly link: Link; readonly peer: PairedStream; answers(): readonly Frame[] }> {
   const clock = createVirtualClock()
   const [own, peer] = createStreamPair(anna, ben)
   await peer.send(encodeFrame({ frame: 0, ...hello }))
@@ -158,7 +167,12 @@ test('a peer that reads no answers gets nothing more read from it', async () => 
     return { isReceipt: true, bytes: sealed }
   })
   streams[1].stuck = true
-  for (let round = 0; round < 3; round++) await Promise.all(Array.from({ length: requestsInFlightMax }, () => Promise.race([codeOf(links[0].request(new Uint8Array(4))), new Promise((resolve) => setImmediate(resolve))])))
+  for (let round = 0; round < 3; round++)
+    await Promise.all(
+      Array.from({ length: requestsInFlightMax }, () =>
+        Promise.race([codeOf(links[0].request(new Uint8Array(4))), new Promise((resolve) => setImmediate(resolve))]),
+      ),
+    )
   // One more was under way when the window filled.
   expect(handled).toBeGreaterThanOrEqual(requestsInFlightMax)
   expect(handled).toBeLessThanOrEqual(requestsInFlightMax + 1)

@@ -101,7 +101,11 @@ test('ten thousand malformed frames later an honest request is served', async ()
     if (kind > 0) await stream.send(hello)
     if (kind > 1) await stream.send(encode([1, [], 0]))
     // The first bad frame ends a stream; the rest find it closed.
-    const frames = Array.from({ length: 50 }, () => (random.fraction() < 0.5 ? random.bytes(randomInt(random, 200)) : encode([randomInt(random, 12), randomInt(random, 99), random.bytes(randomInt(random, 64))])))
+    const frames = Array.from({ length: 50 }, () =>
+      random.fraction() < 0.5
+        ? random.bytes(randomInt(random, 200))
+        : encode([randomInt(random, 12), randomInt(random, 99), random.bytes(randomInt(random, 64))]),
+    )
     await Promise.allSettled(frames.map((frame) => stream.send(frame)))
     sent += frames.length
     stream.abort(new Error('next'))
@@ -114,7 +118,9 @@ test('a thousand replays across reconnects and a restart: none is taken', async 
   const anna = await start('anna')
   await using ben = await createRawPeer(1)
   let link = await ben.link(anna.addresses())
-  const captured = Array.from({ length: 100 }, (_, index) => ben.seal(signMessage(ben.keyring, { to: anna.did, body: String(index), lifetimeMs: 600_000 }), link))
+  const captured = Array.from({ length: 100 }, (_, index) =>
+    ben.seal(signMessage(ben.keyring, { to: anna.did, body: String(index), lifetimeMs: 600_000 }), link),
+  )
   expect(new Set(await Promise.all(captured.map((sealed) => codeOf(link.request(sealed)))))).toEqual(new Set(['ok']))
   const replay = async (): Promise<void> => {
     expect(new Set(await Promise.all(captured.map((sealed) => codeOf(link.request(sealed)))))).toEqual(new Set(['ERR_REPLAYED']))

@@ -43,7 +43,9 @@ test('a run replays from its seed, and another seed gives another run', async ()
 
 async function asksAround(mesh: TestMesh): Promise<readonly string[]> {
   const outcomes = await mesh.run(
-    Promise.allSettled(mesh.nodes.flatMap((node, from) => mesh.nodes.filter((_, to) => to !== from).map((other) => node.ask(other.did, from, { timeoutMs: 20_000 })))),
+    Promise.allSettled(
+      mesh.nodes.flatMap((node, from) => mesh.nodes.filter((_, to) => to !== from).map((other) => node.ask(other.did, from, { timeoutMs: 20_000 }))),
+    ),
   )
   return outcomes.map((outcome) => (outcome.status === 'fulfilled' ? 'ok' : (outcome.reason as { readonly code: string }).code))
 }

@@ -10,7 +10,8 @@ const [anna, ben] = [keyringOf(1), keyringOf(2)]
 const random = createSeededRandom(1)
 const code = (expected: string): Error => expect.objectContaining({ code: expected }) as Error
 
-const ring = (clock = createVirtualClock(), store = createMemoryStore(), keyring = ben): Promise<PrekeyRing> => openPrekeys({ store, keyring, clock, random: realRandom })
+const ring = (clock = createVirtualClock(), store = createMemoryStore(), keyring = ben): Promise<PrekeyRing> =>
+  openPrekeys({ store, keyring, clock, random: realRandom })
 function message(now: number, lifetimeMs = minuteMs): Signed {
   return signStatement('message', { to: ben.did, type: 'text', payload: utf8('hi'), issuedAt: now, expiresAt: now + lifetimeMs }, { keyring: anna, random })
 }
@@ -156,7 +157,8 @@ describe('statements', () => {
 
   test('two minutes of skew are taken, more is refused with the offset', () => {
     const now = Date.UTC(2026, 0, 1)
-    const open = (issuedAt: number, lifetimeMs = minuteMs): Signed => openStatement('message', message(issuedAt, lifetimeMs).bytes, { now, lifetimeMsMax: hourMs })
+    const open = (issuedAt: number, lifetimeMs = minuteMs): Signed =>
+      openStatement('message', message(issuedAt, lifetimeMs).bytes, { now, lifetimeMsMax: hourMs })
     expect(open(now + 2 * minuteMs).statement.from).toBe(anna.did)
     expect(open(now - 3 * minuteMs).statement.from).toBe(anna.did)
     expect(() => open(now + 2 * minuteMs + 1)).toThrow(expect.objectContaining({ code: 'ERR_STATEMENT_FUTURE', details: { offsetMs: 2 * minuteMs + 1 } }))
@@ -166,7 +168,9 @@ describe('statements', () => {
   })
 
   test('a payload over its limit is refused where it is signed', () => {
-    expect(() => signStatement('message', { to: ben.did, type: 'text', payload: new Uint8Array(64 * 1024 + 1), issuedAt: 0, expiresAt: 1 }, { keyring: anna, random })).toThrow(code('ERR_WIRE_TOO_LARGE'))
+    expect(() =>
+      signStatement('message', { to: ben.did, type: 'text', payload: new Uint8Array(64 * 1024 + 1), issuedAt: 0, expiresAt: 1 }, { keyring: anna, random }),
+    ).toThrow(code('ERR_WIRE_TOO_LARGE'))
   })
 })
 

@@ -14,7 +14,8 @@ describe('three spellings of one key', () => {
       const { did, publicKey } = keyringOf(seed)
       expect(keyFromDid(did)).toEqual(publicKey)
       const urlSpelling = `kind:agent:${base64url(publicKey)}#ed25519`
-      for (const text of [did, peerIdFromDid(did), kindDidFromDid(did), urlSpelling, `kind:agent:${base64(publicKey).replace('=', '=')}#ed25519`]) expect(parseDid(text)).toBe(did)
+      for (const text of [did, peerIdFromDid(did), kindDidFromDid(did), urlSpelling, `kind:agent:${base64(publicKey).replace('=', '=')}#ed25519`])
+        expect(parseDid(text)).toBe(did)
     }
   })
 
@@ -41,7 +42,18 @@ describe('three spellings of one key', () => {
     for (const text of [did, peerIdFromDid(did), kindDidFromDid(did)]) expect(() => parseDid(text)).toThrow(invalid)
   })
 
-  test.each(['', 'did:key:', 'did:key:z6Mk', 'did:web:example.org', 'kind:agent:#ed25519', 'kind:agent:AAAA', '12D3KooW', 'QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKXvvm', 'x'.repeat(10_000), `did:key:z${'1'.repeat(60)}`])('refuses %s', (text) => {
+  test.each([
+    '',
+    'did:key:',
+    'did:key:z6Mk',
+    'did:web:example.org',
+    'kind:agent:#ed25519',
+    'kind:agent:AAAA',
+    '12D3KooW',
+    'QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKXvvm',
+    'x'.repeat(10_000),
+    `did:key:z${'1'.repeat(60)}`,
+  ])('refuses %s', (text) => {
     expect(() => parseDid(text)).toThrow(invalid)
   })
 })
@@ -72,7 +84,11 @@ describe('the key file', () => {
   })
 
   test('a wrong passphrase and an altered file look alike, and neither says anything secret', async () => {
-    const file = JSON.parse(await readFile(path, 'utf8')) as { did: string; seed: string; slots: { rootKey: string; salt: string; memoryKiB: number; iterations: number }[] }
+    const file = JSON.parse(await readFile(path, 'utf8')) as {
+      did: string
+      seed: string
+      slots: { rootKey: string; salt: string; memoryKiB: number; iterations: number }[]
+    }
     const flip = (text: string): string => (text.startsWith('A') ? `B${text.slice(1)}` : `A${text.slice(1)}`)
     const [slot] = file.slots
     const altered = [

@@ -97,7 +97,9 @@ describe('deterministic CBOR', () => {
   test('a value goes through unchanged, and what is read is written again byte for byte', () => {
     const leaf = fc.oneof(fc.maxSafeInteger(), fc.boolean(), fc.constant(null), fc.string({ unit: 'grapheme' }), fc.uint8Array({ maxLength: 64 }))
     const key = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((text) => text !== '__proto__')
-    const { tree } = fc.letrec<{ tree: Plain }>((tie) => ({ tree: fc.oneof({ maxDepth: 4 }, leaf, fc.array(tie('tree'), { maxLength: 5 }), fc.dictionary(key, tie('tree'), { maxKeys: 5, noNullPrototype: true })) }))
+    const { tree } = fc.letrec<{ tree: Plain }>((tie) => ({
+      tree: fc.oneof({ maxDepth: 4 }, leaf, fc.array(tie('tree'), { maxLength: 5 }), fc.dictionary(key, tie('tree'), { maxKeys: 5, noNullPrototype: true })),
+    }))
     fc.assert(
       fc.property(tree, (value) => {
         const bytes = encode(value)
@@ -110,7 +112,8 @@ describe('deterministic CBOR', () => {
   })
 
   test('writes only what the profile carries', () => {
-    for (const value of [1.5, -0, Number.NaN, 2 ** 53, undefined, { a: undefined }, [Symbol('x')], () => 1]) expect(() => encode(value as Plain)).toThrow(malformed as Error)
+    for (const value of [1.5, -0, Number.NaN, 2 ** 53, undefined, { a: undefined }, [Symbol('x')], () => 1])
+      expect(() => encode(value as Plain)).toThrow(malformed as Error)
   })
 })
 

@@ -1,0 +1,758 @@
+#!/usr/bin/python3
+"""A second, independent reader of protocols/*/v1/vectors/*.json.
+
+Shares no code with the node: Python's standard library, python3-cryptography (Ed25519, X25519, AES-GCM,
+ChaCha20-Poly1305) and python3-cbor2; ML-KEM-768, X-Wing, HPKE, base58, the CBOR profile and RFC 6962 are
+written here from their specifications. Argon2id is taken from the vector: the standard library has none.
+Ends with one line `N passed, N failed`.
+"""
+import base64
+import glob
+import hashlib
+import hmac
+import json
+import os
+import re
+import struct
+import sys
+
+import cbor2
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MINUTE, DAY = 60_000, 86_400_000
+
+
+class Refused(Exception):
+    """What a reader says no with: the code of the error table."""
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+# --- CBOR, klp/v1 section 2 -------------------------------------------------------------------------------------
+
+
+def check_cbor(data):
+    """Exactly one item of the profile; raises Refused('ERR_WIRE_MALFORMED')."""
+    bad = Refused('ERR_WIRE_MALFORMED')
+    count = 0
+
+    def head(at):
+        if at >= len(data):
+            raise bad
+        major, minor = data[at] >> 5, data[at] & 31
+        if minor < 24:
+            return major, minor, at + 1
+        if minor > 27:
+            raise bad
+        width = 1 << (minor - 24)
+        raw = data[at + 1 : at + 1 + width]
+        if len(raw) != width:
+            raise bad
+        value = int.from_bytes(raw, 'big')
+        if value < (24 if width == 1 else 1 << (8 * width // 2)):
+            raise bad
+        return major, value, at + 1 + width
+
+    def item(at, depth):
+        nonlocal count
+        count += 1
+        if count > 4096:
+            raise bad
+        if at < len(data) and data[at] >> 5 == 7:
+            if data[at] & 31 not in (20, 21, 22):
+                raise bad
+            return at + 1
+        major, value, at = head(at)
+        if major in (0, 1):
+            if value > 2**53 - 1 - (major == 1):
+                raise bad
+            return at
+        if value > len(data) - at and major in (2, 3, 4, 5):
+            raise bad
+        if major in (2, 3):
+            if major == 3:
+                try:
+                    data[at : at + value].decode('utf-8')
+                except UnicodeDecodeError:
+                    raise bad
+            return at + value
+        if major not in (4, 5) or depth >= 16:
+            raise bad
+        previous = b''
+        for _ in range(value):
+            if major == 5:
+                if at >= len(data) or data[at] >> 5 != 3:
+                    raise bad
+                end = item(at, depth + 1)
+                key = data[at:end]
+                if key <= previous or key[1:] == b'__proto__':
+                    raise bad
+                previous, at = key, end
+            at = item(at, depth + 1)
+        return at
+
+    if item(0, 0) != len(data):
+        raise bad
+
+
+def cbor(data):
+    check_cbor(data)
+    return cbor2.loads(data)
+
+
+# --- Ed25519 profile, identity/v1 ---------------------------------------------------------------------------------
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+
+
+def point(raw):
+    """The affine point of a canonical encoding, or None."""
+    y = int.from_bytes(raw, 'little')
+    sign, y = y >> 255, y & (2**255 - 1)
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if x * x % P != square:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if x * x % P != square or (x == 0 and sign):
+        return None
+    return (P - x if x & 1 != sign else x, y)
+
+
+def add(a, b):
+    (x1, y1), (x2, y2) = a, b
+    k = D * x1 * x2 * y1 * y2 % P
+    return (
+        (x1 * y2 + x2 * y1) * pow(1 + k, P - 2, P) % P,
+        (y1 * y2 + x1 * x2) * pow(1 - k, P - 2, P) % P,
+    )
+
+
+def times(k, a):
+    out = (0, 1)
+    while k:
+        if k & 1:
+            out = add(out, a)
+        a, k = add(a, a), k >> 1
+    return out
+
+
+def is_identity_key(key):
+    """In the prime-order group, and not its neutral element."""
+    at = point(key)
+    return len(key) == 32 and at is not None and at != (0, 1) and times(L, at) == (0, 1)
+
+
+def verify(key, message, signature):
+    if len(signature) != 64 or int.from_bytes(signature[32:], 'little') >= L:
+        return False
+    for raw in (key, signature[:32]):
+        at = point(raw)
+        if at is None or times(8, at) == (0, 1):
+            return False
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+        return True
+    except InvalidSignature:
+        return False
+
+
+# --- spellings ---------------------------------------------------------------------------------------------------
+
+ALPHABET = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
+
+
+def base58(data):
+    number, text = int.from_bytes(data, 'big'), ''
+    while number:
+        number, digit = divmod(number, 58)
+        text = ALPHABET[digit] + text
+    return '1' * (len(data) - len(data.lstrip(b'\0'))) + text
+
+
+def unbase58(text):
+    number = 0
+    for letter in text:
+        if letter not in ALPHABET:
+            raise Refused('ERR_IDENTITY_INVALID')
+        number = number * 58 + ALPHABET.index(letter)
+    zeros = len(text) - len(text.lstrip('1'))
+    return b'\0' * zeros + number.to_bytes((number.bit_length() + 7) // 8, 'big')
+
+
+PEER = bytes.fromhex('002408011220')
+
+
+def spellings(key):
+    return (
+        'did:key:z' + base58(b'\xed\x01' + key),
+        base58(PEER + key),
+        'kind:agent:' + base64.b64encode(key).decode() + '#ed25519',
+    )
+
+
+def key_of(text):
+    if text.startswith('did:key:z'):
+        raw = unbase58(text[9:])
+        key = raw[2:] if raw[:2] == b'\xed\x01' else b''
+    elif text.startswith('kind:agent:'):
+        body = text[len('kind:agent:') : -len('#ed25519')]
+        key = base64.urlsafe_b64decode(body.replace('+', '-').replace('/', '_') + '=' * (-len(body) % 4))
+        if body not in (base64.b64encode(key).decode(), base64.urlsafe_b64encode(key).decode().rstrip('=')):
+            key = b''
+    else:
+        raw = unbase58(text)
+        key = raw[6:] if raw[:6] == PEER else b''
+    if len(key) != 32 or not is_identity_key(key):
+        raise Refused('ERR_IDENTITY_INVALID')
+    return key
+
+
+# --- statements, klp/v1 section 1 -----------------------------------------------------------------------------------
+
+
+def open_statement(kind, data, now, lifetime):
+    envelope = cbor(data)
+    name = 'klp/%s@1' % kind
+    if not (isinstance(envelope, list) and len(envelope) == 2 and isinstance(envelope[1], dict) and set(envelope[1]) == {'h', name} and envelope[1]['h'] == 1):
+        raise Refused('ERR_WIRE_MALFORMED')
+    signature, body = envelope[0], envelope[1][name]
+    fields = cbor(body)
+    if not (isinstance(fields, list) and len(fields) == 10 and fields[0] == 1):
+        raise Refused('ERR_WIRE_MALFORMED')
+    key = fields[1]
+    if not is_identity_key(key) or not verify(key, b'klp/1/' + kind.encode() + b'\0' + sha256(body), signature):
+        raise Refused('ERR_STATEMENT_SIGNATURE')
+    iat, exp = fields[4], fields[5]
+    if iat > now + 2 * MINUTE:
+        raise Refused('ERR_STATEMENT_FUTURE')
+    if exp <= iat or exp - iat > lifetime:
+        raise Refused('ERR_STATEMENT_LIFETIME')
+    if exp + 2 * MINUTE < now:
+        raise Refused('ERR_STATEMENT_EXPIRED')
+    names = ('version', 'from', 'to', 'id', 'iat', 'exp', 'type', 'refs', 'caps', 'payload')
+    return dict(zip(names, fields), hash=sha256(body))
+
+
+# --- ML-KEM-768, FIPS 203 -------------------------------------------------------------------------------------------
+
+Q, N, K, ETA, DU, DV = 3329, 256, 3, 2, 10, 4
+
+
+def bit_reverse(value):
+    return int('{:07b}'.format(value)[::-1], 2)
+
+
+ZETA = [pow(17, bit_reverse(i), Q) for i in range(128)]
+GAMMA = [pow(17, 2 * bit_reverse(i) + 1, Q) for i in range(128)]
+
+
+def ntt(f):
+    f, i, length = list(f), 1, 128
+    while length >= 2:
+        for start in range(0, N, 2 * length):
+            zeta, i = ZETA[i], i + 1
+            for j in range(start, start + length):
+                t = zeta * f[j + length] % Q
+                f[j + length], f[j] = (f[j] - t) % Q, (f[j] + t) % Q
+        length //= 2
+    return f
+
+
+def inverse_ntt(f):
+    f, i, length = list(f), 127, 2
+    while length <= 128:
+        for start in range(0, N, 2 * length):
+            zeta, i = ZETA[i], i - 1
+            for j in range(start, start + length):
+                t = f[j]
+                f[j], f[j + length] = (t + f[j + length]) % Q, zeta * (f[j + length] - t) % Q
+        length *= 2
+    return [x * 3303 % Q for x in f]
+
+
+def multiply(f, g):
+    out = []
+    for i in range(128):
+        a, b, c, d = f[2 * i], f[2 * i + 1], g[2 * i], g[2 * i + 1]
+        out += [(a * c + b * d * GAMMA[i]) % Q, (a * d + b * c) % Q]
+    return out
+
+
+def plus(f, g):
+    return [(a + b) % Q for a, b in zip(f, g)]
+
+
+def bits_of(data):
+    return [data[i // 8] >> (i % 8) & 1 for i in range(8 * len(data))]
+
+
+def encode_poly(f, d):
+    bits = [x >> i & 1 for x in f for i in range(d)]
+    return bytes(sum(bits[8 * i + j] << j for j in range(8)) for i in range(len(bits) // 8))
+
+
+def decode_poly(data, d):
+    bits = bits_of(data)
+    return [sum(bits[i * d + j] << j for j in range(d)) % (Q if d == 12 else 1 << d) for i in range(N)]
+
+
+def compress(f, d):
+    return [((x << d) + Q // 2) // Q % (1 << d) for x in f]
+
+
+def decompress(f, d):
+    return [(x * Q + (1 << (d - 1))) >> d for x in f]
+
+
+def sample_ntt(seed):
+    stream, out, at = hashlib.shake_128(seed).digest(2000), [], 0
+    while len(out) < N:
+        a, b, c = stream[at : at + 3]
+        at += 3
+        for value in (a + 256 * (b % 16), b // 16 + 16 * c):
+            if value < Q and len(out) < N:
+                out.append(value)
+    return out
+
+
+def sample_cbd(seed, nonce):
+    bits = bits_of(hashlib.shake_256(seed + bytes([nonce])).digest(64 * ETA))
+    return [(sum(bits[2 * i * ETA : 2 * i * ETA + ETA]) - sum(bits[2 * i * ETA + ETA : 2 * (i + 1) * ETA])) % Q for i in range(N)]
+
+
+def matrix(rho):
+    return [[sample_ntt(rho + bytes([j, i])) for j in range(K)] for i in range(K)]
+
+
+def dot(row, vector):
+    total = [0] * N
+    for f, g in zip(row, vector):
+        total = plus(total, multiply(f, g))
+    return total
+
+
+def ml_kem_keygen(d, z):
+    seeds = hashlib.sha3_512(d + bytes([K])).digest()
+    rho, sigma = seeds[:32], seeds[32:]
+    a = matrix(rho)
+    s = [ntt(sample_cbd(sigma, i)) for i in range(K)]
+    e = [ntt(sample_cbd(sigma, K + i)) for i in range(K)]
+    t = [plus(dot(a[i], s), e[i]) for i in range(K)]
+    public = b''.join(encode_poly(f, 12) for f in t) + rho
+    return public, (s, public, hashlib.sha3_256(public).digest(), z)
+
+
+def pke_encrypt(public, message, coins):
+    t = [decode_poly(public[384 * i : 384 * (i + 1)], 12) for i in range(K)]
+    a = matrix(public[384 * K :])
+    y = [ntt(sample_cbd(coins, i)) for i in range(K)]
+    e1 = [sample_cbd(coins, K + i) for i in range(K)]
+    e2 = sample_cbd(coins, 2 * K)
+    u = [plus(inverse_ntt(dot([a[j][i] for j in range(K)], y)), e1[i]) for i in range(K)]
+    v = plus(plus(inverse_ntt(dot(t, y)), e2), decompress(decode_poly(message, 1), 1))
+    return b''.join(encode_poly(compress(f, DU), DU) for f in u) + encode_poly(compress(v, DV), DV)
+
+
+def ml_kem_decapsulate(private, ciphertext):
+    s, public, public_hash, z = private
+    size = 32 * DU
+    u = [decompress(decode_poly(ciphertext[size * i : size * (i + 1)], DU), DU) for i in range(K)]
+    v = decompress(decode_poly(ciphertext[size * K :], DV), DV)
+    w = [(a - b) % Q for a, b in zip(v, inverse_ntt(dot(s, [ntt(f) for f in u])))]
+    message = encode_poly(compress(w, 1), 1)
+    shared_coins = hashlib.sha3_512(message + public_hash).digest()
+    shared, coins = shared_coins[:32], shared_coins[32:]
+    if pke_encrypt(public, message, coins) != ciphertext:
+        return hashlib.shake_256(z + ciphertext).digest(32)
+    return shared
+
+
+# --- X-Wing and HPKE --------------------------------------------------------------------------------------------------
+
+
+def xwing_key(seed):
+    expanded = hashlib.shake_256(seed).digest(96)
+    public, private = ml_kem_keygen(expanded[:32], expanded[32:64])
+    secret = X25519PrivateKey.from_private_bytes(expanded[64:])
+    own = secret.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return public + own, (private, secret, own)
+
+
+def xwing_decapsulate(key, ciphertext):
+    private, secret, own = key
+    first, ephemeral = ciphertext[:1088], ciphertext[1088:]
+    shared = secret.exchange(X25519PublicKey.from_public_bytes(ephemeral))
+    return hashlib.sha3_256(ml_kem_decapsulate(private, first) + shared + ephemeral + own + b'\\.//^\\').digest()
+
+
+def mac(key, data):
+    return hmac.new(key, data, hashlib.sha256).digest()
+
+
+def expand(key, info, length):
+    out, block = b'', b''
+    while len(out) < length:
+        block = mac(key, block + info + bytes([len(out) // 32 + 1]))
+        out += block
+    return out[:length]
+
+
+def hpke_open(aead_id, cipher, shared, info, aad, ciphertext):
+    suite = b'HPKE' + struct.pack('>HHH', 0x647A, 1, aead_id)
+
+    def extract(salt, name, ikm):
+        return mac(salt or bytes(32), b'HPKE-v1' + suite + name + ikm)
+
+    def labeled(key, name, context, length):
+        return expand(key, struct.pack('>H', length) + b'HPKE-v1' + suite + name + context, length)
+
+    context = b'\0' + extract(b'', b'psk_id_hash', b'') + extract(b'', b'info_hash', info)
+    secret = extract(shared, b'secret', b'')
+    try:
+        return cipher(labeled(secret, b'key', context, 32)).decrypt(labeled(secret, b'base_nonce', context, 12), ciphertext, aad)
+    except InvalidTag:
+        raise Refused('ERR_CRYPTO_OPEN')
+
+
+def padme(length):
+    if length < 2:
+        return length
+    exponent = length.bit_length() - 1
+    mask = (1 << max(0, exponent - exponent.bit_length())) - 1
+    return (length + mask) & ~mask
+
+
+def unpad(data):
+    length = int.from_bytes(data[:4], 'big')
+    if len(data) < 4 or padme(4 + length) != len(data) or any(data[4 + length :]):
+        raise Refused('ERR_WIRE_MALFORMED')
+    return data[4 : 4 + length]
+
+
+PREKEYS = ('version', 'seq', 'nbf', 'exp', 'suites', 'minSuite', 'kem', 'rpk', 'kid', 'mailboxes')
+
+
+def open_bundle(data, now):
+    statement = open_statement('prekeys', data, now, 2 * DAY)
+    fields = dict(zip(PREKEYS, cbor(statement['payload'])))
+    if statement['to'] != statement['from'] or fields['exp'] != statement['exp']:
+        raise Refused('ERR_WIRE_MALFORMED')
+    return dict(fields, owner=statement['from'])
+
+
+def open_box(data, bundle, key):
+    fields = cbor(data)
+    if not (isinstance(fields, list) and len(fields) == 6 and fields[0] == 1 and fields[2] == 2 and len(fields[4]) == 1120):
+        raise Refused('ERR_WIRE_MALFORMED')
+    _, suite, _, kid, enc, ciphertext = fields
+    held = open_bundle(bundle, 1767225600000)
+    if kid != held['kid']:
+        raise Refused('ERR_SEAL_PREKEY')
+    if suite not in (1, 2) or suite not in held['suites'] or suite < held['minSuite']:
+        raise Refused('ERR_SEAL_SUITE')
+    aead_id, cipher = ((2, AESGCM), (3, ChaCha20Poly1305))[suite - 1]
+    info = b'klp/1/seal' + sha256(bundle)
+    aad = cbor2.dumps([1, suite, 2, kid, enc], canonical=True)
+    return unpad(hpke_open(aead_id, cipher, xwing_decapsulate(key, enc), info, aad, ciphertext))
+
+
+def derive(key, purpose):
+    return expand(mac(bytes(32), key), b'kindmesh/1/' + purpose, 32)
+
+
+def open_local(key, sealed, context):
+    return AESGCM(key).decrypt(sealed[:12], sealed[12:], context)
+
+
+# --- audit/v1 ---------------------------------------------------------------------------------------------------------
+
+
+def leaf(entry):
+    return sha256(b'\0' + entry)
+
+
+def node(left, right):
+    return sha256(b'\1' + left + right)
+
+
+def tree_root(leaves):
+    if not leaves:
+        return sha256(b'')
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return node(tree_root(leaves[:split]), tree_root(leaves[split:]))
+
+
+def root_of_path(at, index, size, path):
+    """RFC 9162 section 2.1.3.2."""
+    fn, sn = index, size - 1
+    if index >= size:
+        return None
+    for sibling in path:
+        if sn == 0:
+            return None
+        if fn & 1 or fn == sn:
+            at = node(sibling, at)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            at = node(at, sibling)
+        fn, sn = fn >> 1, sn >> 1
+    return at if sn == 0 else None
+
+
+def open_checkpoint(note, did):
+    text, _, signatures = note.rpartition('\n\n')
+    text += '\n'
+    origin, size, root = text.split('\n')[:3]
+    if origin != 'kindmesh/audit/' + did:
+        raise Refused('bad')
+    key = key_of(did)
+    wanted = sha256(origin.encode() + b'\n\x01' + key)[:4]
+    for line in signatures.split('\n'):
+        parts = line.split(' ')
+        if len(parts) == 3 and parts[1] == origin:
+            blob = base64.b64decode(parts[2])
+            if blob[:4] == wanted and verify(key, text.encode(), blob[4:]):
+                return int(size), base64.b64decode(root)
+    raise Refused('bad')
+
+
+def consistent(old_size, old_root, size, root, path):
+    """RFC 9162 section 2.1.4.2."""
+    if old_size == size:
+        return not path and old_root == root
+    path = list(path)
+    if old_size & (old_size - 1) == 0:
+        path.insert(0, old_root)
+    fn, sn = old_size - 1, size - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    if not path:
+        return False
+    fr = sr = path[0]
+    for c in path[1:]:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            fr, sr = node(c, fr), node(c, sr)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            sr = node(sr, c)
+        fn, sn = fn >> 1, sn >> 1
+    return fr == old_root and sr == root and sn == 0
+
+
+# --- readers by kind --------------------------------------------------------------------------------------------------
+
+
+def same(found, expected):
+    if found != expected:
+        raise AssertionError('%r is not %r' % (found, expected))
+
+
+def read_did(v, _x):
+    if 'text' in v:
+        key_of(v['text'])
+        return
+    key = bytes.fromhex(v['key'])
+    same(spellings(key), (v['did'], v['peerId'], v['kindDid']))
+    for text in spellings(key):
+        same(key_of(text), key)
+
+
+def read_key_file(v, x):
+    f, slot = v['file'], v['file']['slots'][0]
+    context = 'kindmesh.key-file/1 slot %s argon2id %d %d %d %s' % (f['did'], slot['memoryKiB'], slot['iterations'], slot['parallelism'], slot['salt'])
+    root = open_local(x('wrappingKey'), base64.b64decode(slot['rootKey']), context.encode())
+    seed = open_local(derive(root, b'identity'), base64.b64decode(f['seed']), ('kindmesh.key-file/1 seed ' + f['did']).encode())
+    same(seed, x('seed'))
+    public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    same(spellings(public)[0], f['did'])
+
+
+def read_cbor(_v, x):
+    same(cbor2.dumps(cbor(x('cbor')), canonical=True), x('cbor'))
+
+
+def read_statement(v, x):
+    s = open_statement(v['of'], x('signed'), v['now'], v['lifetimeMsMax'])
+    for field in ('hash', 'from', 'to', 'id', 'payload'):
+        if field in v:
+            same(s[field], x(field))
+    for field in ('iat', 'exp', 'type'):
+        if field in v:
+            same(s[field], v[field])
+    if 'refs' in v:
+        same([r.hex() for r in s['refs']], v['refs'])
+    if 'code' in v:
+        payload = cbor(s['payload'])
+        same((payload[2], payload[3]), (v['code'], v['input']))
+
+
+def read_prekeys(v, x):
+    bundle = open_bundle(x('bundle'), v['now'])
+    same((bundle['owner'], bundle['kem'], bundle['kid'], bundle['seq']), (x('owner'), x('kem'), x('kid'), v['seq']))
+    same(xwing_key(x('kemSeed'))[0], bundle['kem'])
+
+
+def read_box(_v, x):
+    same(open_box(x('box'), x('bundle'), xwing_key(x('kemSeed'))[1]), x('content'))
+
+
+FRAMES = {0: 8, 1: 3, 2: 4, 3: 4, 4: 5, 5: 2, 6: 3, 7: 2, 8: 2}
+
+
+def read_frame(v, x):
+    fields = cbor(x('frame'))
+    if not isinstance(fields, list) or not fields or FRAMES.get(fields[0]) != len(fields):
+        raise Refused('ERR_WIRE_MALFORMED')
+    if fields[0] in (2, 3, 4, 5, 7, 8) and not 0 <= fields[1] < 1 << 32:
+        raise Refused('ERR_WIRE_MALFORMED')
+    expected = [value for value in v['fields'].values()]
+    same(flat(fields), flat(expected))
+
+
+def flat(value):
+    """Lists of values in order, bytes as hexadecimal."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return [flat(item) for item in value.values()]
+    if isinstance(value, list):
+        return [flat(item) for item in value]
+    return value
+
+
+def read_payload(v, x):
+    same(flat(cbor(x('payload'))), v['list'])
+
+
+LIFETIMES = {'attestation': 400 * DAY, 'revocation': 800 * DAY, 'head': 2 * DAY}
+
+
+def is_scope(text):
+    return re.fullmatch(r'/|(/[a-z0-9][a-z0-9_.-]*)+|authority/\*', text) is not None
+
+
+def read_trust(v, x):
+    s = open_statement(v['of'], x('signed'), v['now'], LIFETIMES[v['of']])
+    payload = cbor(s['payload'])
+    if v['of'] == 'attestation' and (s['from'] == s['to'] or not payload[2] or not all(map(is_scope, payload[2]))):
+        raise Refused('ERR_TRUST_INVALID')
+    same((s['hash'], s['from'], s['to']), (x('id'), x('issuer'), x('subject')))
+    if 'list' in v:
+        same(flat(payload), v['list'])
+    if 'hashes' in v:
+        same(payload[3], sha256(b''.join(map(bytes.fromhex, v['hashes']))))
+        same(sha256(s['from']), x('recordKey'))
+
+
+def read_channel(v, x):
+    def opened(direction, frames):
+        cipher = AESGCM(derive(x('replySecret'), b'task ' + direction))
+        aad = b'klp/1/task\0' + x('requestHash')
+        try:
+            return [cipher.decrypt(struct.pack('>IQ', 0, i), f, aad) for i, f in enumerate(frames)]
+        except InvalidTag:
+            raise Refused('ERR_CRYPTO_OPEN')
+
+    same([e.hex() for e in opened(b'to-asker', map(bytes.fromhex, v['frames']))], v['events'])
+    same(opened(b'to-executor', [x('answer')])[0], x('answered'))
+
+
+def read_audit_proof(v, _x):
+    p = v['proof']
+    size, root = open_checkpoint(p['checkpoint'], v['did'])
+    entry = base64.b64decode(p['entry'])
+    found = root_of_path(leaf(entry), p['index'], size, [base64.b64decode(h) for h in p['hashes']])
+    if found != root or cbor(entry)['seq'] != p['index']:
+        raise Refused('bad')
+
+
+def read_audit_consistency(v, _x):
+    p = v['proof']
+    size, root = open_checkpoint(p['checkpoint'], v['did'])
+    old_size, old_root = open_checkpoint(v['oldCheckpoint'], v['did'])
+    if not consistent(old_size, old_root, size, root, [base64.b64decode(h) for h in p['hashes']]):
+        raise Refused('bad')
+    if 'entries' in v:
+        entries = [base64.b64decode(e) for e in v['entries']]
+        leaves = [leaf(e) for e in entries]
+        same((tree_root(leaves[:old_size]), tree_root(leaves)), (old_root, root))
+        same([cbor(e)['prevHash'] for e in entries], [bytes(32)] + leaves[:-1])
+
+
+READERS = {
+    'did': read_did,
+    'key-file': read_key_file,
+    'cbor': read_cbor,
+    'statement': read_statement,
+    'prekeys': read_prekeys,
+    'box': read_box,
+    'frame': read_frame,
+    'payload': read_payload,
+    'trust': read_trust,
+    'channel': read_channel,
+    'audit-proof': read_audit_proof,
+    'audit-consistency': read_audit_consistency,
+}
+
+
+def verdict_of(vector):
+    try:
+        READERS[vector['kind']](vector, lambda name: bytes.fromhex(vector[name]))
+        return 'ok'
+    except Refused as refusal:
+        return str(refusal)
+
+
+def third_party():
+    """X-Wing as written here against the vectors of its draft, where they stand beside the checkout."""
+    path = os.path.join(ROOT, '..', 'shared', 'data', 'vectors', 'xwing.json')
+    if not os.path.exists(path):
+        print('no third-party vectors beside the checkout: X-Wing is read with our own only')
+        return []
+    with open(path) as file:
+        cases = json.load(file)
+    results = []
+    for case in cases:
+        public, key = xwing_key(bytes.fromhex(case['seed']))
+        good = public.hex() == case['pk'] and xwing_decapsulate(key, bytes.fromhex(case['ct'])).hex() == case['ss']
+        results.append(('xwing.json', good, ''))
+    return results
+
+
+def main():
+    results = third_party()
+    for path in sorted(glob.glob(os.path.join(ROOT, 'protocols', '*', 'v1', 'vectors', '*.json'))):
+        with open(path) as file:
+            vector = json.load(file)
+        name = os.path.relpath(path, ROOT)
+        try:
+            verdict = verdict_of(vector)
+            results.append((name, verdict == vector['expect'], 'says %s, expected %s' % (verdict, vector['expect'])))
+        except Exception as error:  # a reader that stumbles has failed that vector, not the run
+            results.append((name, False, '%s: %s' % (type(error).__name__, error)))
+    failed = [(name, why) for name, good, why in results if not good]
+    for name, why in failed:
+        print('FAILED %s: %s' % (name, why))
+    print('%d passed, %d failed' % (len(results) - len(failed), len(failed)))
+    return 1 if failed or not results else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
