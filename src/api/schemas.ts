@@ -130,4 +130,3 @@ export const verdict = z.object({
   firstBad: z.object({ seq: z.int(), reason: z.string() }).optional(),
 })
 export const proof = z.record(z.string(), z.unknown())
-export const nodeEvent = z.record(z.string(), z.unknown())

@@ -1,6 +1,6 @@
-export { aeadOpen, aeadSeal, createLocalBox, importAeadKey, isSuite, type LocalBox, nonceBytesLength, type Suite, tagBytesLength } from './aead.ts'
+export { aeadOpen, aeadSeal, createLocalBox, importAeadKey, isSuite, type LocalBox, type Suite } from './aead.ts'
 export { deriveFromPassphrase, deriveKey, type PassphraseParams, passphraseParams, saltBytesLength } from './derive.ts'
-export { contentHash, equalSecret, hmacSha256, sha256 } from './hash.ts'
+export { contentHash, equalSecret, sha256 } from './hash.ts'
 export { hpkeOpen, hpkeSeal, hpkeSealShared } from './hpke.ts'
 export {
   createKemPrivateKey,
@@ -13,4 +13,4 @@ export {
   x25519PublicKey,
 } from './kem.ts'
 export { selfTest } from './self-test.ts'
-export { createSigner, isValidPublicKey, seedBytesLength, signatureBytesLength, type Signer, verify } from './sign.ts'
+export { createSigner, isValidPublicKey, type Signer, verify } from './sign.ts'

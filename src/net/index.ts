@@ -1,7 +1,6 @@
 export type { GossipMessage, GossipVerdict, Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, Route, StreamHandler } from './host.ts'
 export { createLibp2pHost, type Libp2pHostOptions } from './libp2p-host.ts'
 export type { HostLimits } from './libp2p-options.ts'
-export { didFromSeed, didOfPeerIdText, peerIdTextOfDid } from './peer-key.ts'
-export { gossipBytesMax } from './limits.ts'
-export { recordBytesMax, recordKeyBytesMax } from './record-guard.ts'
+export { didOfPeerIdText, peerIdTextOfDid } from './peer-key.ts'
+
 export { createSimulator, type LinkSettings, type SimulatedHostOptions, type Simulator, type SimulatorOptions } from './simulator.ts'

@@ -1,4 +1,6 @@
 import type { PeerId } from '@libp2p/interface'
+import type { QueryEvent } from '@libp2p/kad-dht'
+import { pipe } from 'it-pipe'
 import { type Clock, concat, equal, type Logger, MeshError, secondMs, type SignalOption, utf8 } from '../base/index.ts'
 import { plain } from './frames.ts'
 import type { Host, RecordRule } from './host.ts'
@@ -88,10 +90,13 @@ export function createRecords({ libp2p, guard, wanted, clock, logger }: RecordsO
       await guard.admit(namespace, key, value, { own: true })
       const stored = new Set<string>()
       await run('publish', options, async (signal) => {
-        for await (const event of libp2p.services.dht.put(fullKey(namespace, key), value, { signal })) {
-          if (event.name !== 'PEER_RESPONSE' || event.messageName !== 'PUT_VALUE') continue
-          if (event.record !== undefined && equal(event.record.value, value)) stored.add(idOf(event.from))
-        }
+        await pipe(
+          libp2p.services.dht.put(fullKey(namespace, key), value, { signal }),
+          (events) => holdersOf(events, value),
+          async (holders) => {
+            for await (const holder of holders) stored.add(holder)
+          },
+        )
       })
       return { stored: stored.size }
     },
@@ -111,6 +116,14 @@ export function createRecords({ libp2p, guard, wanted, clock, logger }: RecordsO
       }
       return (await guard.held(namespace, key))?.value
     },
+  }
+}
+
+/** Peers that say they stored this very value. */
+async function* holdersOf(events: AsyncIterable<QueryEvent>, value: Uint8Array): AsyncGenerator<string> {
+  for await (const event of events) {
+    if (event.name !== 'PEER_RESPONSE' || event.messageName !== 'PUT_VALUE') continue
+    if (event.record !== undefined && equal(event.record.value, value)) yield idOf(event.from)
   }
 }
 

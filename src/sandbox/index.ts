@@ -1,5 +1,4 @@
-export { codeBytesMax } from './code.ts'
-export { inputBytesMax, sandboxLimitsDefault, sandboxLimitsMax } from './limits.ts'
+export { sandboxLimitsDefault, sandboxLimitsMax } from './limits.ts'
 export { createSandboxes, type SandboxesOptions } from './sandboxes.ts'
 export {
   type IsolationBackend,

@@ -1,5 +1,5 @@
 import { createAudit } from '../audit/index.ts'
-import { createSeededRandom, createVirtualClock, type Did, MeshError, silentLogger, type VirtualClock } from '../base/index.ts'
+import { createSeededRandom, createVirtualClock, MeshError, silentLogger, type VirtualClock } from '../base/index.ts'
 import { createKeyring } from '../identity/index.ts'
 import { createSimulator, type LinkSettings, type Simulator } from '../net/index.ts'
 import { assemble, type MeshRooms, type Policy, recordRules } from '../node/index.ts'
@@ -121,7 +121,7 @@ export async function createTestMesh({
       }
     },
     crash(index) {
-      simulator.crash(at(index).did as Did)
+      simulator.crash(at(index).did)
       at(index).store.crash()
     },
     restart: (index) => start(index, at(index).store),

@@ -1,15 +1,13 @@
 export type { Explanation, ExplainOptions, Reason } from './explain.ts'
-export { introducerDepthMax, quotaSubjectsMax, quotaWindowMs } from './limits.ts'
+export { quotaSubjectsMax } from './limits.ts'
 export { computeTrust, type TrustQuestion, type TrustSnapshot } from './rule.ts'
 export { scopeCovers, scopeNamesAuthority } from './scope.ts'
-export { shortDid } from './sentence.ts'
+
 export {
   type Attestation,
   depthDefault,
   type IgnoredReason,
   type Level,
-  levelCaution,
-  levelDistrust,
   type LevelName,
   levelName,
   parseLevel,

@@ -1,6 +1,5 @@
 export { decode, encode, type Plain } from './cbor.ts'
 export {
-  anything,
   bool,
   bytesOf,
   bytesUpTo,

@@ -111,9 +111,6 @@ export const map = <const F extends Fields>(fields: F): Shape<Row<F>> => {
   }
 }
 
-/** Any item of the profile, for data the layer above decodes. */
-export const anything: Shape<Plain> = checked('a CBOR item', (plain) => plain !== undefined)
-
 export interface Codec<T> {
   encode(value: T): Uint8Array
   /** @throws ERR_WIRE_TOO_LARGE, ERR_WIRE_MALFORMED */

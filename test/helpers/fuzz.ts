@@ -15,8 +15,9 @@ export function fuzzed(samples: readonly Uint8Array[], random: Random): Uint8Arr
     return Uint8Array.from([...bytes.subarray(0, at), ...other.subarray(randomInt(random, Math.max(1, other.length)))])
   }
   // Heads of CBOR items are where decoders go wrong.
-  for (let flips = 1 + randomInt(random, 3); flips > 0; flips--)
+  for (let flips = 1 + randomInt(random, 3); flips > 0; flips--) {
     bytes[randomInt(random, Math.max(1, Math.min(bytes.length, 64)))] =
       [0x1b, 0x3b, 0x5b, 0x5f, 0x7f, 0x9b, 0x9f, 0xbb, 0xbf, 0xfb, 0xff, 0xf7, randomInt(random, 256)][randomInt(random, 13)] ?? 0
+  }
   return bytes
 }

@@ -43,10 +43,11 @@ function end(peer: Did, other: () => PairedStream): Inner {
           else if (over !== undefined) {
             if (over.error !== undefined) throw over.error
             return
-          } else
+          } else {
             await new Promise<void>((resolve) => {
               wake = resolve
             })
+          }
         }
       },
     },

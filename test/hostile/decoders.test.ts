@@ -174,8 +174,9 @@ describe('fuzzed input gives a value or a coded error', () => {
         const value = read(input)
         // Some say no by their answer.
         if (value === undefined || (value as { readonly ok?: unknown }).ok === false) refused++
-        else if (write !== undefined && !equal(write(value as never), input))
+        else if (write !== undefined && !equal(write(value as never), input)) {
           expect.fail(`${Buffer.from(input).toString('hex')} is decoded, but encodes to other bytes`)
+        }
       } catch (error) {
         if (!(error instanceof MeshError) || error.code === 'ERR_INTERNAL') throw error
         refused++
@@ -195,8 +196,9 @@ describe('what a stranger makes large is refused before it is built', () => {
       Uint8Array.from({ length: 10_000 }, (_, index) => (index % 3 === 0 ? 0xa1 : index % 3 === 1 ? 0x61 : 0x61)),
     ]
     const many = Uint8Array.from([0x99, 0x20, 0x00, ...new Uint8Array(0x2000)])
-    for (const input of [...heads, ...long, ...nested, many])
+    for (const input of [...heads, ...long, ...nested, many]) {
       expect(() => decode(input, 1 << 20)).toThrow(expect.objectContaining({ code: 'ERR_WIRE_MALFORMED' }))
+    }
     expect(() => decode(new Uint8Array(4_097), 4_096)).toThrow(expect.objectContaining({ code: 'ERR_WIRE_TOO_LARGE' }))
   })
 })

@@ -167,12 +167,13 @@ test('a peer that reads no answers gets nothing more read from it', async () => 
     return { isReceipt: true, bytes: sealed }
   })
   streams[1].stuck = true
-  for (let round = 0; round < 3; round++)
+  for (let round = 0; round < 3; round++) {
     await Promise.all(
       Array.from({ length: requestsInFlightMax }, () =>
         Promise.race([codeOf(links[0].request(new Uint8Array(4))), new Promise((resolve) => setImmediate(resolve))]),
       ),
     )
+  }
   // One more was under way when the window filled.
   expect(handled).toBeGreaterThanOrEqual(requestsInFlightMax)
   expect(handled).toBeLessThanOrEqual(requestsInFlightMax + 1)

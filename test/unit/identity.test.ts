@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { base64, base64url, createSeededRandom, didFromKey, fromHex, keyFromDid, MeshError, realClock, utf8 } from '../../src/base/index.ts'
+import { base64, base64url, createSeededRandom, didFromKey, fromHex, keyFromDid, type MeshError, realClock, utf8 } from '../../src/base/index.ts'
 import { createKeyFile, kindDidFromDid, openKeyFile, parseDid, peerIdFromDid, readKeyFile } from '../../src/identity/index.ts'
 import { keyringOf } from '../helpers/raw-peer.ts'
 
@@ -14,8 +14,9 @@ describe('three spellings of one key', () => {
       const { did, publicKey } = keyringOf(seed)
       expect(keyFromDid(did)).toEqual(publicKey)
       const urlSpelling = `kind:agent:${base64url(publicKey)}#ed25519`
-      for (const text of [did, peerIdFromDid(did), kindDidFromDid(did), urlSpelling, `kind:agent:${base64(publicKey).replace('=', '=')}#ed25519`])
+      for (const text of [did, peerIdFromDid(did), kindDidFromDid(did), urlSpelling, `kind:agent:${base64(publicKey).replace('=', '=')}#ed25519`]) {
         expect(parseDid(text)).toBe(did)
+      }
     }
   })
 
@@ -26,7 +27,7 @@ describe('three spellings of one key', () => {
     // The last digit of 43 carries two bits that no byte needs: four texts, one key.
     const last = alphabet.indexOf(text[42] ?? '')
     const twins = [1, 2, 3].map((bits) => `${text.slice(0, 42)}${alphabet[last ^ bits] ?? ''}=`)
-    for (const twin of [...twins, ` ${text}`, `${text}=`, text.slice(0, -1) + '==', `${text.slice(0, 20)}\n${text.slice(20)}`]) {
+    for (const twin of [...twins, ` ${text}`, `${text}=`, `${text.slice(0, -1)}==`, `${text.slice(0, 20)}\n${text.slice(20)}`]) {
       expect(() => parseDid(`kind:agent:${twin}#ed25519`)).toThrow(invalid)
     }
   })

@@ -104,8 +104,9 @@ test('a big random world with overdrawn quotas is answered as by the reference',
     for (const issuer of ['anna', 'ben', 'ada', 'n1']) {
       for (const name of names) {
         const speaks = random.fraction() < 0.9 && name !== issuer
-        if (speaks)
+        if (speaks) {
           given.push(says(issuer, name, pick<StatementLevel>(random, [-1, 2, 3, 3, 3, 3, 3, 3]), { firstSeenAt: now - randomInt(random, 40) * dayMs }))
+        }
       }
     }
     const fast = trust(given)

@@ -1,1 +1,1 @@
-export { attestationBatchMax, attProtocol, fetchStatements, serveStatements, type StatementItem } from './att.ts'
+export { fetchStatements, serveStatements, type StatementItem } from './att.ts'

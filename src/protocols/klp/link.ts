@@ -1,6 +1,6 @@
 import { type Clock, type Did, MeshError, secondMs, type SignalOption, toMeshError } from '../../base/index.ts'
 import type { HostStream } from '../../net/index.ts'
-import { type Credit, createCredit } from './credit.ts'
+import { createCredit } from './credit.ts'
 import { creditBytes, decodeFrame, encodeFrame, type Frame, type Hello, klpVersion, knownCode, requestsInFlightMax, shorten, type Terms } from './frames.ts'
 
 /** A peer must have said hello and answered ours by then. Source: klp/v1 section 6. */
@@ -57,7 +57,7 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
   let mayReadOn: (() => void) | undefined
   let nextRid = 0
   let ended: MeshError | undefined
-  let waitingForCredit: Pick<Credit, 'end'> | undefined
+  const onEnd: ((reason: MeshError) => void)[] = []
 
   const send = (frame: Frame): Promise<void> => stream.send(encodeFrame(frame))
 
@@ -67,7 +67,7 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     for (const { settle } of pending.values()) settle(reason)
     for (const done of pings.values()) done(false)
     for (const controller of serving.values()) controller.abort(reason)
-    waitingForCredit?.end(reason)
+    for (const act of onEnd) act(reason)
     mayReadOn?.()
   }
   async function bye(reason: MeshError): Promise<void> {
@@ -114,7 +114,7 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     handshakeTimer()
   }
   const credit = createCredit({ bytesMax: agreed.hello.credit, requestsMax: requestsInFlightMax })
-  waitingForCredit = credit
+  onEnd.push(credit.end)
 
   async function serve({ rid, ttlMs, sealed }: Extract<Frame, { readonly frame: 2 }>): Promise<void> {
     if (serving.has(rid)) throw new MeshError('ERR_PROTOCOL', `request ${rid} was used twice`)

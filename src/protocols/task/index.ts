@@ -8,9 +8,7 @@ export {
   type TaskEvent,
   taskInputBytesMax,
   taskLifetimeMsMax,
-  taskProtocol,
   type TaskReceipt,
   type TaskRequest,
-  taskResultBytesMax,
 } from './codec.ts'
 export { type OpenedTask, serveTasks } from './server.ts'
