@@ -53,7 +53,7 @@ export function createPrimitives(contentBytes: number): Primitives {
   const out = new Uint8Array(32)
 
   const keySchedule = (): void => {
-    for (let call = 0; call < 3; call++) createHmac('sha256', key).update(scheduleInput).digest()
+    for (let call = 0; call < 3; call++) createHmac('sha256', createSecretKey(key)).update(scheduleInput).digest()
   }
   const encrypt = (): { readonly body: Buffer; readonly tag: Buffer } => {
     const cipher = createCipheriv('aes-256-gcm', createSecretKey(key), nonce)
