@@ -23,8 +23,8 @@ const storedCodec = codec(
 
 /** Messages without an agent of their own, in order of arrival. */
 export interface Inbox {
-  /** The writes, under their full keys, that keep a message; they belong into the batch of its replay mark. @throws ERR_OVERLOADED */
-  keep(message: Message): readonly StoreOp[]
+  /** The writes, under their full keys, that keep a message; they belong into the batch of its replay mark. Call `release` if that batch fails. @throws ERR_OVERLOADED */
+  keep(message: Message): { readonly ops: readonly StoreOp[]; release(): void }
   /** The last messages, oldest first. */
   list(page: { readonly limit: number }): Promise<readonly Message[]>
 }
@@ -41,8 +41,9 @@ export async function openInbox(store: Store): Promise<Inbox> {
       if (count >= inboxMessagesMax) {
         throw new MeshError('ERR_OVERLOADED', `the inbox holds ${inboxMessagesMax} messages`, { details: { retryAfterMs: 60_000 } })
       }
+      const value = storedCodec.encode(message)
       count++
-      return store.qualify([put(String(next++).padStart(16, '0'), storedCodec.encode(message))])
+      return { ops: store.qualify([put(String(next++).padStart(16, '0'), value)]), release: () => void count-- }
     },
     async list({ limit }) {
       const messages: Message[] = []

@@ -1,11 +1,11 @@
-import { type Clock, type Did, hex, MeshError, minuteMs, type Random, type SignalOption, toMeshError } from '../base/index.ts'
+import { type Clock, type Did, hex, MeshError, minuteMs, type Random, type SignalOption, toMeshError, within } from '../base/index.ts'
 import { type Audit, messageReceived, messageRefused, messageSent } from '../audit/index.ts'
 import { openBox, type PrekeyBundle, type PrekeyRing, type ReplayGuard, sealBox } from '../envelope/index.ts'
 import { type Keyring, openStatement, type Signed, signStatement } from '../identity/index.ts'
 import type { Decision } from '../policy/index.ts'
 import type { Answer, Plane } from '../protocols/klp/index.ts'
 import type { Inbox } from './inbox.ts'
-import { type Message, messageCodec, receiptCodec } from './message.ts'
+import { bodyCharsMax, type Message, messageCodec, receiptCodec } from './message.ts'
 import type { Agents } from './registry.ts'
 
 /** Refusals of one peer written down per minute; the rest are only refused, so that a stranger cannot fill the log. */
@@ -80,10 +80,11 @@ export function createMail(options: MailOptions): Mail {
     const payload = messageCodec.encode({ version: 1, agent, expectsReply, priority, traceId: random.bytes(16), encoding, body })
     const lifetimeMs = Math.min(timeoutMs, messageLifetimeMsMax)
     const signed = sign('message', to, type, payload, [], lifetimeMs)
-    const link = await options.plane().link(to, { signal })
+    const plane = options.plane()
+    const link = plane.find(to) ?? (await plane.link(to, { signal: within(clock, lifetimeMs, signal, `reaching ${to}`) }))
     const sealed = seal(signed, await options.bundleOf(to, { signal }))
-    await audit.record(messageSent(factsOf(signed)))
-    const answer = await link.request(sealed, { signal, ttlMs: lifetimeMs })
+    // Side by side: sending is no privileged act, and its entry must be on disk before we say that it is done.
+    const [answer] = await Promise.all([link.request(sealed, { signal, ttlMs: lifetimeMs }), audit.record(messageSent(factsOf(signed)))])
     if (answer.isReceipt === expectsReply) {
       throw new MeshError('ERR_PROTOCOL', expectsReply ? 'a receipt where a reply was due' : 'a reply where a receipt was due')
     }
@@ -133,10 +134,13 @@ export function createMail(options: MailOptions): Mail {
       receivedAt: clock.now(),
     }
     const claim = replay.claim(signed)
+    let kept: ReturnType<Inbox['keep']> | undefined
     try {
-      await audit.record(messageReceived(factsOf(signed)), content.expectsReply ? claim.ops : [...claim.ops, ...inbox.keep(message)])
+      if (!content.expectsReply) kept = inbox.keep(message)
+      await audit.record(messageReceived(factsOf(signed)), [...claim.ops, ...(kept?.ops ?? [])])
     } catch (error) {
       claim.release()
+      kept?.release()
       throw error
     }
     if (content.expectsReply) return { isReceipt: false, bytes: await reply(message, signed, signal) }
@@ -146,16 +150,17 @@ export function createMail(options: MailOptions): Mail {
   }
   async function reply(message: Message, signed: Signed, signal: AbortSignal): Promise<Uint8Array> {
     const data = message.encoding === 'json' ? parseJson(message.body) : message.body
-    let result: unknown
+    let body: string | undefined
     try {
-      result = await agents.get(message.agent).receive({ ...message, data }, { signal })
+      body = JSON.stringify((await agents.get(message.agent).receive({ ...message, data }, { signal })) ?? null) as string | undefined
     } catch (cause) {
       signal.throwIfAborted()
       if (cause instanceof MeshError) throw cause
       throw new MeshError('ERR_AGENT_FAILED', `agent ${message.agent} failed`, { cause })
     }
     signal.throwIfAborted()
-    const body = JSON.stringify(result ?? null)
+    if (body === undefined) throw new MeshError('ERR_AGENT_FAILED', `agent ${message.agent} gave no plain data`)
+    if (body.length > bodyCharsMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `the reply of agent ${message.agent} has ${body.length} characters; ${bodyCharsMax} fit`)
     const payload = messageCodec.encode({ version: 1, agent: '', expectsReply: false, priority: 5, traceId: undefined, encoding: 'json', body })
     const answer = sign('message', message.from, 'reply', payload, [signed.hash], messageLifetimeMsMax)
     return seal(answer, await options.bundleOf(message.from, { signal }))

@@ -6,7 +6,6 @@ import { type KemPrivateKey, type KemPublicKey, kemEncapsulate } from './kem.ts'
 /** X-Wing in the HPKE registry. */
 export const kemXWing = 0x647a
 const kdfHkdfSha256 = 0x0001
-const hpkeAead = { 1: 0x0002, 2: 0x0003 } as const
 const empty = new Uint8Array()
 const version = utf8('HPKE-v1')
 const uint16 = (value: number): Uint8Array => Uint8Array.of(value >>> 8, value & 0xff)
@@ -17,27 +16,39 @@ export interface HpkeIds {
   readonly keyBytes: number
 }
 
-/** RFC 9180 section 5.1, base mode, HKDF-SHA256: key, base nonce and exporter secret out of a KEM's shared secret. */
-export function keySchedule(
-  ids: HpkeIds,
-  sharedSecret: Uint8Array,
-  info: Uint8Array,
-): { readonly key: Uint8Array; readonly baseNonce: Uint8Array; readonly exporterSecret: Uint8Array } {
-  const suiteId = concat(utf8('HPKE'), uint16(ids.kem), uint16(kdfHkdfSha256), uint16(ids.aead))
-  const extract = (salt: Uint8Array, name: string, ikm: Uint8Array): Uint8Array => hkdfExtract(salt, concat(version, suiteId, utf8(name), ikm))
-  const expand = (secret: Uint8Array, name: string, context: Uint8Array, length: number): Uint8Array =>
-    hkdfExpand(secret, concat(uint16(length), version, suiteId, utf8(name), context), length)
-  const context = concat(Uint8Array.of(0), extract(empty, 'psk_id_hash', empty), extract(empty, 'info_hash', info))
-  const secret = extract(sharedSecret, 'secret', empty)
-  return {
-    key: expand(secret, 'key', context, ids.keyBytes),
-    baseNonce: expand(secret, 'base_nonce', context, nonceBytesLength),
-    exporterSecret: expand(secret, 'exp', context, 32),
+/** Out of a KEM's shared secret, for one `info`. */
+export interface KeySchedule {
+  readonly key: Uint8Array
+  readonly baseNonce: Uint8Array
+  /** Made when asked for. */
+  readonly exporterSecret: Uint8Array
+}
+
+/** RFC 9180 section 5.1, base mode, HKDF-SHA256. What depends on the ids alone is computed once. */
+export function createKeySchedule({ kem, aead, keyBytes }: HpkeIds): (sharedSecret: Uint8Array, info: Uint8Array) => KeySchedule {
+  const suiteId = concat(utf8('HPKE'), uint16(kem), uint16(kdfHkdfSha256), uint16(aead))
+  const labelled = (name: string): Uint8Array => concat(version, suiteId, utf8(name))
+  const sized = (length: number, name: string): Uint8Array => concat(uint16(length), labelled(name))
+  const [infoHash, secretOf] = [labelled('info_hash'), labelled('secret')]
+  const [keyOf, baseNonceOf, exporterOf] = [sized(keyBytes, 'key'), sized(nonceBytesLength, 'base_nonce'), sized(32, 'exp')]
+  const modeAndPskIdHash = concat(Uint8Array.of(0), hkdfExtract(empty, labelled('psk_id_hash')))
+  return (sharedSecret, info) => {
+    const context = concat(modeAndPskIdHash, hkdfExtract(empty, concat(infoHash, info)))
+    const secret = hkdfExtract(sharedSecret, secretOf)
+    return {
+      key: hkdfExpand(secret, concat(keyOf, context), keyBytes),
+      baseNonce: hkdfExpand(secret, concat(baseNonceOf, context), nonceBytesLength),
+      get exporterSecret() {
+        return hkdfExpand(secret, concat(exporterOf, context), 32)
+      },
+    }
   }
 }
 
-const schedule = (suite: Suite, sharedSecret: Uint8Array, info: Uint8Array): ReturnType<typeof keySchedule> =>
-  keySchedule({ kem: kemXWing, aead: hpkeAead[suite], keyBytes: aeadKeyBytesLength }, sharedSecret, info)
+const schedules: Readonly<Record<Suite, ReturnType<typeof createKeySchedule>>> = {
+  1: createKeySchedule({ kem: kemXWing, aead: 0x0002, keyBytes: aeadKeyBytesLength }),
+  2: createKeySchedule({ kem: kemXWing, aead: 0x0003, keyBytes: aeadKeyBytesLength }),
+}
 
 export interface HpkeSealed {
   /** The encapsulated key, 1,120 bytes. */
@@ -65,7 +76,7 @@ export function hpkeSealShared(
   { suite, sharedSecret, info, aad }: { readonly suite: Suite; readonly sharedSecret: Uint8Array; readonly info: Uint8Array; readonly aad: Uint8Array },
   plaintext: Uint8Array,
 ): Uint8Array {
-  const { key, baseNonce } = schedule(suite, sharedSecret, info)
+  const { key, baseNonce } = schedules[suite](sharedSecret, info)
   return aeadSeal(suite, importAeadKey(key), baseNonce, aad, plaintext)
 }
 
@@ -80,6 +91,6 @@ export function hpkeOpen(
   }: { readonly suite: Suite; readonly key: KemPrivateKey; readonly info: Uint8Array; readonly aad: Uint8Array; readonly enc: Uint8Array },
   ciphertext: Uint8Array,
 ): Uint8Array {
-  const { key, baseNonce } = schedule(suite, privateKey.decapsulate(enc), info)
+  const { key, baseNonce } = schedules[suite](privateKey.decapsulate(enc), info)
   return aeadOpen(suite, importAeadKey(key), baseNonce, aad, ciphertext)
 }

@@ -165,7 +165,7 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
 
   for await (const [, sealed] of store.range({})) {
     const { kemSeed, bundle } = storedCodec.decode(box.open(sealed, storedContext))
-    remember(kemSeed, openStatement('prekeys', bundle, { now: clock.now(), lifetimeMsMax: prekeyLifetimeMs, expiredToo: true }))
+    remember(kemSeed, openStatement('prekeys', bundle, { now: clock.now(), lifetimeMsMax: prekeyLifetimeMs, atAnyTime: true }))
   }
   return {
     async current() {

@@ -100,7 +100,7 @@ export async function readKeyFile(path: string): Promise<KeyFile & { readonly di
     text = await readFile(path, 'utf8')
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw new MeshError('ERR_PROFILE_MISSING', `no identity in ${dirname(path)}`, { cause })
-    throw cause
+    throw cause instanceof MeshError ? cause : new MeshError('ERR_STORE_FAILED', `${path} cannot be read`, { cause })
   }
   try {
     const file = keyFileSchema.parse(JSON.parse(text))

@@ -133,15 +133,15 @@ export interface OpenOptions {
   readonly now: number
   /** Longest life this use allows, ms. */
   readonly lifetimeMsMax: number
-  /** Accept one past its expiry: for evidence that was checked when it arrived. */
-  readonly expiredToo?: boolean
+  /** Leave the clock out of it: for what was checked when it arrived. Neither its expiry nor a clock set back makes it unreadable. */
+  readonly atAnyTime?: boolean
 }
 
 /**
  * Reads and verifies a signed statement: form, key, signature, then time. One path for every kind. Source: klp/v1 section 1.
  * @throws ERR_WIRE_*, ERR_STATEMENT_SIGNATURE, ERR_STATEMENT_FUTURE, ERR_STATEMENT_EXPIRED, ERR_STATEMENT_LIFETIME
  */
-export function openStatement(kind: StatementKind, bytes: Uint8Array, { now, lifetimeMsMax, expiredToo = false }: OpenOptions): Signed {
+export function openStatement(kind: StatementKind, bytes: Uint8Array, { now, lifetimeMsMax, atAnyTime = false }: OpenOptions): Signed {
   const envelope = envelopeOf(kind).decode(bytes)
   const body = envelope.body[`klp/${kind}@1`]
   if (!(body instanceof Uint8Array)) throw new MeshError('ERR_WIRE_MALFORMED', `signed ${kind} holds no statement`)
@@ -155,7 +155,7 @@ export function openStatement(kind: StatementKind, bytes: Uint8Array, { now, lif
   if (!verify(key, signatureInput(kind, hash), envelope.signature)) {
     throw new MeshError('ERR_STATEMENT_SIGNATURE', `the signature of this ${kind} does not match`)
   }
-  if (statement.issuedAt > now + clockSkewMsMax) {
+  if (!atAnyTime && statement.issuedAt > now + clockSkewMsMax) {
     throw new MeshError('ERR_STATEMENT_FUTURE', `issued ${statement.issuedAt - now} ms ahead of this clock`, {
       details: { offsetMs: statement.issuedAt - now },
     })
@@ -163,7 +163,7 @@ export function openStatement(kind: StatementKind, bytes: Uint8Array, { now, lif
   if (statement.expiresAt <= statement.issuedAt || statement.expiresAt - statement.issuedAt > lifetimeMsMax) {
     throw new MeshError('ERR_STATEMENT_LIFETIME', `a life of ${statement.expiresAt - statement.issuedAt} ms; at most ${lifetimeMsMax} is allowed`)
   }
-  if (!expiredToo && statement.expiresAt + clockSkewMsMax < now) {
+  if (!atAnyTime && statement.expiresAt + clockSkewMsMax < now) {
     throw new MeshError('ERR_STATEMENT_EXPIRED', `expired ${now - statement.expiresAt} ms ago`, { details: { offsetMs: now - statement.expiresAt } })
   }
   return { kind, statement, bytes, hash, ref: hex(hash) }

@@ -135,7 +135,7 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
 
   for await (const [, value] of store.range({})) {
     const { kind, bytes, firstSeenAt } = storedCodec.decode(value)
-    remember({ item: { kind, bytes }, statement: openTrustStatement({ kind, bytes }, clock.now(), { expiredToo: true }), firstSeenAt })
+    remember({ item: { kind, bytes }, statement: openTrustStatement({ kind, bytes }, clock.now(), { atAnyTime: true }), firstSeenAt })
   }
 
   /** One change at a time: a seq is taken once, and a failed write leaves no trace in memory. */

@@ -65,9 +65,9 @@ export type TrustStatement =
  * Reads and verifies one statement about trust.
  * @throws ERR_WIRE_*, ERR_STATEMENT_*, ERR_TRUST_INVALID for self-ratings, scopes that are no command path and levels outside their meaning
  */
-export function openTrustStatement({ kind, bytes }: TrustItem, now: number, { expiredToo = false } = {}): TrustStatement {
+export function openTrustStatement({ kind, bytes }: TrustItem, now: number, { atAnyTime = false } = {}): TrustStatement {
   if (bytes.length > trustStatementBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a ${kind} of ${bytes.length} bytes exceeds ${trustStatementBytesMax}`)
-  const signed = openStatement(kind, bytes, { now, lifetimeMsMax: lifetimes[kind], expiredToo })
+  const signed = openStatement(kind, bytes, { now, lifetimeMsMax: lifetimes[kind], atAnyTime })
   const { statement } = signed
   if (kind === 'head') {
     const { seq: newest, count, fingerprint } = headCodec.decode(statement.payload)

@@ -19,5 +19,8 @@ test('a run of the bench gives one JSON object whose every figure is set against
 }, 120_000)
 
 test('a suite nobody wrote is refused by name', async () => {
-  await expect(promisify(execFile)(process.execPath, ['scripts/bench/main.ts', 'nothing'])).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('no suite nothing') as string })
+  await expect(promisify(execFile)(process.execPath, ['scripts/bench/main.ts', 'nothing'])).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('no suite nothing') as string,
+  })
 })

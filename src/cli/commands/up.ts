@@ -38,6 +38,10 @@ export function addUpCommand(program: Command, add: AddCommand): void {
       const { startApi } = await import('../../api/index.ts')
       const logger = createLogger({ level: context.logLevel, write: (line) => process.stderr.write(line) })
       const startedAt = realClock.now()
+      // A fault of ours that some peer found must not take the node down with it.
+      process.on('unhandledRejection', (error) =>
+        logger.error('unhandled rejection', { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+      )
       await using undo = new AsyncDisposableStack()
       const node = undo.use(await start(context, options, logger))
       const api = await startApi({

@@ -6,7 +6,7 @@ export const requestsQueuedMax = 4_096
 /** What one side may have unanswered at a time, in requests and in bytes; the rest waits its turn. Source: klp/v1 section 6. */
 export interface Credit {
   /** Resolves once `bytes` are reserved, in the order of the calls. @throws ERR_OVERLOADED, the signal's reason, what `end` was given */
-  take(bytes: number, signal: AbortSignal): Promise<void>
+  take(bytes: number, signal?: AbortSignal): Promise<void>
   /** Returns what was taken; those who wait and now fit go on. */
   give(bytes: number): void
   /** Fails everybody who waits. */
@@ -48,19 +48,19 @@ export function createCredit({ bytesMax, requestsMax }: { readonly bytesMax: num
       return new Promise((resolve, reject) => {
         const giveUp = (): void => {
           queue.splice(queue.indexOf(waiting), 1)
-          reject(signal.reason as Error)
+          reject(signal?.reason as Error)
           goOn()
         }
         const waiting: Waiting = {
           bytes,
           settle(error) {
-            signal.removeEventListener('abort', giveUp)
+            signal?.removeEventListener('abort', giveUp)
             if (error === undefined) resolve()
             else reject(error)
           },
         }
         queue.push(waiting)
-        signal.addEventListener('abort', giveUp, { once: true })
+        signal?.addEventListener('abort', giveUp, { once: true })
       })
     },
     give(bytes) {

@@ -15,6 +15,8 @@ export const creditBytes = 1 << 20
 export const capabilitiesMax = 64
 export const evidenceMax = 64
 export const evidenceBytesMax = 64 * 1024
+/** Longest time a request may wait, and a refusal may name to come back. */
+export const ttlMsMax = 86_400_000
 const nameCharsMax = 64
 const reasonCharsMax = 256
 
@@ -39,9 +41,9 @@ const termsShape = row({
   answers: listOf(row({ name, answer: oneOf(answers), reason: textUpTo(reasonCharsMax), alternative: name }), capabilitiesMax),
   validUntil: instant,
 })
-const requestShape = row({ frame: literal(2), rid, ttlMs: uintUpTo(86_400_000), sealed: bytesUpTo(sealedBytesMax) })
+const requestShape = row({ frame: literal(2), rid, ttlMs: uintUpTo(ttlMsMax), sealed: bytesUpTo(sealedBytesMax) })
 const replyShape = row({ frame: literal(3), rid, isReceipt: bool, bytes: bytesUpTo(sealedBytesMax) })
-const refusalShape = row({ frame: literal(4), rid, code: textUpTo(nameCharsMax), message: textUpTo(reasonCharsMax), retryAfterMs: uintUpTo(86_400_000) })
+const refusalShape = row({ frame: literal(4), rid, code: textUpTo(nameCharsMax), message: textUpTo(reasonCharsMax), retryAfterMs: uintUpTo(ttlMsMax) })
 const cancelShape = row({ frame: literal(5), rid })
 const byeShape = row({ frame: literal(6), code: textUpTo(nameCharsMax), message: textUpTo(reasonCharsMax) })
 const pingShape = row({ frame: literal(7), rid })

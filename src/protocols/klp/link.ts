@@ -1,10 +1,12 @@
 import { type Clock, type Did, MeshError, secondMs, type SignalOption, toMeshError } from '../../base/index.ts'
 import type { HostStream } from '../../net/index.ts'
 import { createCredit } from './credit.ts'
-import { creditBytes, decodeFrame, encodeFrame, type Frame, type Hello, klpVersion, knownCode, requestsInFlightMax, shorten, type Terms } from './frames.ts'
+import { creditBytes, decodeFrame, encodeFrame, type Frame, type Hello, klpVersion, knownCode, requestsInFlightMax, shorten, type Terms, ttlMsMax } from './frames.ts'
 
 /** A peer must have said hello and answered ours by then. Source: klp/v1 section 6. */
 export const helloTimeoutMs = 10 * secondMs
+/** Bytes of answers handed to the stream and not yet taken by it; more answers wait here, so that many large ones at once do not overrun its queue. */
+export const answersUnsentBytesMax = 1 << 20
 /** A request waits this long for its answer when nothing else is said. */
 export const requestTtlMsDefault = 30 * secondMs
 
@@ -57,7 +59,8 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
   let mayReadOn: (() => void) | undefined
   let nextRid = 0
   let ended: MeshError | undefined
-  const onEnd: ((reason: MeshError) => void)[] = []
+  const room = createCredit({ bytesMax: answersUnsentBytesMax, requestsMax: Number.POSITIVE_INFINITY })
+  const onEnd: ((reason: MeshError) => void)[] = [room.end]
 
   const send = (frame: Frame): Promise<void> => stream.send(encodeFrame(frame))
 
@@ -125,13 +128,15 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     const stopTimer = clock.after(ttlMs, () => controller.abort(new MeshError('ERR_TIMEOUT', 'the deadline of the request passed')))
     serving.set(rid, controller)
     servingBytes += sealed.length
-    const frame = await answer(rid, sealed, controller.signal)
+    const frame = encodeFrame(await answer(rid, sealed, controller.signal))
     stopTimer()
+    await room.take(frame.length)
     // The peer may use its credit again once it reads the answer, which can be before our send resolves.
     serving.delete(rid)
     servingBytes -= sealed.length
     unsentAnswers++
-    await send(frame).finally(() => {
+    await stream.send(frame).finally(() => {
+      room.give(frame.length)
       unsentAnswers--
       mayReadOn?.()
     })
@@ -142,7 +147,8 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
       return { frame: 3, rid, isReceipt, bytes }
     } catch (error) {
       const { code, message, details } = toMeshError(error)
-      const retryAfterMs = Number(details?.['retryAfterMs'] ?? 0)
+      const wait = Math.round(Number(details?.['retryAfterMs'] ?? 0))
+      const retryAfterMs = wait >= 0 && wait <= ttlMsMax ? wait : 0
       // What went wrong inside is for our log, not for a stranger.
       return { frame: 4, rid, code, message: code === 'ERR_INTERNAL' ? 'internal error' : shorten(message), retryAfterMs }
     }

@@ -96,6 +96,7 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
       if (peer === host.did) throw new MeshError('ERR_USAGE', 'that is this node itself', { hint: 'name another peer' })
       const known = links.get(peer)
       if (known !== undefined) return known
+      signal?.throwIfAborted()
       // One open at a time; a caller that gives up leaves the open to the others.
       const shared =
         opening.get(peer) ??
@@ -115,7 +116,6 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
 /** The promise, or the signal's reason, whichever is first. */
 async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return await promise
-  signal.throwIfAborted()
   return await new Promise<T>((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason as Error)
     signal.addEventListener('abort', onAbort, { once: true })

@@ -59,7 +59,7 @@ async function serve(stream: HostStream, { clock, open }: Pick<TaskServerOptions
     task = await open(stream.peer, sealed)
   } catch (error) {
     const { code, message } = toMeshError(error)
-    await stream.send(framed(frameKinds.plain, plainRefusalCodec.encode({ code, message: message.slice(0, 512) })))
+    await stream.send(framed(frameKinds.plain, plainRefusalCodec.encode({ code, message: code === 'ERR_INTERNAL' ? 'internal error' : message.slice(0, 512) })))
     return
   }
   const outgoing = createChannel(task.replySecret, 'to-asker', task.requestHash)
