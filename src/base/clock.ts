@@ -64,6 +64,8 @@ export interface VirtualClock extends Clock {
   advance(ms: number): Promise<void>
   /** Jumps to the next timer and runs it; false when none is left. */
   step(): Promise<boolean>
+  /** Lets time pass, timer by timer, until the promise settles. */
+  run<T>(promise: Promise<T>): Promise<T>
   /** Moves the wall clock without running timers, as a user or NTP does. */
   jump(ms: number): void
 }
@@ -105,19 +107,32 @@ export function createVirtualClock({ start = Date.UTC(2026, 0, 1) }: { readonly 
     timer.fn()
     await settle()
   }
+  async function step(): Promise<boolean> {
+    await settle()
+    if (timers.length === 0) return false
+    await runNext()
+    return true
+  }
   return {
     ...clock,
+    step,
+    async run(promise) {
+      let settled = false
+      const done = (): void => {
+        settled = true
+      }
+      promise.then(done, done)
+      while (!settled) {
+        // Without timers the world outside has the word: a hash or a worker that answers in real time.
+        if (!(await step()) && !settled) await settle()
+      }
+      return await promise
+    },
     async advance(ms) {
       const end = elapsed + ms
       await settle()
       for (let timer = next(); timer !== undefined && timer.at <= end; timer = next()) await runNext()
       elapsed = end
-    },
-    async step() {
-      await settle()
-      if (timers.length === 0) return false
-      await runNext()
-      return true
     },
     jump(ms) {
       offset += ms

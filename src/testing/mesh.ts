@@ -92,27 +92,14 @@ export async function createTestMesh({
     if (node === undefined) throw new RangeError(`no node ${index}`)
     return node
   }
-  async function run<T>(promise: Promise<T>): Promise<T> {
-    let settled = false
-    const done = (): void => {
-      settled = true
-    }
-    promise.then(done, done)
-    while (!settled) {
-      // Without timers the world outside has the word: a hash or a worker that answers in real time.
-      if (!(await clock.step()) && !settled) await new Promise((resolve) => setImmediate(resolve))
-    }
-    return await promise
-  }
-
   for (let index = 0; index < count; index++) await start(index, storeOf(index))
-  if (connected) await run(Promise.all(nodes.slice(1).map((node) => node.dial(at(0).addresses()[0] ?? ''))))
+  if (connected) await clock.run(Promise.all(nodes.slice(1).map((node) => node.dial(at(0).addresses()[0] ?? ''))))
   return {
     clock,
     simulator,
     nodes,
     node: at,
-    run,
+    run: clock.run,
     async until(holds, withinMs = 600_000) {
       const end = clock.monotonic() + withinMs
       while (!(await holds())) {
@@ -125,6 +112,6 @@ export async function createTestMesh({
       at(index).store.crash()
     },
     restart: (index) => start(index, at(index).store),
-    [Symbol.asyncDispose]: () => run(Promise.all(stops.map((stop) => stop())).then(() => simulator.stop())),
+    [Symbol.asyncDispose]: () => clock.run(Promise.all(stops.map((stop) => stop())).then(() => simulator.stop())),
   }
 }

@@ -59,17 +59,7 @@ export function createLibp2pWorld(more: Partial<Libp2pHostOptions> = {}): World 
 }
 
 /** Turns the virtual clock until the promise settles. */
-export async function runOn<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
-  let settled = false
-  const done = (): void => {
-    settled = true
-  }
-  promise.then(done, done)
-  while (!settled) {
-    if (!(await clock.step()) && !settled) await new Promise((resolve) => setImmediate(resolve))
-  }
-  return await promise
-}
+export const runOn = <T>(clock: VirtualClock, promise: Promise<T>): Promise<T> => clock.run(promise)
 
 export function createSimulatedWorld(more: Partial<SimulatorOptions> = {}): World {
   const clock = createVirtualClock()
