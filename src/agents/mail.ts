@@ -160,7 +160,8 @@ export function createMail(options: MailOptions): Mail {
     }
     signal.throwIfAborted()
     if (body === undefined) throw new MeshError('ERR_AGENT_FAILED', `agent ${message.agent} gave no plain data`)
-    if (body.length > bodyCharsMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `the reply of agent ${message.agent} has ${body.length} characters; ${bodyCharsMax} fit`)
+    if (body.length > bodyCharsMax)
+      throw new MeshError('ERR_WIRE_TOO_LARGE', `the reply of agent ${message.agent} has ${body.length} characters; ${bodyCharsMax} fit`)
     const payload = messageCodec.encode({ version: 1, agent: '', expectsReply: false, priority: 5, traceId: undefined, encoding: 'json', body })
     const answer = sign('message', message.from, 'reply', payload, [signed.hash], messageLifetimeMsMax)
     return seal(answer, await options.bundleOf(message.from, { signal }))

@@ -1,7 +1,19 @@
 import { type Clock, type Did, MeshError, secondMs, type SignalOption, toMeshError } from '../../base/index.ts'
 import type { HostStream } from '../../net/index.ts'
 import { createCredit } from './credit.ts'
-import { creditBytes, decodeFrame, encodeFrame, type Frame, type Hello, klpVersion, knownCode, requestsInFlightMax, shorten, type Terms, ttlMsMax } from './frames.ts'
+import {
+  creditBytes,
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  type Hello,
+  klpVersion,
+  knownCode,
+  requestsInFlightMax,
+  shorten,
+  type Terms,
+  ttlMsMax,
+} from './frames.ts'
 
 /** A peer must have said hello and answered ours by then. Source: klp/v1 section 6. */
 export const helloTimeoutMs = 10 * secondMs
