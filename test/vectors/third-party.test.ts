@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { concat, didFromKey, fromBase64, fromHex, hex, keyFromDid, parseDidKey, realRandom, utf8 } from '../../src/base/index.ts'
 import { aeadOpen, aeadSeal, contentHash, createKemPrivateKey, createSigner, hpkeOpen, hpkeSealShared, importAeadKey, importKemPublicKey, kemPublicKeyBytesLength, type Suite, verify } from '../../src/crypto/index.ts'
 import { deriveFromOldPassphrase, hkdfExpand, hkdfExtract } from '../../src/crypto/derive.ts'
-import { keySchedule, kemXWing } from '../../src/crypto/hpke.ts'
+import { createKeySchedule, kemXWing } from '../../src/crypto/hpke.ts'
 import { kemEncapsulate, x25519, x25519PublicKey } from '../../src/crypto/kem.ts'
 import { attempt, bytesOf, casesOf, readVectors, vectorsPresent, type WycheproofFile } from '../helpers/vectors.ts'
 import { aes128, createAccumulator, deriveX25519, dhDecapsulate, type DhKem, hpkeSuiteId, labeled, nonceAt } from '../helpers/vectors-hpke.ts'
@@ -213,7 +213,7 @@ describe.skipIf(!vectorsPresent)('third-party vectors: HPKE', () => {
       const { info, skRm: secretKey, pkRm: publicKey, enc, ikmE } = bytesOf(item, 'info', 'skRm', 'pkRm', 'enc', 'ikmE')
       if (kem === 0x20) expect([nameOf(item), hex(deriveX25519(ikmE).publicKey)]).toEqual([nameOf(item), item.enc])
       const sharedSecret = dhDecapsulate(kem as DhKem, { enc, secretKey, publicKey })
-      const { key, baseNonce, exporterSecret } = keySchedule({ kem, aead, keyBytes: keyBytesOf[aead] ?? 0 }, sharedSecret, info)
+      const { key, baseNonce, exporterSecret } = createKeySchedule({ kem, aead, keyBytes: keyBytesOf[aead] ?? 0 })(sharedSecret, info)
       if (aead !== exportOnly) {
         const encryptions = createAccumulator()
         for (let sequence = 0; sequence < 1_000; sequence++) {
@@ -246,7 +246,7 @@ describe.skipIf(!vectorsPresent)('third-party vectors: HPKE', () => {
     expect(cases.map(nameOf)).toEqual(['KEM 40 KDF 1 AEAD 1', 'KEM 41 KDF 1 AEAD 1', 'KEM 50 KDF 1 AEAD 1', 'KEM 647a KDF 1 AEAD 3'])
     for (const item of cases) {
       const { kem_id: kem, aead_id: aead } = item
-      const { key, baseNonce, exporterSecret } = keySchedule({ kem, aead, keyBytes: keyBytesOf[aead] ?? 0 }, fromHex(item.shared_secret), fromHex(item.info))
+      const { key, baseNonce, exporterSecret } = createKeySchedule({ kem, aead, keyBytes: keyBytesOf[aead] ?? 0 })(fromHex(item.shared_secret), fromHex(item.info))
       expect([hex(key), hex(baseNonce), hex(exporterSecret)]).toEqual([item.key, item.base_nonce, item.exporter_secret])
       item.encryptions.forEach(({ aad, ct, nonce, pt }, sequence) => {
         expect(hex(nonceAt(baseNonce, sequence))).toBe(nonce)
