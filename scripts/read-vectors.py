@@ -202,34 +202,89 @@ def spellings(key):
 
 
 def key_of(text):
+    """The key of exactly one of the three spellings: what it decodes to must encode to the same text."""
+    key = b''
     if text.startswith('did:key:z'):
-        raw = unbase58(text[9:])
-        key = raw[2:] if raw[:2] == b'\xed\x01' else b''
-    elif text.startswith('kind:agent:'):
+        key = unbase58(text[9:])[2:]
+    elif text.startswith('kind:agent:') and text.endswith('#ed25519'):
         body = text[len('kind:agent:') : -len('#ed25519')]
-        key = base64.urlsafe_b64decode(body.replace('+', '-').replace('/', '_') + '=' * (-len(body) % 4))
-        if body not in (base64.b64encode(key).decode(), base64.urlsafe_b64encode(key).decode().rstrip('=')):
-            key = b''
-    else:
-        raw = unbase58(text)
-        key = raw[6:] if raw[:6] == PEER else b''
-    if len(key) != 32 or not is_identity_key(key):
+        if re.fullmatch('[A-Za-z0-9+/=_-]*', body):
+            key = base64.b64decode(body.rstrip('=') + '=' * (-len(body.rstrip('=')) % 4), b'-_' if '-' in body or '_' in body else None)
+    elif re.fullmatch('[%s]+' % ALPHABET, text):
+        key = unbase58(text)[len(PEER) :]
+    loose = 'kind:agent:' + base64.urlsafe_b64encode(key).decode().rstrip('=') + '#ed25519'
+    if len(key) != 32 or text not in (*spellings(key), loose) or not is_identity_key(key):
         raise Refused('ERR_IDENTITY_INVALID')
     return key
 
 
+# --- shapes, schema.cddl ----------------------------------------------------------------------------------------------
+
+# A shape is a predicate; `listing` is a list of fixed fields, `many` one of equal items.
+
+
+def exactly(value):
+    return lambda item: type(item) is type(value) and item == value
+
+
+def among(*values):
+    return lambda item: isinstance(item, str) and item in values
+
+
+def integer(low, high):
+    return lambda item: type(item) is int and low <= item <= high
+
+
+def octets(low, high=None):
+    return lambda item: isinstance(item, bytes) and low <= len(item) <= (low if high is None else high)
+
+
+def text(most):
+    return lambda item: isinstance(item, str) and len(item.encode('utf-16-le')) <= 2 * most
+
+
+def many(shape, most):
+    return lambda item: isinstance(item, list) and len(item) <= most and all(map(shape, item))
+
+
+def listing(*shapes):
+    return lambda item: isinstance(item, list) and len(item) == len(shapes) and all(shape(field) for shape, field in zip(shapes, item))
+
+
+def nullable(shape):
+    return lambda item: item is None or shape(item)
+
+
+def boolean(item):
+    return isinstance(item, bool)
+
+
+COUNT = integer(0, 2**53 - 1)
+INSTANT, KEY, HASH = COUNT, octets(32), octets(32)
+
+
+def shaped(shape, value):
+    if not shape(value):
+        raise Refused('ERR_WIRE_MALFORMED')
+    return value
+
+
 # --- statements, klp/v1 section 1 -----------------------------------------------------------------------------------
+
+PAYLOAD = 64 * 1024
+TASK_PAYLOAD = 576 * 1024
+STATEMENT = listing(exactly(1), KEY, KEY, octets(16), INSTANT, INSTANT, text(64), many(HASH, 8), many(HASH, 8), octets(0, TASK_PAYLOAD))
 
 
 def open_statement(kind, data, now, lifetime):
     envelope = cbor(data)
     name = 'klp/%s@1' % kind
-    if not (isinstance(envelope, list) and len(envelope) == 2 and isinstance(envelope[1], dict) and set(envelope[1]) == {'h', name} and envelope[1]['h'] == 1):
+    if not (isinstance(envelope, list) and len(envelope) == 2 and isinstance(envelope[1], dict) and set(envelope[1]) == {'h', name} and exactly(1)(envelope[1]['h'])):
         raise Refused('ERR_WIRE_MALFORMED')
-    signature, body = envelope[0], envelope[1][name]
-    fields = cbor(body)
-    if not (isinstance(fields, list) and len(fields) == 10 and fields[0] == 1):
-        raise Refused('ERR_WIRE_MALFORMED')
+    signature, body = shaped(octets(64), envelope[0]), shaped(octets(0, TASK_PAYLOAD + 1024), envelope[1][name])
+    fields = shaped(STATEMENT, cbor(body))
+    if len(fields[9]) > (TASK_PAYLOAD if kind == 'task' else PAYLOAD):
+        raise Refused('ERR_WIRE_TOO_LARGE')
     key = fields[1]
     if not is_identity_key(key) or not verify(key, b'klp/1/' + kind.encode() + b'\0' + sha256(body), signature):
         raise Refused('ERR_STATEMENT_SIGNATURE')
@@ -443,9 +498,15 @@ def unpad(data):
 PREKEYS = ('version', 'seq', 'nbf', 'exp', 'suites', 'minSuite', 'kem', 'rpk', 'kid', 'mailboxes')
 
 
+BUNDLE = listing(exactly(1), COUNT, INSTANT, INSTANT, many(integer(0, 255), 8), integer(0, 255), octets(1216), octets(32), octets(8), many(KEY, 4))
+
+
 def open_bundle(data, now):
     statement = open_statement('prekeys', data, now, 2 * DAY)
-    fields = dict(zip(PREKEYS, cbor(statement['payload'])))
+    fields = dict(zip(PREKEYS, shaped(BUNDLE, cbor(statement['payload']))))
+    # FIPS 203 section 7.2: every coefficient below q.
+    if any(encode_poly(decode_poly(part, 12), 12) != part for part in (fields['kem'][384 * i : 384 * (i + 1)] for i in range(K))):
+        raise Refused('ERR_CRYPTO_INPUT')
     if statement['to'] != statement['from'] or fields['exp'] != statement['exp']:
         raise Refused('ERR_WIRE_MALFORMED')
     return dict(fields, owner=statement['from'])
@@ -453,8 +514,7 @@ def open_bundle(data, now):
 
 def open_box(data, bundle, key):
     fields = cbor(data)
-    if not (isinstance(fields, list) and len(fields) == 6 and fields[0] == 1 and fields[2] == 2 and len(fields[4]) == 1120):
-        raise Refused('ERR_WIRE_MALFORMED')
+    shaped(listing(exactly(1), integer(0, 255), exactly(2), octets(8), octets(1120), octets(0, 607_584)), fields)
     _, suite, _, kid, enc, ciphertext = fields
     held = open_bundle(bundle, 1767225600000)
     if kid != held['kid']:
@@ -513,21 +573,40 @@ def root_of_path(at, index, size, path):
     return at if sn == 0 else None
 
 
-def open_checkpoint(note, did):
-    text, _, signatures = note.rpartition('\n\n')
-    text += '\n'
-    origin, size, root = text.split('\n')[:3]
-    if origin != 'kindmesh/audit/' + did:
+def spelled(text, length):
+    """Bytes of padded base64 in its one spelling, of one length."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError:
         raise Refused('bad')
-    key = key_of(did)
+    if base64.b64encode(raw).decode() != text or len(raw) != length:
+        raise Refused('bad')
+    return raw
+
+
+def open_checkpoint(note, did):
+    text, gap, signatures = note.rpartition('\n\n')
+    if not gap or not note.endswith('\n') or len(note) > 16_384:
+        raise Refused('bad')
+    origin, size, root, *more = text.split('\n') + [''] * (2 - text.count('\n'))
+    if origin != 'kindmesh/audit/' + did or not re.fullmatch('0|[1-9][0-9]*', size) or int(size) >= 2**53 or '' in more:
+        raise Refused('bad')
+    key, signed = key_of(did), False
     wanted = sha256(origin.encode() + b'\n\x01' + key)[:4]
-    for line in signatures.split('\n'):
-        parts = line.split(' ')
-        if len(parts) == 3 and parts[1] == origin:
-            blob = base64.b64decode(parts[2])
-            if blob[:4] == wanted and verify(key, text.encode(), blob[4:]):
-                return int(size), base64.b64decode(root)
-    raise Refused('bad')
+    lines = signatures[:-1].split('\n')
+    for line in lines:
+        if len(lines) > 64 or not re.fullmatch('— [^ +]+ [A-Za-z0-9+/=]+', line):
+            raise Refused('bad')
+        _, name, blob = line.split(' ')
+        raw = base64.b64decode(blob)
+        if name != origin or raw[:4] != wanted:
+            continue
+        if not verify(key, (text + '\n').encode(), spelled(blob, 68)[4:]):
+            raise Refused('bad')
+        signed = True
+    if not signed:
+        raise Refused('bad')
+    return int(size), spelled(root, 32)
 
 
 def consistent(old_size, old_root, size, root, path):
@@ -566,7 +645,9 @@ def same(found, expected):
 
 def read_did(v, _x):
     if 'text' in v:
-        key_of(v['text'])
+        key = key_of(v['text'])
+        if 'did' in v:
+            same(spellings(key)[0], v['did'])
         return
     key = bytes.fromhex(v['key'])
     same(spellings(key), (v['did'], v['peerId'], v['kindDid']))
@@ -575,13 +656,21 @@ def read_did(v, _x):
 
 
 def read_key_file(v, x):
+    """From the key that Argon2id gives for the file as it was made: deriving is not repeated here."""
     f, slot = v['file'], v['file']['slots'][0]
+    strong = 65_536 <= slot['memoryKiB'] <= 1_048_576 and 3 <= slot['iterations'] <= 16 and slot['parallelism'] == 1
+    if not strong or len(base64.b64decode(slot['salt'])) < 16:
+        raise Refused('ERR_AUTH_FAILED')
     context = 'kindmesh.key-file/1 slot %s argon2id %d %d %d %s' % (f['did'], slot['memoryKiB'], slot['iterations'], slot['parallelism'], slot['salt'])
-    root = open_local(x('wrappingKey'), base64.b64decode(slot['rootKey']), context.encode())
-    seed = open_local(derive(root, b'identity'), base64.b64decode(f['seed']), ('kindmesh.key-file/1 seed ' + f['did']).encode())
-    same(seed, x('seed'))
+    try:
+        root = open_local(x('wrappingKey'), base64.b64decode(slot['rootKey']), context.encode())
+        seed = open_local(derive(root, b'identity'), base64.b64decode(f['seed']), ('kindmesh.key-file/1 seed ' + f['did']).encode())
+    except InvalidTag:
+        raise Refused('ERR_AUTH_FAILED')
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    same(spellings(public)[0], f['did'])
+    if spellings(public)[0] != f['did']:
+        raise Refused('ERR_AUTH_FAILED')
+    same(seed, x('seed'))
 
 
 def read_cbor(_v, x):
@@ -605,6 +694,8 @@ def read_statement(v, x):
 
 def read_prekeys(v, x):
     bundle = open_bundle(x('bundle'), v['now'])
+    if 'kemSeed' not in v:
+        return
     same((bundle['owner'], bundle['kem'], bundle['kid'], bundle['seq']), (x('owner'), x('kem'), x('kid'), v['seq']))
     same(xwing_key(x('kemSeed'))[0], bundle['kem'])
 
@@ -613,17 +704,28 @@ def read_box(_v, x):
     same(open_box(x('box'), x('bundle'), xwing_key(x('kemSeed'))[1]), x('content'))
 
 
-FRAMES = {0: 8, 1: 3, 2: 4, 3: 4, 4: 5, 5: 2, 6: 3, 7: 2, 8: 2}
+NAME, REASON, RID, TTL = text(64), text(256), integer(0, 2**32 - 1), integer(0, DAY)
+EVIDENCE = listing(among('attestation', 'revocation', 'head'), octets(0, 1280))
+WANT = listing(NAME, among('required', 'preferred', 'optional'))
+ANSWER = listing(NAME, among('granted', 'partial', 'denied'), REASON, NAME)
+SEALED = octets(0, 131_072)
+FRAMES = [
+    listing(exactly(0), many(integer(0, 255), 8), many(NAME, 64), many(WANT, 64), many(NAME, 8), integer(0, 1 << 24), octets(0, 4096), many(EVIDENCE, 64)),
+    listing(exactly(1), many(ANSWER, 64), INSTANT),
+    listing(exactly(2), RID, TTL, SEALED),
+    listing(exactly(3), RID, boolean, SEALED),
+    listing(exactly(4), RID, NAME, REASON, TTL),
+    listing(exactly(5), RID),
+    listing(exactly(6), NAME, REASON),
+    listing(exactly(7), RID),
+    listing(exactly(8), RID),
+]
 
 
 def read_frame(v, x):
     fields = cbor(x('frame'))
-    if not isinstance(fields, list) or not fields or FRAMES.get(fields[0]) != len(fields):
-        raise Refused('ERR_WIRE_MALFORMED')
-    if fields[0] in (2, 3, 4, 5, 7, 8) and not 0 <= fields[1] < 1 << 32:
-        raise Refused('ERR_WIRE_MALFORMED')
-    expected = [value for value in v['fields'].values()]
-    same(flat(fields), flat(expected))
+    shaped(lambda frame: isinstance(frame, list) and any(shape(frame) for shape in FRAMES), fields)
+    same(flat(fields), flat(list(v['fields'].values())))
 
 
 def flat(value):
@@ -637,8 +739,17 @@ def flat(value):
     return value
 
 
+PAYLOADS = {
+    'message': listing(exactly(1), text(64), boolean, integer(0, 9), nullable(octets(16)), among('text', 'json'), text(61_440)),
+    'plain-refusal': listing(text(64), text(512)),
+    'attestation': listing(exactly(1), integer(-1, 4), many(text(64), 8), integer(0, 4), nullable(HASH), COUNT, nullable(HASH)),
+    'revocation': listing(exactly(1), HASH, among('soft', 'hard'), INSTANT, COUNT, nullable(HASH)),
+    'head': listing(exactly(1), COUNT, COUNT, HASH),
+}
+
+
 def read_payload(v, x):
-    same(flat(cbor(x('payload'))), v['list'])
+    same(flat(shaped(PAYLOADS[v['of']], cbor(x('payload')))), v['list'])
 
 
 LIFETIMES = {'attestation': 400 * DAY, 'revocation': 800 * DAY, 'head': 2 * DAY}
@@ -649,8 +760,10 @@ def is_scope(text):
 
 
 def read_trust(v, x):
+    if len(x('signed')) > 1280:
+        raise Refused('ERR_WIRE_TOO_LARGE')
     s = open_statement(v['of'], x('signed'), v['now'], LIFETIMES[v['of']])
-    payload = cbor(s['payload'])
+    payload = shaped(PAYLOADS[v['of']], cbor(s['payload']))
     if v['of'] == 'attestation' and (s['from'] == s['to'] or not payload[2] or not all(map(is_scope, payload[2]))):
         raise Refused('ERR_TRUST_INVALID')
     same((s['hash'], s['from'], s['to']), (x('id'), x('issuer'), x('subject')))
@@ -674,12 +787,59 @@ def read_channel(v, x):
     same(opened(b'to-executor', [x('answer')])[0], x('answered'))
 
 
+RECEIPT_DAYS = 400
+LIMITS = listing(*[COUNT] * 5)
+ISOLATION = among('native', 'sandboxed', 'containerized', 'virtualized')
+RECEIPT = listing(
+    exactly(1), HASH, HASH, HASH, nullable(HASH), text(64), INSTANT, INSTANT, LIMITS, ISOLATION, text(64), HASH, COUNT, COUNT, HASH
+)
+
+
+def read_task_receipt(v, x):
+    s = open_statement('task-receipt', x('signed'), v['now'], RECEIPT_DAYS * DAY)
+    facts = shaped(RECEIPT, cbor(s['payload']))
+    found = (s['from'], s['to'], *facts[1:4])
+    if found != tuple(map(x, ('executor', 'asker', 'requestHash', 'codeHash', 'inputHash'))):
+        raise Refused('ERR_RECEIPT_INVALID')
+
+
+def read_task_countersign(v, x):
+    receipt = open_statement('task-receipt', x('receipt'), v['now'], RECEIPT_DAYS * DAY)
+    s = open_statement('task-countersign', x('signed'), v['now'], RECEIPT_DAYS * DAY)
+    _, about, _ = shaped(listing(exactly(1), HASH, boolean), cbor(s['payload']))
+    if (s['from'], s['to'], about) != (receipt['to'], receipt['from'], receipt['hash']):
+        raise Refused('ERR_RECEIPT_INVALID')
+
+
+def read_checkpoint(v, _x):
+    size, root = open_checkpoint(v['note'], v['did'])
+    same((size, base64.b64encode(root).decode()), (v['size'], v['root']))
+
+
+def read_tree(v, _x):
+    leaves = [leaf(bytes.fromhex(entry)) for entry in v['entries']]
+    same([tree_root(leaves[:size]).hex() for size in range(len(leaves) + 1)], v['roots'])
+
+
+ENTRY = ('seq', 'data', 'time', 'actor', 'event', 'subject', 'prevHash')
+
+
+def read_audit_entry(v, x):
+    entry = cbor(x('entry'))
+    same((tuple(entry), leaf(x('entry'))), (ENTRY, x('leaf')))
+    same({name: entry[name] for name in v['fields']}, v['fields'])
+    if not (isinstance(entry['data'], dict) and HASH(entry['prevHash']) and len(x('entry')) <= 8192):
+        raise Refused('ERR_WIRE_MALFORMED')
+
+
 def read_audit_proof(v, _x):
     p = v['proof']
     size, root = open_checkpoint(p['checkpoint'], v['did'])
+    if size != p['size']:
+        raise Refused('bad')
     entry = base64.b64decode(p['entry'])
     found = root_of_path(leaf(entry), p['index'], size, [base64.b64decode(h) for h in p['hashes']])
-    if found != root or cbor(entry)['seq'] != p['index']:
+    if found != root or cbor(entry)['seq'] != p['index'] or len(p['hashes']) > 64:
         raise Refused('bad')
 
 
@@ -707,6 +867,11 @@ READERS = {
     'payload': read_payload,
     'trust': read_trust,
     'channel': read_channel,
+    'task-receipt': read_task_receipt,
+    'task-countersign': read_task_countersign,
+    'checkpoint': read_checkpoint,
+    'tree': read_tree,
+    'audit-entry': read_audit_entry,
     'audit-proof': read_audit_proof,
     'audit-consistency': read_audit_consistency,
 }

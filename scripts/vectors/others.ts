@@ -1,14 +1,24 @@
 import { createAudit, messageReceived, nodeStarted } from '../../src/audit/index.ts'
-import { dayMs, minuteMs, silentLogger, utf8 } from '../../src/base/index.ts'
+import { base64, concat, dayMs, fromBase64, minuteMs, silentLogger, utf8 } from '../../src/base/index.ts'
+import { keyHash } from '../../src/audit/checkpoint.ts'
+import { growTree, leafHash } from '../../src/audit/tree.ts'
 import { contentHash } from '../../src/crypto/index.ts'
 import { messageCodec, receiptCodec } from '../../src/agents/message.ts'
 import { signStatement } from '../../src/identity/index.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
-import { countersignCodec, encodeEvent, receiptCodec as taskReceiptCodec, receiptLifetimeMs, requestCodec } from '../../src/protocols/task/codec.ts'
+import {
+  countersignCodec,
+  encodeEvent,
+  plainRefusalCodec,
+  receiptCodec as taskReceiptCodec,
+  receiptLifetimeMs,
+  requestCodec,
+} from '../../src/protocols/task/codec.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
-import { attestationCodec, fingerprintOf, headCodec, headRecordKey, revocationCodec } from '../../src/trust/statements.ts'
+import { attestationCodec, fingerprintOf, headCodec, headRecordKey, revocationCodec, type TrustKind } from '../../src/trust/statements.ts'
+import { encode, type Plain } from '../../src/wire/index.ts'
 import { message } from './klp.ts'
-import { anna, ben, chance, clock, cleo, now, type Vector, type Vectors } from './world.ts'
+import { anna, ben, chance, clock, cleo, flipped, now, type Vector, type Vectors } from './world.ts'
 
 const signing = (keyring = anna, seed = 2) => ({ keyring, random: chance(seed) })
 
@@ -90,6 +100,33 @@ export function trustVectors(): Vectors {
     },
     signing(anna, 6),
   )
+  const distrustPayload = attestationCodec.encode({
+    version: 1,
+    level: -1,
+    scopes: ['/', '/authority/task'],
+    depth: 0,
+    evidence: undefined,
+    seq: 3,
+    prev: revocation.hash,
+  })
+  const distrust = signStatement(
+    'attestation',
+    { to: ben.did, type: 'attestation', payload: distrustPayload, issuedAt: now, expiresAt: now + 400 * dayMs },
+    signing(anna, 10),
+  )
+  const hardPayload = revocationCodec.encode({ version: 1, attestation: good.hash, kind: 'hard', at: now - 3_600_000, seq: 4, prev: distrust.hash })
+  const hard = signStatement(
+    'revocation',
+    { to: ben.did, type: 'revocation', payload: hardPayload, issuedAt: now, expiresAt: now + 800 * dayMs },
+    signing(anna, 11),
+  )
+  /** A statement of any payload, well signed. */
+  const raw = (kind: TrustKind, payload: readonly Plain[], lifetimeMs = dayMs) =>
+    signStatement(
+      kind,
+      { to: kind === 'head' ? anna.did : ben.did, type: kind, payload: encode(payload), issuedAt: now, expiresAt: now + lifetimeMs },
+      signing(anna, 13),
+    )
   const item = (comment: string, spec: string, expect: string, of: string, signed: Uint8Array, more: object = {}): Vector => ({
     comment,
     spec,
@@ -116,6 +153,50 @@ export function trustVectors(): Vectors {
       attest(anna, ben, { scopes: ['task/run'] }).bytes,
     ),
     'attestation-no-scope': item('no scope', '1.3', 'ERR_TRUST_INVALID', 'attestation', attest(anna, ben, { scopes: [] }).bytes),
+    'attestation-distrust': item('anna distrusts ben, in everything', '1.3', 'ok', 'attestation', distrust.bytes, {
+      id: distrust.hash,
+      issuer: anna.publicKey,
+      subject: ben.publicKey,
+      list: [1, -1, ['/', '/authority/task'], 0, null, 3, revocation.hash],
+    }),
+    'attestation-level-5': item('a level there is not', '1.3', 'ERR_WIRE_MALFORMED', 'attestation', raw('attestation', [1, 5, ['/'], 0, null, 1, null]).bytes),
+    'attestation-depth-5': item('a depth over 4', '1.3', 'ERR_WIRE_MALFORMED', 'attestation', raw('attestation', [1, 4, ['/'], 5, null, 1, null]).bytes),
+    'attestation-nine-scopes': item(
+      'nine scopes',
+      '1.3',
+      'ERR_WIRE_MALFORMED',
+      'attestation',
+      raw('attestation', [1, 1, [...'abcdefghi'].map((name) => `/${name}`), 0, null, 1, null]).bytes,
+    ),
+    'attestation-empty-segment': item('an empty segment', '1.3', 'ERR_TRUST_INVALID', 'attestation', attest(anna, ben, { scopes: ['/task//run'] }).bytes),
+    'attestation-altered': item('one bit of the payload turned', '1', 'ERR_STATEMENT_SIGNATURE', 'attestation', flipped(good.bytes, -3)),
+    'attestation-as-revocation': item('a revocation called an attestation', '1', 'ERR_WIRE_MALFORMED', 'attestation', revocation.bytes),
+    'attestation-expired': { ...item('91 days later', '1', 'ERR_STATEMENT_EXPIRED', 'attestation', good.bytes), now: now + 91 * dayMs },
+    'attestation-too-large': item(
+      'a statement of more than 1,280 bytes',
+      '1.2',
+      'ERR_WIRE_TOO_LARGE',
+      'attestation',
+      signStatement(
+        'attestation',
+        { to: ben.did, type: 'attestation', payload: new Uint8Array(1_200), issuedAt: now, expiresAt: now + dayMs },
+        signing(anna, 12),
+      ).bytes,
+    ),
+    'revocation-hard': item('anna calls her key lost since an hour', '1', 'ok', 'revocation', hard.bytes, {
+      id: hard.hash,
+      issuer: anna.publicKey,
+      subject: ben.publicKey,
+      list: [1, good.hash, 'hard', now - 3_600_000, 4, distrust.hash],
+    }),
+    'revocation-other-kind': item(
+      'neither soft nor hard',
+      '1',
+      'ERR_WIRE_MALFORMED',
+      'revocation',
+      raw('revocation', [1, good.hash, 'firm', now, 4, null]).bytes,
+    ),
+    'head-long-lived': item('a head for 49 hours', '1.2', 'ERR_STATEMENT_LIFETIME', 'head', raw('head', [1, 2, 2, new Uint8Array(32)], 49 * 3_600_000).bytes),
     'attestation-too-long': item('401 days', '1.2', 'ERR_STATEMENT_LIFETIME', 'attestation', attest(anna, ben, { lifetimeMs: 401 * dayMs }).bytes),
     revocation: item('anna withdraws it', '1', 'ok', 'revocation', revocation.bytes, {
       id: revocation.hash,
@@ -196,11 +277,89 @@ export async function taskVectors(): Promise<Vectors> {
     more: object = {},
   ): Vector => ({ comment, spec, expect: 'ok', kind: 'statement', of, signed: bytes, now, lifetimeMsMax, hash, from: from.publicKey, ...more })
   const channel = { kind: 'channel', replySecret, requestHash: request.hash }
+  const about = { executor: ben.publicKey, asker: anna.publicKey, requestHash: request.hash, ...hashes }
+  const checked = (comment: string, expect: string, change: object = {}): Vector => ({
+    comment,
+    spec: '5.1',
+    expect,
+    kind: 'task-receipt',
+    signed: receipt.bytes,
+    now,
+    ...about,
+    ...change,
+  })
+  const countersigned = (comment: string, expect: string, signedBytes: Uint8Array): Vector => ({
+    comment,
+    spec: '5',
+    expect,
+    kind: 'task-countersign',
+    receipt: receipt.bytes,
+    signed: signedBytes,
+    now,
+  })
+  const countersignOf = (keyring: typeof anna, to: typeof anna, receiptHash: Uint8Array) =>
+    signStatement(
+      'task-countersign',
+      {
+        to: to.did,
+        type: 'task_result',
+        payload: countersignCodec.encode({ version: 1, receiptHash, resultMatches: true }),
+        refs: [receiptHash],
+        issuedAt: now,
+        expiresAt: now + receiptLifetimeMs,
+      },
+      signing(keyring, 14),
+    ).bytes
+  const refusalBytes = plainRefusalCodec.encode({ code: 'ERR_SEAL_PREKEY', message: 'the box is for a prekey not held here' })
   return {
     request: signed('a task from anna to ben', '2', 'task', request, anna, 10 * minuteMs, { code, input }),
     receipt: signed('the receipt of ben', '5', 'task-receipt', receipt, ben, receiptLifetimeMs, { refs: [request.hash] }),
     countersign: signed('the countersignature of anna', '5', 'task-countersign', countersign, anna, receiptLifetimeMs, { refs: [receipt.hash] }),
     frames: { comment: 'two frames back, and one answer', spec: '4', expect: 'ok', ...channel, frames, events, answer, answered: countersign.bytes },
+    'receipt-checked': checked('the receipt is about this very task', 'ok'),
+    'receipt-other-request': checked('about another request', 'ERR_RECEIPT_INVALID', { requestHash: new Uint8Array(32) }),
+    'receipt-other-code': checked('about other code', 'ERR_RECEIPT_INVALID', { codeHash: hashes.inputHash }),
+    'receipt-other-input': checked('about another input', 'ERR_RECEIPT_INVALID', { inputHash: hashes.codeHash }),
+    'receipt-other-executor': checked('signed by somebody else than who was asked', 'ERR_RECEIPT_INVALID', { executor: cleo.publicKey }),
+    'receipt-other-asker': checked('made out to somebody else', 'ERR_RECEIPT_INVALID', { asker: cleo.publicKey }),
+    'countersign-checked': countersigned('the countersignature of this very receipt', 'ok', countersign.bytes),
+    'countersign-other-receipt': countersigned('of another receipt', 'ERR_RECEIPT_INVALID', countersignOf(anna, ben, request.hash)),
+    'countersign-other-asker': countersigned('by somebody else than the asker', 'ERR_RECEIPT_INVALID', countersignOf(cleo, ben, receipt.hash)),
+    refusal: {
+      comment: 'a refusal in clear, behind its first byte 0',
+      spec: '4',
+      expect: 'ok',
+      kind: 'payload',
+      of: 'plain-refusal',
+      payload: refusalBytes,
+      list: ['ERR_SEAL_PREKEY', 'the box is for a prekey not held here'],
+    },
+    'frames-repeated': {
+      comment: 'the first frame twice',
+      spec: '4.1',
+      expect: 'ERR_CRYPTO_OPEN',
+      ...channel,
+      frames: [frames[0], frames[0]],
+      events: [],
+    },
+    'frames-dropped': { comment: 'the first frame is missing', spec: '4.1', expect: 'ERR_CRYPTO_OPEN', ...channel, frames: frames.slice(1), events: [] },
+    'frames-other-request': {
+      comment: 'the frames of another request',
+      spec: '4',
+      expect: 'ERR_CRYPTO_OPEN',
+      ...channel,
+      requestHash: receipt.hash,
+      frames,
+      events: [],
+    },
+    'frames-other-direction': {
+      comment: 'a frame of the asker sent back to it',
+      spec: '4',
+      expect: 'ERR_CRYPTO_OPEN',
+      ...channel,
+      frames: [answer],
+      events: [],
+    },
     'frames-swapped': { comment: 'the second frame first', spec: '4.1', expect: 'ERR_CRYPTO_OPEN', ...channel, frames: frames.toReversed(), events: [] },
   }
 }
@@ -219,7 +378,77 @@ export async function auditVectors(): Promise<Vectors> {
   const proof = await audit.prove(3)
   const old = await audit.consistency(5)
   const broken = { ...proof, index: 4 }
+  const text = proof.checkpoint
+  const [head = '', signature = ''] = text.split('\n\n')
+  const [origin = '', size = '', root = ''] = head.split('\n')
+  const checkpoint = (comment: string, spec: string, expect: string, note: string, more: object = {}): Vector => ({
+    comment,
+    spec,
+    expect,
+    kind: 'checkpoint',
+    did: anna.did,
+    note,
+    ...more,
+  })
+  const witness = `— witness.example/one ${base64(new Uint8Array(68))}\n`
+  const resigned = (note: string): string => `${note}\n— ${origin} ${base64(concat(keyHash(origin, anna.publicKey), anna.sign(utf8(note))))}\n`
+  const leaves = Array.from({ length: 40 }, (_, index) => encode(index))
   return {
+    checkpoint: checkpoint('the log of anna at 7 entries', '4', 'ok', text, { size: 7, root }),
+    'checkpoint-witnessed': checkpoint('lines of others are skipped', '4.4', 'ok', `${head}\n\n${witness}${signature}`, { size: 7, root }),
+    'checkpoint-extended': checkpoint('a further line of text', '4', 'ok', resigned(`${head}\nmore\n`), { size: 7, root }),
+    'checkpoint-unsigned': checkpoint('signed by a witness only', '4.3', 'bad', `${head}\n\n${witness}`),
+    'checkpoint-other-size': checkpoint('another size under the same signature', '4.3', 'bad', text.replace(`\n${size}\n`, '\n8\n')),
+    'checkpoint-padded-size': checkpoint('a size with a zero in front, well signed', '4.3', 'bad', resigned(`${origin}\n0${size}\n${root}\n`)),
+    'checkpoint-short-root': checkpoint('a root of 31 bytes, well signed', '4.3', 'bad', resigned(`${origin}\n${size}\n${base64(new Uint8Array(31))}\n`)),
+    'checkpoint-two-signatures': checkpoint(
+      'a bad signature of the log beside a good one',
+      '4.3',
+      'bad',
+      `${head}\n\n${signature}— ${origin} ${base64(concat(keyHash(origin, anna.publicKey), new Uint8Array(64)))}\n`,
+    ),
+    'checkpoint-no-newline': checkpoint('cut off at its end', '4.3', 'bad', text.slice(0, -1)),
+    tree: {
+      comment: 'the root over the first 0 to 40 entries, each the CBOR of its number',
+      spec: '3.1',
+      expect: 'ok',
+      kind: 'tree',
+      entries: leaves,
+      roots: rootsOf(leaves),
+    },
+    entry: {
+      comment: 'an entry and its leaf hash',
+      spec: '2',
+      expect: 'ok',
+      kind: 'audit-entry',
+      entry: fromBase64(proof.entry),
+      leaf: leafHash(fromBase64(proof.entry) ?? new Uint8Array()),
+      fields: { seq: 3, time: now, event: 'message_received', actor: cleo.did, subject: anna.did },
+    },
+    'proof-altered-entry': {
+      comment: 'the time of the entry changed',
+      spec: '6.1.1',
+      expect: 'bad',
+      kind: 'audit-proof',
+      did: anna.did,
+      proof: { ...proof, entry: base64(flipped(fromBase64(proof.entry) ?? new Uint8Array(), 40)) },
+    },
+    'proof-short-path': {
+      comment: 'a hash of the path left out',
+      spec: '6.1.1',
+      expect: 'bad',
+      kind: 'audit-proof',
+      did: anna.did,
+      proof: { ...proof, hashes: proof.hashes.slice(1) },
+    },
+    'proof-other-size': {
+      comment: 'another size than its checkpoint',
+      spec: '6.1.1',
+      expect: 'bad',
+      kind: 'audit-proof',
+      did: anna.did,
+      proof: { ...proof, size: 8 },
+    },
     proof: { comment: 'entry 3 of 7', spec: '6.1', expect: 'ok', kind: 'audit-proof', did: anna.did, proof },
     'proof-other-place': { comment: 'the same entry at another place', spec: '6.1', expect: 'bad', kind: 'audit-proof', did: anna.did, proof: broken },
     'proof-other-log': { comment: 'the log of somebody else', spec: '4.3', expect: 'bad', kind: 'audit-proof', did: ben.did, proof },
@@ -243,6 +472,17 @@ export async function auditVectors(): Promise<Vectors> {
       oldCheckpoint,
     },
   }
+}
+
+/** Roots as the log grows, the empty one first. */
+function rootsOf(entries: readonly Uint8Array[]): readonly Uint8Array[] {
+  const tree = growTree(0, [])
+  const roots = [tree.root()]
+  for (const entry of entries) {
+    tree.append(leafHash(entry))
+    roots.push(tree.root())
+  }
+  return roots
 }
 
 /** All entries, base64. */
