@@ -1,4 +1,4 @@
-import { type Clock, type Did, hex, MeshError, minuteMs, type Random, type SignalOption, toMeshError, within } from '../base/index.ts'
+import { type Clock, type Did, hex, MeshError, minuteMs, type Random, type SignalOption, toMeshError, within, createTally } from '../base/index.ts'
 import { type Audit, messageReceived, messageRefused, messageSent } from '../audit/index.ts'
 import { openBox, type PrekeyBundle, type PrekeyRing, type ReplayGuard, sealBox } from '../envelope/index.ts'
 import { type Keyring, openStatement, type Signed, signStatement } from '../identity/index.ts'
@@ -10,7 +10,6 @@ import type { Agents } from './registry.ts'
 
 /** Refusals of one peer written down per minute; the rest are only refused, so that a stranger cannot fill the log. */
 export const refusalsNotedMax = 60
-const peersNotedMax = 10_000
 /** A live message is good for this long at most. Source: klp/v1 section 2. */
 export const messageLifetimeMsMax = 10 * minuteMs
 
@@ -97,14 +96,9 @@ export function createMail(options: MailOptions): Mail {
     if (refs.length !== 1 || refs[0] === undefined || hex(refs[0]) !== asked.ref) throw new MeshError('ERR_PROTOCOL', 'the answer is about another message')
   }
 
-  const noted = new Map<Did, { readonly since: number; count: number }>()
+  const refusals = createTally<Did>({ clock, most: refusalsNotedMax, windowMs: minuteMs })
   function noteRefusal(peer: Did, error: unknown): void {
-    const now = clock.monotonic()
-    const known = noted.get(peer)
-    const tally = known !== undefined && now - known.since < minuteMs ? known : { since: now, count: 0 }
-    if (noted.size >= peersNotedMax) noted.clear()
-    noted.set(peer, tally)
-    if (++tally.count > refusalsNotedMax) return
+    if (!refusals.count(peer)) return
     const { code, message } = toMeshError(error)
     // Noted but never waited for: what a stranger gets wrong must not slow what matters.
     audit.record(messageRefused({ did: keyring.did, from: peer, code, reason: message })).catch(() => undefined)
@@ -160,8 +154,9 @@ export function createMail(options: MailOptions): Mail {
     }
     signal.throwIfAborted()
     if (body === undefined) throw new MeshError('ERR_AGENT_FAILED', `agent ${message.agent} gave no plain data`)
-    if (body.length > bodyCharsMax)
+    if (body.length > bodyCharsMax) {
       throw new MeshError('ERR_WIRE_TOO_LARGE', `the reply of agent ${message.agent} has ${body.length} characters; ${bodyCharsMax} fit`)
+    }
     const payload = messageCodec.encode({ version: 1, agent: '', expectsReply: false, priority: 5, traceId: undefined, encoding: 'json', body })
     const answer = sign('message', message.from, 'reply', payload, [signed.hash], messageLifetimeMsMax)
     return seal(answer, await options.bundleOf(message.from, { signal }))

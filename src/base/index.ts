@@ -4,4 +4,5 @@ export { type Did, didFromKey, keyBytesLength, keyFromDid, parseDidKey } from '.
 export { type ErrorCode, errorTable, exitCodes, isErrorCode, MeshError, type MeshErrorOptions, toMeshError } from './errors.ts'
 export { createLogger, type Logger, type LogLevel, silentLogger } from './log.ts'
 export { createSeededRandom, type Random, randomInt, realRandom } from './random.ts'
+export { createTally } from './tally.ts'
 export { profilePaths, trimLineEnd } from './profile-paths.ts'

@@ -1,6 +1,19 @@
 import { type Agent, type Agents, builtInAgents, createAgents, createMail, type Message, openInbox, type Outgoing, type SendOptions } from '../agents/index.ts'
 import { agentAdded, attestationAccepted, attestationIssued, attestationRevoked, type Audit, peerConnected, peerDisconnected } from '../audit/index.ts'
-import { type Clock, type Did, hex, type Logger, MeshError, type Random, secondMs, type SignalOption, toMeshError, utf8 } from '../base/index.ts'
+import {
+  type Clock,
+  type Did,
+  hex,
+  type Logger,
+  MeshError,
+  type Random,
+  secondMs,
+  type SignalOption,
+  toMeshError,
+  utf8,
+  createTally,
+  minuteMs,
+} from '../base/index.ts'
 import { openPrekeys, openReplayGuard, type PrekeyBundle, prekeyRecordRule } from '../envelope/index.ts'
 import { kindDidFromDid, type Keyring, peerIdFromDid } from '../identity/index.ts'
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
@@ -24,6 +37,8 @@ const admissionAgeMsMax = 30 * secondMs
 const refusalAgeMsMax = 2 * secondMs
 /** Before a person is told why. */
 const explainAgeMsMax = secondMs
+/** Connections and disconnections written down per minute; a crowd must not fill the log. */
+export const peerEventsNotedMax = 600
 const termsValidMs = 3_600 * secondMs
 
 /** What a node allows when its operator says nothing else. */
@@ -154,7 +169,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
   })
   serveTasks({ host, clock, logger, open: executor.open })
   serveStatements({ host, logger, list: book.list })
-  const stopWatching = watchPeers({ host, audit, events, keyring, logger, onFirstPeer: () => publishAll({ directory, sync }) })
+  const stopWatching = watchPeers({ host, audit, events, keyring, clock, logger, onFirstPeer: () => publishAll({ directory, sync }) })
   const stopRepublishing = repeat(clock, prekeyRepublishMs, () => publishAll({ directory, sync }))
 
   async function dial(target: Did | string, { signal }: SignalOption = {}): Promise<PeerInfo & { readonly rttMs: number }> {
@@ -301,15 +316,16 @@ function watchPeers({
   audit,
   events,
   keyring,
+  clock,
   logger,
   onFirstPeer,
-}: Pick<Parts, 'host' | 'audit' | 'keyring' | 'logger'> & { readonly events: EventHub; onFirstPeer(): Promise<void> }): () => void {
+}: Pick<Parts, 'host' | 'audit' | 'keyring' | 'clock' | 'logger'> & { readonly events: EventHub; onFirstPeer(): Promise<void> }): () => void {
   let isFirst = true
+  const tally = createTally<'all'>({ clock, most: peerEventsNotedMax, windowMs: minuteMs })
   return host.onPeer(({ event, peer }) => {
     const facts = { did: keyring.did, peer: peer.did, route: peer.route, direction: peer.direction }
-    audit
-      .record(event === 'connected' ? peerConnected(facts) : peerDisconnected(facts))
-      .catch((error: unknown) => logger.error('peer event not logged', { code: toMeshError(error).code }))
+    const entry = event === 'connected' ? peerConnected(facts) : peerDisconnected(facts)
+    if (tally.count('all')) audit.record(entry).catch((error: unknown) => logger.error('peer event not logged', { code: toMeshError(error).code }))
     events.emit({ event, did: peer.did, peerId: peerIdFromDid(peer.did), route: peer.route })
     if (!isFirst || event !== 'connected') return
     isFirst = false

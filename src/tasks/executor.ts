@@ -10,7 +10,7 @@ import {
   taskRefused,
   taskRequested,
 } from '../audit/index.ts'
-import { type Clock, type Did, equal, hex, MeshError, type Random, toMeshError, utf8 } from '../base/index.ts'
+import { type Clock, type Did, equal, hex, MeshError, type Random, toMeshError, utf8, createTally, minuteMs } from '../base/index.ts'
 import { sha256, verify } from '../crypto/index.ts'
 import { openBox, type PrekeyRing, type ReplayGuard } from '../envelope/index.ts'
 import { type Keyring, openStatement, type Signed, signStatement } from '../identity/index.ts'
@@ -25,6 +25,9 @@ import { openCountersignature } from './receipt.ts'
 export const tasksAtOnceMax = 64
 /** Of these, one asker may have so many. */
 export const tasksPerAskerMax = 16
+
+/** Refusals of one asker written down per minute; the rest are only refused. */
+export const taskRefusalsNotedMax = 60
 
 export interface ExecutorOptions {
   readonly keyring: Keyring
@@ -58,6 +61,7 @@ interface Order {
 export function createExecutor(options: ExecutorOptions): Executor {
   const { keyring, clock, random, prekeys, replay, audit, store, sandboxes, policyText, decide, onEnd } = options
   const running = new Map<Did, number>()
+  const refusals = createTally<Did>({ clock, most: taskRefusalsNotedMax, windowMs: minuteMs })
   const policyHash = sha256(utf8(policyText))
 
   function takePlace(asker: Did): () => void {
@@ -83,7 +87,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     if (!equal(await hashText(request.code), request.codeHash)) throw new MeshError('ERR_SANDBOX_CODE', 'the code is not what its hash names')
     return { id: hex(signed.statement.id), asker: peer, signed, request, inputHash: await hashText(request.input) }
   }
-  /** The request is on disk, once, before anything is decided. */
+  /** A request that is admitted is on disk, once, before it runs. */
   async function claim(order: Order): Promise<void> {
     const taken = replay.claim(order.signed)
     try {
@@ -103,13 +107,14 @@ export function createExecutor(options: ExecutorOptions): Executor {
       return { ...decision.grant, release: takePlace(order.asker) }
     } catch (error) {
       const { code, message } = toMeshError(error)
-      await audit.record(taskRefused({ ...parties(order), code, reason: message }))
+      if (refusals.count(order.asker)) await audit.record(taskRefused({ ...parties(order), code, reason: message }))
       throw error
     }
   }
   async function* run(order: Order, signal: AbortSignal, onReceipt: (receipt: Signed) => void): AsyncGenerator<TaskEvent> {
     const { isolation, limits, release } = await admit(order)
     try {
+      await claim(order)
       const backend = sandboxes.get(isolation)
       await audit.record(sandboxCreated({ ...parties(order), sandboxId: order.id, isolationLevel: isolation, backend: backend.name, limits }))
       yield { event: 'accepted', isolation, backend: backend.name }
@@ -204,7 +209,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
   return {
     async open(peer, sealed) {
       const order = await read(peer, sealed)
-      await claim(order)
       let receipt: Signed | undefined
       return {
         replySecret: order.request.replySecret,
