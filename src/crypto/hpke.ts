@@ -24,7 +24,7 @@ export interface KeySchedule {
   readonly exporterSecret: Uint8Array
 }
 
-/** RFC 9180 section 5.1, base mode, HKDF-SHA256. What depends on the ids alone is computed once. */
+/** RFC 9180 section 5.1, base mode, HKDF-SHA256. What depends on the ids or on `info` alone is computed once; nobody writes into an `info`. */
 export function createKeySchedule({ kem, aead, keyBytes }: HpkeIds): (sharedSecret: Uint8Array, info: Uint8Array) => KeySchedule {
   const suiteId = concat(utf8('HPKE'), uint16(kem), uint16(kdfHkdfSha256), uint16(aead))
   const labelled = (name: string): Uint8Array => concat(version, suiteId, utf8(name))
@@ -32,8 +32,16 @@ export function createKeySchedule({ kem, aead, keyBytes }: HpkeIds): (sharedSecr
   const [infoHash, secretOf] = [labelled('info_hash'), labelled('secret')]
   const [keyOf, baseNonceOf, exporterOf] = [sized(keyBytes, 'key'), sized(nonceBytesLength, 'base_nonce'), sized(32, 'exp')]
   const modeAndPskIdHash = concat(Uint8Array.of(0), hkdfExtract(empty, labelled('psk_id_hash')))
-  return (sharedSecret, info) => {
+  const contexts = new WeakMap<Uint8Array, Uint8Array>()
+  function contextOf(info: Uint8Array): Uint8Array {
+    const known = contexts.get(info)
+    if (known !== undefined) return known
     const context = concat(modeAndPskIdHash, hkdfExtract(empty, concat(infoHash, info)))
+    contexts.set(info, context)
+    return context
+  }
+  return (sharedSecret, info) => {
+    const context = contextOf(info)
     const secret = hkdfExtract(sharedSecret, secretOf)
     return {
       key: hkdfExpand(secret, concat(keyOf, context), keyBytes),
