@@ -365,7 +365,11 @@ function frames(bundle: Uint8Array): Vectors {
     'frame-pong': made('pong', { frame: 8, rid: 2 ** 32 - 1 }),
     'frame-hello-other-need': frame('a want neither required, preferred nor optional', '7', encode([0, [1], [], [['message', 'urgent']], [], 0, bundle, []])),
     'frame-hello-credit': frame('credit over 16 MiB', '6', encode([0, [1], [], [], [], (16 << 20) + 1, bundle, []])),
-    'frame-hello-evidence': frame('65 pieces of evidence', '6', encode([0, [1], [], [], [], 0, bundle, new Array<Plain>(65).fill(['head', new Uint8Array()])])),
+    'frame-hello-evidence': frame(
+      '65 pieces of evidence',
+      '6',
+      encode([0, [1], [], [], [], 0, bundle, Array.from({ length: 65 }, () => ['head', new Uint8Array()])]),
+    ),
     'frame-hello-evidence-kind': frame('a message among the evidence', '6', encode([0, [1], [], [], [], 0, bundle, [['message', new Uint8Array()]]])),
     'frame-terms-answer': frame('an answer that is none', '7', encode([1, [['message', 'perhaps', '', '']], now])),
     'frame-refusal-long-code': frame('a code of 65 characters', '6', encode([4, 7, 'E'.repeat(65), '', 0])),
@@ -390,7 +394,7 @@ export async function klpVectors(): Promise<Vectors> {
   const good = encode({ a: [1, -1, 2 ** 53 - 1, true, null], bb: 'é', c: { d: Uint8Array.of(1, 2) } })
   const nested = (depth: number): Uint8Array => Uint8Array.from([...new Uint8Array(depth - 1).fill(0x81), 0x80])
   const edges = [0, 23, 24, 255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1].flatMap((edge) => [edge, -edge - 1]).filter(Number.isSafeInteger)
-  const zeros = (count: number): Uint8Array => encode(new Array<number>(count).fill(0))
+  const zeros = (count: number): Uint8Array => encode(Array.from({ length: count }, () => 0))
   const { bundle } = await fixedPrekeys(ben, 20)
   return {
     ...statements(),
