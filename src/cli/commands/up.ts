@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { renderUnicodeCompact } from 'uqr'
-import { createLogger, type Logger, MeshError, profilePaths, realClock, realRandom, toMeshError } from '../../base/index.ts'
+import { createLogger, type Logger, MeshError, profilePaths, realClock, realRandom, toMeshError, utf8 } from '../../base/index.ts'
 import type { MeshNode, NodeEvent } from '../../node/index.ts'
 import { type Context, paint } from '../context.ts'
 import { parseCount } from '../parse.ts'
@@ -64,9 +64,27 @@ export function addUpCommand(program: Command, add: AddCommand): void {
   )
 }
 
-async function start(context: Context, { listen, bootstrap = [], init = false, mdns = false, relay = false }: UpOptions, logger: Logger): Promise<MeshNode> {
+/** Starts the node; where somebody sits at a terminal, a passphrase that is missing is asked for. */
+async function start(context: Context, options: UpOptions, logger: Logger): Promise<MeshNode> {
+  try {
+    return await startWith(await context.passphrase(), context, options, logger)
+  } catch (error) {
+    if (toMeshError(error).code !== 'ERR_SEALED' || !context.mayAsk) throw error
+    const { isCancel, password } = await import('@clack/prompts')
+    const answer = await password({ message: `passphrase of ${context.home}` })
+    if (isCancel(answer)) throw error
+    return await startWith(utf8(answer ?? ''), context, options, logger)
+  }
+}
+
+async function startWith(
+  passphrase: Uint8Array | undefined,
+  context: Context,
+  { listen, bootstrap = [], init = false, mdns = false, relay = false }: UpOptions,
+  logger: Logger,
+): Promise<MeshNode> {
   const { createNode } = await import('../../node/index.ts')
-  const options = { dataDir: context.home, passphrase: await context.passphrase(), create: init, bootstrap, mdns, relayServer: relay, version, logger }
+  const options = { dataDir: context.home, passphrase, create: init, bootstrap, mdns, relayServer: relay, version, logger }
   if (listen !== undefined) return await createNode({ ...options, listen })
   try {
     return await createNode({ ...options, listen: listenDefault })
