@@ -14,7 +14,6 @@ export interface SharedOptions {
   readonly json?: boolean
   readonly jsonl?: boolean
   readonly quiet?: boolean
-  readonly yes?: boolean
   readonly timeout?: string
   readonly verbose?: boolean
 }

@@ -36,7 +36,6 @@ function share(command: Command): Command {
     .option('--json', 'one JSON object on stdout')
     .option('--jsonl', 'one JSON object a line on stdout')
     .option('--quiet', 'no talk on stderr')
-    .option('--yes', 'take every confirmation as given')
     .option('--timeout <duration>', 'give up after this long, such as 30s')
     .option('-v, --verbose', 'tell more on stderr')
 }
