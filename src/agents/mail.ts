@@ -133,7 +133,7 @@ export function createMail(options: MailOptions): Mail {
       if (!content.expectsReply) kept = inbox.keep(message)
       await audit.record(messageReceived(factsOf(signed)), [...claim.ops, ...(kept?.ops ?? [])])
     } catch (error) {
-      claim.release()
+      await claim.release()
       kept?.release()
       throw error
     }

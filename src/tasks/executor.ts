@@ -93,7 +93,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     try {
       await audit.record(taskRequested({ ...parties(order), requestHash: order.signed.hash, codeHash: order.request.codeHash }), taken.ops)
     } catch (error) {
-      taken.release()
+      await taken.release()
       throw error
     }
   }

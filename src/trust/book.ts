@@ -144,12 +144,21 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     writing = turn.catch(() => undefined)
     return turn
   }
+  async function commitHeld(held: Held, change: TrustChange): Promise<void> {
+    const op = stored(held)
+    try {
+      await commit(change, store.qualify([op]))
+    } catch (error) {
+      // A write that failed may have landed all the same: the disk decides, now as after a restart.
+      if (await store.has(op.key).catch(() => false)) remember(held)
+      throw error
+    }
+  }
   async function keep(signed: Signed, kind: TrustItem['kind'], change?: TrustChange): Promise<Signed> {
     const item = { kind, bytes: signed.bytes }
     const held = { item, statement: openTrustStatement(item, clock.now()), firstSeenAt: clock.now() }
-    const ops = store.qualify([stored(held)])
     if (change === undefined) await store.batch([stored(held)])
-    else await commit(change, ops)
+    else await commitHeld(held, change)
     remember(held)
     return signed
   }
@@ -261,7 +270,7 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
         checkRoom(statement)
         const { level, scopes } = statement.kind === 'attestation' ? statement.attestation : { level: 0, scopes: [] }
         const event = statement.kind === 'attestation' ? 'accepted' : 'revoked'
-        await commit({ event, issuer, subject, id: statement.signed.hash, level, scope: scopes.join(' ') }, store.qualify([stored(held)]))
+        await commitHeld(held, { event, issuer, subject, id: statement.signed.hash, level, scope: scopes.join(' ') })
         remember(held)
         return true
       }),

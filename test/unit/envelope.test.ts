@@ -196,7 +196,7 @@ describe('the replay guard', () => {
     const clock = createVirtualClock()
     const guard = await openReplayGuard({ store: createMemoryStore(), clock })
     const signed = message(clock.now())
-    guard.claim(signed).release()
+    await guard.claim(signed).release()
     expect(guard.claim(signed).ops).not.toHaveLength(0)
   })
 })
