@@ -1,10 +1,10 @@
 import { createAudit } from '../audit/index.ts'
-import { createSeededRandom, createVirtualClock, MeshError, silentLogger, type VirtualClock } from '../base/index.ts'
+import { createSeededRandom, createVirtualClock, MeshError, secondMs, silentLogger, type VirtualClock } from '../base/index.ts'
 import { createKeyring } from '../identity/index.ts'
 import { createSimulator, type LinkSettings, type Simulator } from '../net/index.ts'
 import { assemble, type MeshRooms, type Policy, recordRules } from '../node/index.ts'
 import type { Sandboxes } from '../sandbox/index.ts'
-import { createMemoryStore, type MemoryStore } from '../store/index.ts'
+import { createMemoryStore, type MemoryStore, type Store } from '../store/index.ts'
 
 export interface TestMeshOptions extends Partial<LinkSettings> {
   readonly nodes: number
@@ -33,11 +33,17 @@ export interface TestMesh extends AsyncDisposable {
   run<T>(promise: Promise<T>): Promise<T>
   /** Lets virtual time pass in steps until `holds`; throws after `withinMs`. */
   until(holds: () => boolean | Promise<boolean>, withinMs?: number): Promise<void>
+  /** Splits the mesh into groups of nodes that do not reach each other; nodes in no group form one. */
+  partition(...groups: readonly (readonly number[])[]): void
+  /** Ends all partitions. Nodes come back to each other as they do in life: when somebody dials. */
+  heal(): void
   /** Takes a node away as a power cut does: what was not durable is gone. */
   crash(index: number): void
   /** Starts a crashed node again from its disk. */
   restart(index: number): Promise<TestNode>
 }
+
+const joinAttemptsMax = 10
 
 /** Refuses every level. */
 const noSandboxes: Sandboxes = {
@@ -61,8 +67,11 @@ export async function createTestMesh({
   const simulator = createSimulator({ seed, clock, ...link })
   const nodes: TestNode[] = []
   const stops: (() => Promise<void>)[] = []
+  const lives: Life[] = []
 
-  async function start(index: number, store: MemoryStore): Promise<TestNode> {
+  async function start(index: number, disk: MemoryStore): Promise<TestNode> {
+    const life = lifeOn(disk)
+    const { store } = life
     const keyring = createKeyring(
       { seed: createSeededRandom(seed * 1_000 + index).bytes(32), rootKey: createSeededRandom(seed * 1_000 + index + 500).bytes(32) },
       createSeededRandom(index),
@@ -83,7 +92,8 @@ export async function createTestMesh({
       ...(policy === undefined ? {} : { policy }),
     })
     stops[index] = stop
-    const made = { ...node, store }
+    lives[index] = life
+    const made = { ...node, store: disk }
     nodes[index] = made
     return made
   }
@@ -92,8 +102,21 @@ export async function createTestMesh({
     if (node === undefined) throw new RangeError(`no node ${index}`)
     return node
   }
+  /** On a bad network the first dial may fail. */
+  async function join(node: TestNode): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await node.dial(at(0).addresses()[0] ?? '')
+        return
+      } catch (error) {
+        if (attempt === joinAttemptsMax) throw error
+        await clock.sleep(secondMs)
+      }
+    }
+  }
+
   for (let index = 0; index < count; index++) await start(index, storeOf(index))
-  if (connected) await clock.run(Promise.all(nodes.slice(1).map((node) => node.dial(at(0).addresses()[0] ?? ''))))
+  if (connected) await clock.run(Promise.all(nodes.slice(1).map(join)))
   return {
     clock,
     simulator,
@@ -107,11 +130,57 @@ export async function createTestMesh({
         await clock.advance(20)
       }
     },
+    partition: (...groups) => simulator.partition(groups.map((group) => group.map((index) => at(index).did))),
+    heal: simulator.heal,
     crash(index) {
+      lives[index]?.end()
       simulator.crash(at(index).did)
       at(index).store.crash()
     },
     restart: (index) => start(index, at(index).store),
     [Symbol.asyncDispose]: () => clock.run(Promise.all(stops.map((stop) => stop())).then(() => simulator.stop())),
+  }
+}
+
+interface Life {
+  readonly store: Store
+  end(): void
+}
+
+/** A disk as one life of a node sees it: what still runs of a node after its power was cut reads and writes nothing. */
+function lifeOn(disk: Store): Life {
+  let isOver = false
+  const alive = (): void => {
+    if (isOver) throw new MeshError('ERR_STORE_CLOSED', 'the power was cut')
+  }
+  const view = (store: Store): Store => ({
+    ...store,
+    async get(key) {
+      alive()
+      return await store.get(key)
+    },
+    async has(key) {
+      alive()
+      return await store.has(key)
+    },
+    async *range(range) {
+      alive()
+      yield* store.range(range)
+    },
+    async batch(ops) {
+      alive()
+      await store.batch(ops)
+    },
+    async durable(ops) {
+      alive()
+      await store.durable(ops)
+    },
+    sub: (prefix) => view(store.sub(prefix)),
+  })
+  return {
+    store: view(disk),
+    end() {
+      isOver = true
+    },
   }
 }
