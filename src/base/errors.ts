@@ -148,6 +148,12 @@ export function isErrorCode(text: unknown): text is ErrorCode {
   return typeof text === 'string' && Object.hasOwn(errorTable, text)
 }
 
+/** Codes about this machine: no peer has a say in them. */
+const ownCodes = /^ERR_(?:USAGE|PROFILE|NODE|AUTH|SEALED|AUDIT|CRYPTO_SELF|STORE_CLOSED|NOT_FOUND|ABORTED)/
+
+/** A code that a peer sent: kept when it is one of ours that may travel, else ERR_REFUSED. */
+export const codeFromPeer = (code: string): ErrorCode => (isErrorCode(code) && !ownCodes.test(code) ? code : 'ERR_REFUSED')
+
 /** The error itself if it is ours, else an ERR_INTERNAL around it (an abort becomes ERR_ABORTED or ERR_TIMEOUT). */
 export function toMeshError(error: unknown): MeshError {
   if (error instanceof MeshError) return error

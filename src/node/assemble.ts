@@ -20,7 +20,7 @@ import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
 import { decideMessage, decideTask, messageScope, type Policy, taskScope } from '../policy/index.ts'
 import { serveStatements } from '../protocols/att/index.ts'
 import { createPlane, creditBytes, evidenceBytesMax, evidenceMax, type Hello, klpVersion, type Link, type Plane, type Terms } from '../protocols/klp/index.ts'
-import { serveTasks } from '../protocols/task/index.ts'
+import { serveTasks, taskResultBytesMax } from '../protocols/task/index.ts'
 import { type Sandboxes, sandboxLimitsMax } from '../sandbox/index.ts'
 import { put, type Store } from '../store/index.ts'
 import { createAsker, createExecutor, type Tasks } from '../tasks/index.ts'
@@ -45,7 +45,8 @@ const termsValidMs = 3_600 * secondMs
 export const policyDefault: Policy = {
   taskLevelMin: TrustLevel.VERIFIED,
   isolationFloor: { 2: 'sandboxed', 3: 'sandboxed', 4: 'sandboxed' },
-  taskLimitsMax: sandboxLimitsMax,
+  // No more comes back over the wire.
+  taskLimitsMax: { ...sandboxLimitsMax, outputBytes: taskResultBytesMax },
   messageLevelMin: TrustLevel.UNKNOWN,
 }
 

@@ -1,7 +1,7 @@
-import { type Clock, type Did, type Logger, secondMs, toMeshError, within } from '../base/index.ts'
+import { type Clock, type Did, type Logger, secondMs, toMeshError, within, createTally, minuteMs } from '../base/index.ts'
 import type { GossipMessage, GossipVerdict, Host } from '../net/index.ts'
 import { fetchStatements } from '../protocols/att/index.ts'
-import { headRecordKey, type TrustBook, type TrustItem } from '../trust/index.ts'
+import { headRecordKey, type TrustBook, type TrustItem, verifiedHeadOf } from '../trust/index.ts'
 
 export const headNamespace = 'kindmesh-head'
 export const headTopic = '/kindmesh/heads/1'
@@ -13,6 +13,9 @@ export const holdersAskedMax = 4
 export const refreshTimeoutMs = 4 * secondMs
 /** Rounds of a refresh: each may find introducers of the next remove. */
 export const refreshRoundsMax = 4
+
+/** Pulls of one issuer that gossip may cause per minute. */
+export const headPullsMax = 30
 
 export interface TrustSyncOptions {
   readonly host: Host
@@ -40,10 +43,13 @@ export function createTrustSync({ host, clock, logger, book, scopes }: TrustSync
   const followed = new Map<Did, number>()
   const askedAt = new Map<Did, number>()
   const pulling = new Map<Did, Promise<void>>()
+  const pulls = createTally<Did>({ clock, most: headPullsMax, windowMs: minuteMs })
 
   const isFollowed = (issuer: Did): boolean => scopes.some((scope) => book.introducers(scope).includes(issuer))
 
-  async function acceptAll(items: readonly TrustItem[], wanted: (item: TrustItem) => boolean): Promise<void> {
+  /** How many were wanted and refused. */
+  async function acceptAll(items: readonly TrustItem[], wanted: (item: TrustItem) => boolean): Promise<number> {
+    let refused = 0
     for (const item of items) {
       if (!wanted(item)) continue
       try {
@@ -51,19 +57,22 @@ export function createTrustSync({ host, clock, logger, book, scopes }: TrustSync
       } catch (error) {
         const { code, message } = toMeshError(error)
         logger.info('statement refused', { kind: item.kind, code, message })
+        refused++
       }
     }
+    return refused
   }
   /** Everything of `issuer` that `holder` has and we have not. */
   async function fetchAll(holder: Did, issuer: Did, signal: AbortSignal): Promise<void> {
     const items = await fetchStatements(host, holder, { issuer, afterSeq: followed.get(issuer) ?? 0, signal })
     const about = (item: TrustItem): { readonly from: Did; readonly to: Did } | undefined => book.parties(item)
     const all = isFollowed(issuer)
-    await acceptAll(items, (item) => {
+    const refused = await acceptAll(items, (item) => {
       const parties = about(item)
       return parties !== undefined && parties.from === issuer && (all || item.kind === 'head' || parties.to === host.did)
     })
-    if (all) followed.set(issuer, book.newestSeq(issuer))
+    // Somebody else may have left out what he does not like: only the issuer's own list is a whole one.
+    if (all && holder === issuer && refused === 0) followed.set(issuer, book.newestSeq(issuer))
   }
   async function ask(issuer: Did, signal: AbortSignal): Promise<void> {
     askedAt.set(issuer, clock.monotonic())
@@ -102,11 +111,11 @@ export function createTrustSync({ host, clock, logger, book, scopes }: TrustSync
   }
   function judge({ data }: GossipMessage): GossipVerdict {
     const item = { kind: 'head', bytes: data } as const
-    const issuer = book.parties(item)?.from
+    const issuer = verifiedHeadOf(item, clock.now())
     if (issuer === undefined) return 'reject'
     const isNear = host.peers().some(({ did }) => did === issuer)
     if (!isFollowed(issuer) && !isNear) return 'ignore'
-    void pull(issuer)
+    if (pulls.count(issuer)) void pull(issuer)
     return 'accept'
   }
   host.subscribe(headTopic, judge)

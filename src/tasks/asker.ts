@@ -94,7 +94,14 @@ export function createAsker({ host, keyring, clock, random, audit, store, bundle
     let document: ReceiptDocument | undefined
     /** Checks receipt against result, keeps both signatures, then answers the executor. */
     async function countersign({ result, receipt }: Extract<TaskEvent, { readonly event: 'result' }>): Promise<Uint8Array> {
-      const { signed, facts } = openReceipt(receipt, clock.now(), { executor: on, asker: keyring.did, requestHash: request.hash, codeHash, inputHash })
+      const { signed, facts } = openReceipt(receipt, clock.now(), {
+        executor: on,
+        asker: keyring.did,
+        requestHash: request.hash,
+        codeHash,
+        inputHash,
+        isolation,
+      })
       const matches = result === undefined ? facts.resultHash === undefined : facts.resultHash !== undefined && equal(await hashText(result), facts.resultHash)
       if (!matches || (facts.outcome === 'ok') !== (result !== undefined)) throw new MeshError('ERR_RECEIPT_INVALID', 'the receipt is about another result')
       const back = sign(

@@ -1,5 +1,6 @@
 import { base64, type Did, equal, hex, MeshError } from '../base/index.ts'
 import { openStatement, type Signed } from '../identity/index.ts'
+import { type IsolationLevel, isolationLevels } from '../sandbox/index.ts'
 import { countersignCodec, receiptCodec, receiptLifetimeMs, type TaskReceipt } from '../protocols/task/index.ts'
 
 /** What a task's two parties signed, as plain data to keep or to show a third party. */
@@ -50,6 +51,8 @@ export interface ExpectedReceipt {
   readonly requestHash: Uint8Array
   readonly codeHash: Uint8Array
   readonly inputHash: Uint8Array
+  /** The weakest level the asker accepts. */
+  readonly isolation: IsolationLevel
 }
 
 /** Verifies an executor's receipt against the task it must be about. @throws ERR_RECEIPT_INVALID, ERR_STATEMENT_*, ERR_WIRE_* */
@@ -62,7 +65,12 @@ export function openReceipt(bytes: Uint8Array, now: number, expected: ExpectedRe
     equal(facts.requestHash, expected.requestHash) &&
     equal(facts.codeHash, expected.codeHash) &&
     equal(facts.inputHash, expected.inputHash)
-  if (!fits) throw new MeshError('ERR_RECEIPT_INVALID', 'the receipt is about another task')
+  const [ref, ...others] = signed.statement.refs
+  if (!fits || ref === undefined || others.length > 0 || !equal(ref, expected.requestHash))
+    throw new MeshError('ERR_RECEIPT_INVALID', 'the receipt is about another task')
+  if (isolationLevels.indexOf(facts.isolation) < isolationLevels.indexOf(expected.isolation)) {
+    throw new MeshError('ERR_RECEIPT_INVALID', `run at ${facts.isolation}, weaker than the ${expected.isolation} asked for`)
+  }
   return { signed, facts }
 }
 

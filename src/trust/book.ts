@@ -26,9 +26,15 @@ import { type Attestation, depthDefault, type Revocation, type StatementLevel, T
 export const statementsPerIssuerMax = 4_096
 /** Statements of strangers kept about one subject. */
 export const statementsPerSubjectMax = 64
+/** Statements about this node itself kept, whoever made them. */
+export const statementsAboutSelfMax = 1_024
+/** Of these one issuer who may not introduce has so many. */
+export const statementsPerStrangerMax = 4
 /** Statements kept in all. */
 export const statementsMax = 200_000
 
+/** In which scope an issuer must be known to be shown first. */
+const scopeShown = '/task/run'
 const storedCodec = codec('stored statement', row({ kind: oneOf(trustKinds), firstSeenAt: instant, bytes: bytesUpTo(trustStatementBytesMax) }), 2_048)
 
 /** What happened to the book, for the audit log; written in one batch with the change. */
@@ -207,10 +213,17 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
       throw new MeshError('ERR_OVERLOADED', `${statementsPerIssuerMax} statements of this issuer are kept`)
     }
     if (attestations.size + revocations.size >= statementsMax) throw new MeshError('ERR_OVERLOADED', `${statementsMax} statements are kept`)
-    if (statement.kind !== 'attestation' || (perSubject.get(statement.attestation.subject) ?? 0) < statementsPerSubjectMax) return
+    if (statement.kind !== 'attestation') return
+    const { subject } = statement.attestation
+    // A stranger gets a few places, so that one cannot take them all.
+    const fromIssuer = [...(byIssuer.get(issuer)?.values() ?? [])].filter(
+      ({ statement: held }) => held.kind === 'attestation' && held.attestation.subject === subject,
+    ).length
+    const most = subject === keyring.did ? statementsAboutSelfMax : statementsPerSubjectMax
+    if (fromIssuer < statementsPerStrangerMax && (perSubject.get(subject) ?? 0) < most) return
     const isCertified = snapshot(statement.attestation.scopes[0] ?? '/').level(issuer) >= TrustLevel.VERIFIED
     if (!isCertified) {
-      throw new MeshError('ERR_OVERLOADED', `${statementsPerSubjectMax} statements about this subject are kept`)
+      throw new MeshError('ERR_OVERLOADED', 'no more statements of strangers about this subject are kept')
     }
   }
   async function acceptHead(held: Held): Promise<boolean> {
@@ -291,7 +304,9 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
       const items: TrustItem[] = []
       let bytes = 0
       const live = [...aboutSelf].filter(({ expiresAt }) => expiresAt > now)
-      const newest = live.toSorted((a, b) => b.issuedAt - a.issuedAt)
+      // Those we know first: what strangers say of us must not crowd them out.
+      const known = (issuer: Did): number => (attestations.size > 0 && snapshot(scopeShown).level(issuer) > 0 ? 1 : 0)
+      const newest = live.toSorted((a, b) => known(b.issuer) - known(a.issuer) || b.issuedAt - a.issuedAt)
       const shown = new Set<Did>()
       for (const { issuer, seq } of newest) {
         const held = byIssuer.get(issuer)?.get(seq)?.item

@@ -18,4 +18,4 @@ export {
   TrustLevel,
 } from './types.ts'
 export { type AttestFields, openTrustBook, type TrustBook, type TrustChange } from './book.ts'
-export { headRecordKey, headRecordRule, type TrustItem, type TrustKind } from './statements.ts'
+export { headRecordKey, headRecordRule, verifiedHeadOf, type TrustItem, type TrustKind } from './statements.ts'

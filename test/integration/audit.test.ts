@@ -34,7 +34,7 @@ test('whoever edits, cuts or puts back the log of a stopped node is found out by
   const altered = await tampered(async (store) => {
     const entry = await store.get(entryKey(2))
     if (entry === undefined) throw new Error('no entry 2')
-    entry[entry.length - 40] = (entry[entry.length - 40] ?? 0) ^ 1
+    entry[entry.length - 40] = (entry.at(-40) ?? 0) ^ 1
     await store.durable([put(entryKey(2), entry)])
   })
   expect(altered).toMatchObject({ ok: false, firstBad: { seq: 2, reason: expect.any(String) } })

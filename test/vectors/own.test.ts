@@ -106,7 +106,7 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
   'task-receipt'(vector) {
     const did = (field: string): Did => didFromKey(bytes(vector, field))
     const [requestHash, codeHash, inputHash] = [bytes(vector, 'requestHash'), bytes(vector, 'codeHash'), bytes(vector, 'inputHash')]
-    openReceipt(bytes(vector, 'signed'), number(vector, 'now'), { executor: did('executor'), asker: did('asker'), requestHash, codeHash, inputHash })
+    openReceipt(bytes(vector, 'signed'), number(vector, 'now'), { executor: did('executor'), asker: did('asker'), requestHash, codeHash, inputHash, isolation: 'sandboxed' })
   },
   'task-countersign'(vector) {
     const receipt = openStatement('task-receipt', bytes(vector, 'receipt'), { now: number(vector, 'now'), lifetimeMsMax: receiptLifetimeMs })

@@ -1,4 +1,4 @@
-import { isErrorCode, type ErrorCode, MeshError } from '../../base/index.ts'
+import { MeshError } from '../../base/index.ts'
 import { boxBytesMax, bundleBytesMax } from '../../envelope/index.ts'
 import { bool, bytesUpTo, decode, encode, instant, listOf, literal, oneOf, type Plain, row, type Shape, textUpTo, uintUpTo } from '../../wire/index.ts'
 
@@ -68,9 +68,6 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   if (shape === undefined) throw new MeshError('ERR_WIRE_MALFORMED', 'no KLP frame')
   return shape.decode(plain, 'frame')
 }
-
-/** A code from a stranger: kept when it is one of ours, else ERR_REFUSED. */
-export const knownCode = (code: string): ErrorCode => (isErrorCode(code) ? code : 'ERR_REFUSED')
 
 /** What a refusal frame may carry of an error. */
 export const shorten = (message: string): string => message.slice(0, reasonCharsMax)

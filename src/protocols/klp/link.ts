@@ -1,19 +1,7 @@
-import { type Clock, type Did, MeshError, secondMs, type SignalOption, toMeshError } from '../../base/index.ts'
+import { type Clock, type Did, MeshError, secondMs, type SignalOption, toMeshError, codeFromPeer } from '../../base/index.ts'
 import type { HostStream } from '../../net/index.ts'
 import { createCredit } from './credit.ts'
-import {
-  creditBytes,
-  decodeFrame,
-  encodeFrame,
-  type Frame,
-  type Hello,
-  klpVersion,
-  knownCode,
-  requestsInFlightMax,
-  shorten,
-  type Terms,
-  ttlMsMax,
-} from './frames.ts'
+import { creditBytes, decodeFrame, encodeFrame, type Frame, type Hello, klpVersion, requestsInFlightMax, shorten, type Terms, ttlMsMax } from './frames.ts'
 
 /** A peer must have said hello and answered ours by then. Source: klp/v1 section 6. */
 export const helloTimeoutMs = 10 * secondMs
@@ -21,6 +9,9 @@ export const helloTimeoutMs = 10 * secondMs
 export const answersUnsentBytesMax = 1 << 20
 /** A request waits this long for its answer when nothing else is said. */
 export const requestTtlMsDefault = 30 * secondMs
+
+/** Time the frames of one peer may hold the process before all else, what waits to be sent too, has its turn. */
+const turnMsMax = 2
 
 /** The answer to a request: a signed receipt, or a sealed reply. */
 export interface Answer {
@@ -101,12 +92,12 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
   async function shakeHands(): Promise<{ readonly hello: Hello; readonly terms: Terms }> {
     await send({ frame: 0, ...ownHello })
     const hello = await nextFrame()
-    if (hello.frame === 6) throw new MeshError(knownCode(hello.code), hello.message)
+    if (hello.frame === 6) throw new MeshError(codeFromPeer(hello.code), hello.message)
     if (hello.frame !== 0) throw new MeshError('ERR_PROTOCOL', 'the first frame is no hello')
     if (!hello.versions.includes(klpVersion)) throw new MeshError('ERR_PROTOCOL', `no common version; the peer speaks ${hello.versions.join(', ')}`)
     await send({ frame: 1, ...(await judge(hello)) })
     const terms = await nextFrame()
-    if (terms.frame === 6) throw new MeshError(knownCode(terms.code), terms.message)
+    if (terms.frame === 6) throw new MeshError(codeFromPeer(terms.code), terms.message)
     if (terms.frame !== 1) throw new MeshError('ERR_PROTOCOL', 'the second frame gives no terms')
     const required = new Set(ownHello.wants.filter(({ need }) => need === 'required').map(({ name }) => name))
     for (const { name, answer, reason } of terms.answers) {
@@ -170,7 +161,7 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     else if (frame.frame === 3) pending.get(frame.rid)?.settle({ isReceipt: frame.isReceipt, bytes: frame.bytes })
     else if (frame.frame === 4) {
       const details = frame.retryAfterMs > 0 ? { details: { retryAfterMs: frame.retryAfterMs } } : {}
-      pending.get(frame.rid)?.settle(new MeshError(knownCode(frame.code), frame.message, details))
+      pending.get(frame.rid)?.settle(new MeshError(codeFromPeer(frame.code), frame.message, details))
     } else if (frame.frame === 5) serving.get(frame.rid)?.abort(new MeshError('ERR_ABORTED', 'the peer cancelled'))
     else if (frame.frame === 6) throw new MeshError('ERR_NET_CLOSED', `the peer said bye: ${frame.code} ${frame.message}`)
     else if (frame.frame === 7) void send({ frame: 8, rid: frame.rid }).catch(() => undefined)
@@ -178,11 +169,16 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     else throw new MeshError('ERR_PROTOCOL', 'a second hello')
   }
   async function read(): Promise<void> {
+    let turnBegan = clock.monotonic()
     try {
       while (ended === undefined) {
         // A peer that does not read our answers gets nothing more read from it.
         while (unsentAnswers >= requestsInFlightMax) await new Promise<void>((resolve) => (mayReadOn = resolve))
         take(await nextFrame())
+        // Else a chunk of many requests holds everything up, its own answers too, and the peer has nothing to do meanwhile.
+        if (clock.monotonic() - turnBegan < turnMsMax) continue
+        await nextTurn()
+        turnBegan = clock.monotonic()
       }
     } catch (error) {
       const reason = toMeshError(error)
@@ -256,3 +252,5 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     closed: read(),
   }
 }
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

@@ -1,7 +1,10 @@
-import { type Did, isErrorCode, MeshError } from '../../base/index.ts'
+import { type Did, codeFromPeer, MeshError } from '../../base/index.ts'
 import type { Host } from '../../net/index.ts'
 import { createChannel, frameKinds, unframed } from './channel.ts'
 import { decodeEvent, plainRefusalCodec, taskFrameBytesMax, taskProtocol, type TaskEvent } from './codec.ts'
+
+/** Frames an asker takes for one task; console and progress come one a frame. Source: task/v1 section 6. */
+export const taskFramesMax = 1_100_000
 
 export interface TaskCall {
   /** The sealed, signed request. */
@@ -24,9 +27,12 @@ export async function* callTask(host: Host, executor: Did, { sealed, replySecret
   const incoming = createChannel(replySecret, 'to-asker', requestHash)
   const outgoing = createChannel(replySecret, 'to-executor', requestHash)
   let finished = false
+  let hasResult = false
+  let frames = 0
   try {
     await stream.send(sealed)
     for await (const frame of stream.frames) {
+      if (++frames > taskFramesMax) throw new MeshError('ERR_PROTOCOL', `the executor sent more than ${taskFramesMax} frames`)
       const { kind, body } = unframed(frame)
       if (kind === frameKinds.plain) {
         const { code, message } = plainRefusalCodec.decode(body)
@@ -38,7 +44,11 @@ export async function* callTask(host: Host, executor: Did, { sealed, replySecret
         finished = true
         throw refusal(event.code, event.message)
       }
-      if (event.event === 'result') await stream.send(outgoing.seal(await countersign(event)))
+      if (hasResult && event.event !== 'kept') throw new MeshError('ERR_PROTOCOL', 'the executor goes on after the result')
+      if (event.event === 'result') {
+        hasResult = true
+        await stream.send(outgoing.seal(await countersign(event)))
+      }
       yield event
       if (event.event === 'kept') {
         finished = true
@@ -56,4 +66,4 @@ export async function* callTask(host: Host, executor: Did, { sealed, replySecret
   }
 }
 
-const refusal = (code: string, message: string): MeshError => new MeshError(isErrorCode(code) ? code : 'ERR_REFUSED', message)
+const refusal = (code: string, message: string): MeshError => new MeshError(codeFromPeer(code), message)

@@ -10,5 +10,6 @@ export {
   taskLifetimeMsMax,
   type TaskReceipt,
   type TaskRequest,
+  taskResultBytesMax,
 } from './codec.ts'
 export { type OpenedTask, serveTasks } from './server.ts'
