@@ -66,8 +66,9 @@ export function openReceipt(bytes: Uint8Array, now: number, expected: ExpectedRe
     equal(facts.codeHash, expected.codeHash) &&
     equal(facts.inputHash, expected.inputHash)
   const [ref, ...others] = signed.statement.refs
-  if (!fits || ref === undefined || others.length > 0 || !equal(ref, expected.requestHash))
+  if (!fits || ref === undefined || others.length > 0 || !equal(ref, expected.requestHash)) {
     throw new MeshError('ERR_RECEIPT_INVALID', 'the receipt is about another task')
+  }
   if (isolationLevels.indexOf(facts.isolation) < isolationLevels.indexOf(expected.isolation)) {
     throw new MeshError('ERR_RECEIPT_INVALID', `run at ${facts.isolation}, weaker than the ${expected.isolation} asked for`)
   }

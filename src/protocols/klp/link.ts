@@ -11,7 +11,7 @@ export const answersUnsentBytesMax = 1 << 20
 export const requestTtlMsDefault = 30 * secondMs
 
 /** Time the frames of one peer may hold the process before all else, what waits to be sent too, has its turn. */
-const turnMsMax = 2
+const turnMsMax = 4
 
 /** The answer to a request: a signed receipt, or a sealed reply. */
 export interface Answer {
@@ -169,16 +169,17 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     else throw new MeshError('ERR_PROTOCOL', 'a second hello')
   }
   async function read(): Promise<void> {
-    let turnBegan = clock.monotonic()
+    let turnBegan: number | undefined
     try {
       while (ended === undefined) {
         // A peer that does not read our answers gets nothing more read from it.
         while (unsentAnswers >= requestsInFlightMax) await new Promise<void>((resolve) => (mayReadOn = resolve))
         take(await nextFrame())
         // Else a chunk of many requests holds everything up, its own answers too, and the peer has nothing to do meanwhile.
-        if (clock.monotonic() - turnBegan < turnMsMax) continue
-        await nextTurn()
-        turnBegan = clock.monotonic()
+        if (turnBegan === undefined) {
+          turnBegan = clock.monotonic()
+          setImmediate(() => (turnBegan = undefined))
+        } else if (clock.monotonic() - turnBegan >= turnMsMax) await nextTurn()
       }
     } catch (error) {
       const reason = toMeshError(error)
