@@ -42,8 +42,9 @@ const stronger = (a: IsolationLevel, b: IsolationLevel): IsolationLevel => (isol
 /** May a peer of this level run this task here, and how? Source: task/v1 section 3. */
 export function decideTask(policy: Policy | undefined, { level, isolation, limits }: TaskQuestion): Decision<TaskGrant> {
   if (policy === undefined) return deny('ERR_POLICY_DENIED', 'no policy is loaded')
-  if (level < Math.max(policy.taskLevelMin, TrustLevel.BASIC)) {
-    return deny('ERR_TRUST_LOW', `the executor holds you ${levelName(level)} in ${taskScope}; ${levelName(policy.taskLevelMin)} is needed`)
+  const needed = policy.taskLevelMin < TrustLevel.BASIC ? TrustLevel.BASIC : policy.taskLevelMin
+  if (level < needed) {
+    return deny('ERR_TRUST_LOW', `the executor holds you ${levelName(level)} in ${taskScope}; ${levelName(needed)} is needed`)
   }
   const floor = policy.isolationFloor[level]
   if (floor === undefined) return deny('ERR_POLICY_DENIED', `no isolation level is allowed for ${levelName(level)}`)

@@ -51,8 +51,8 @@ async function badDay(seed: number): Promise<Outcome> {
     await mesh.restart(unlucky)
   }
   await mesh.run(Promise.all([...chatter, misfortune()]))
-  await mesh.clock.advance(120_000)
   mesh.simulator.set({ loss: 0, reset: 0 })
+  await mesh.clock.advance(120_000)
   // Whoever was taken away is back, and everybody answers everybody.
   for (const node of mesh.nodes) {
     await mesh.run(node.dial(mesh.node(node === mesh.node(0) ? 1 : 0).addresses()[0] ?? ''))

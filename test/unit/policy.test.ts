@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest'
+import { createSeededRandom, randomInt } from '../../src/base/index.ts'
+import { decideMessage, decideTask, type Policy } from '../../src/policy/index.ts'
+import { type IsolationLevel, isolationLevels, type SandboxLimits } from '../../src/sandbox/index.ts'
+import { type Level, TrustLevel } from '../../src/trust/index.ts'
+
+const limits: SandboxLimits = { memoryMiB: 10, wallMs: 10, cpuMs: 10, outputBytes: 10, hostCalls: 10 }
+const policy: Policy = {
+  taskLevelMin: TrustLevel.VERIFIED,
+  isolationFloor: { 2: 'containerized', 3: 'sandboxed', 4: 'native' },
+  taskLimitsMax: limits,
+  messageLevelMin: TrustLevel.UNKNOWN,
+}
+const question = { level: 2 as Level, isolation: 'sandboxed' as IsolationLevel, limits }
+
+test('without a policy nothing is allowed', () => {
+  expect(decideTask(undefined, question)).toMatchObject({ allow: false, code: 'ERR_POLICY_DENIED' })
+  expect(decideMessage(undefined, TrustLevel.AUTHORITY)).toMatchObject({ allow: false, code: 'ERR_POLICY_DENIED' })
+})
+
+test.each<readonly [string, string, Partial<typeof question>]>([
+  ['an unknown asker', 'ERR_TRUST_LOW', { level: 0 }],
+  ['a distrusted asker', 'ERR_TRUST_LOW', { level: -1 }],
+  ['one level too low', 'ERR_TRUST_LOW', { level: 1 }],
+  ['exactly the level', 'containerized', { level: 2 }],
+  ['the level, asking for more isolation than is demanded', 'virtualized', { level: 2, isolation: 'virtualized' }],
+  ['the level, asking for less', 'containerized', { level: 2, isolation: 'native' }],
+  ['a friend, asking for less', 'sandboxed', { level: 3, isolation: 'native' }],
+  ['an authority, asking for nothing special', 'native', { level: 4, isolation: 'native' }],
+  ['limits at the maximum', 'containerized', { limits: { ...limits } }],
+  ['one limit over the maximum', 'ERR_POLICY_DENIED', { limits: { ...limits, hostCalls: 11 } }],
+])('a task of %s gives %s', (_who, expected, changed) => {
+  const decision = decideTask(policy, { ...question, ...changed })
+  expect(decision.allow ? decision.grant.isolation : decision.code).toBe(expected)
+})
+
+test('a level without a floor is refused, however trusted', () => {
+  const { 3: _left, ...floor } = policy.isolationFloor
+  expect(decideTask({ ...policy, isolationFloor: floor }, { ...question, level: 3 })).toMatchObject({ allow: false, code: 'ERR_POLICY_DENIED' })
+})
+
+test('strangers run nothing even where the policy asks for no level, and are told which level would do', () => {
+  const open: Policy = { ...policy, taskLevelMin: TrustLevel.UNKNOWN, isolationFloor: { 0: 'sandboxed', 1: 'sandboxed' } }
+  const decision = decideTask(open, { ...question, level: 0 })
+  expect(decision).toMatchObject({ allow: false, code: 'ERR_TRUST_LOW' })
+  expect(decision.allow ? '' : decision.reason).toMatch(/basic is needed/)
+  expect(decideTask(open, { ...question, level: 1 }).allow).toBe(true)
+})
+
+test.each([
+  [-1, [false, true, true, true, true, true]],
+  [0, [false, true, true, true, true, true]],
+  [2, [false, false, false, true, true, true]],
+] as const)('messages from level %d on', (messageLevelMin, expected) => {
+  const levels: readonly Level[] = [-1, 0, 1, 2, 3, 4]
+  const allowed = levels.map((level) => decideMessage({ ...policy, messageLevelMin }, level).allow)
+  expect(allowed).toEqual(messageLevelMin === -1 ? levels.map(() => true) : expected)
+})
+
+test('a hundred thousand cases agree with the rule written out long-hand, and no grant exceeds what was allowed or asked', () => {
+  const random = createSeededRandom(1)
+  const levels: readonly Level[] = [-1, 0, 1, 2, 3, 4]
+  const pick = <T>(values: readonly T[]): T => values[randomInt(random, values.length)] as T
+  const someLimits = (): SandboxLimits => ({
+    memoryMiB: randomInt(random, 4),
+    wallMs: randomInt(random, 4),
+    cpuMs: randomInt(random, 4),
+    outputBytes: randomInt(random, 4),
+    hostCalls: randomInt(random, 4),
+  })
+  let allowed = 0
+  for (let round = 0; round < 100_000; round++) {
+    const floor = Object.fromEntries(levels.filter(() => random.fraction() < 0.7).map((level) => [level, pick(isolationLevels)])) as Policy['isolationFloor']
+    const some: Policy = { taskLevelMin: pick(levels), isolationFloor: floor, taskLimitsMax: someLimits(), messageLevelMin: pick(levels) }
+    const asked = { level: pick(levels), isolation: pick(isolationLevels), limits: random.fraction() < 0.5 ? some.taskLimitsMax : someLimits() }
+    const own = floor[asked.level]
+    const rank = (level: IsolationLevel): number => isolationLevels.indexOf(level)
+    const within = (['memoryMiB', 'wallMs', 'cpuMs', 'outputBytes', 'hostCalls'] as const).every((name) => asked.limits[name] <= some.taskLimitsMax[name])
+    const should = asked.level >= 1 && asked.level >= some.taskLevelMin && own !== undefined && within
+    const decision = decideTask(some, asked)
+    expect(decision.allow).toBe(should)
+    if (!decision.allow || own === undefined) continue
+    allowed++
+    expect(rank(decision.grant.isolation)).toBe(Math.max(rank(own), rank(asked.isolation)))
+    expect(decision.grant.limits).toEqual(asked.limits)
+  }
+  expect(allowed).toBeGreaterThan(10_000)
+})
