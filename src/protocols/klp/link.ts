@@ -95,9 +95,13 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     if (hello.frame === 6) throw new MeshError(codeFromPeer(hello.code), hello.message)
     if (hello.frame !== 0) throw new MeshError('ERR_PROTOCOL', 'the first frame is no hello')
     if (!hello.versions.includes(klpVersion)) throw new MeshError('ERR_PROTOCOL', `no common version; the peer speaks ${hello.versions.join(', ')}`)
-    await send({ frame: 1, ...(await judge(hello)) })
-    const terms = await nextFrame()
+    // A peer that has refused us is gone, and its reason is among the frames that came.
+    const refused = await send({ frame: 1, ...(await judge(hello)) }).then(() => undefined, toMeshError)
+    const terms = await nextFrame().catch((error: unknown) => {
+      throw refused ?? error
+    })
     if (terms.frame === 6) throw new MeshError(codeFromPeer(terms.code), terms.message)
+    if (refused !== undefined) throw refused
     if (terms.frame !== 1) throw new MeshError('ERR_PROTOCOL', 'the second frame gives no terms')
     const required = new Set(ownHello.wants.filter(({ need }) => need === 'required').map(({ name }) => name))
     for (const { name, answer, reason } of terms.answers) {
