@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { dayMs, type Did, hourMs } from '../../src/base/index.ts'
 import { type Attestation, computeTrust, type Explanation, type TrustQuestion } from '../../src/trust/index.ts'
 import { did, now, root, says, scope } from '../helpers/trust-graphs.ts'
@@ -130,6 +130,54 @@ test('an answer is valid until the first thing under it ends, also in the middle
   expect(why('zoe', given(now + 300 * dayMs)).validUntil).toBe(now - dayMs + 180 * dayMs)
   expect(why('zoe', given(march)).because[0]?.expires).toBe(march)
   expect(why('zoe', [...given(march), says('root', 'zoe', 1)]).validUntil).toBe(now - dayMs + 180 * dayMs)
+})
+
+describe('validUntil where distrust is about', () => {
+  const verified = (who: string, until?: number): Attestation[] => [says('anna', who, 2, until === undefined ? {} : { expiresAt: until }), says('ben', who, 2)]
+  const vetoers = [...circle, ...verified('una'), ...verified('vic')]
+  const vetoed = [says('una', 'zoe', -1), says('vic', 'zoe', -1)]
+  /** The level before and from `march` on, and that the answer says so. */
+  const turns = (subject: string, given: readonly Attestation[]): number[] => {
+    expect(why(subject, given).validUntil).toBe(march)
+    return [march - 1, march].map((then) => why(subject, given, { now: then }).level)
+  }
+
+  test('who is safe from a veto by a higher level is safe as long as that level lasts', () => {
+    const zoe = [says('anna', 'zoe', 3, { issuedAt: march - 180 * dayMs }), says('ben', 'zoe', 3), says('carl', 'zoe', 3)]
+    expect(turns('tim', [...vetoers, ...vetoed, ...zoe, says('zoe', 'tim', 1)])).toEqual([1, 0])
+  })
+  test("who is safe from a veto by the root's word is safe as long as that word lasts", () => {
+    const given = [...circle, ...verified('zoe'), says('root', 'zoe', 2, { depth: 0, expiresAt: march }), says('carl', 'zoe', -1)]
+    expect(turns('zoe', given)).toEqual([2, -1])
+    expect(turns('tim', [...given, says('zoe', 'tim', 1)])).toEqual([1, 0])
+  })
+  test('a ban lasts as long as its vetoers hold their level', () => {
+    expect(turns('zoe', [...circle, ...verified('una', march), ...verified('vic'), ...verified('zoe'), ...vetoed])).toEqual([-1, 2])
+  })
+  test('a ban by one direct contact lasts as long as the contact', () => {
+    const contact = says('root', 'una', 2, { depth: 0, expiresAt: march })
+    expect(turns('zoe', [...circle, ...verified('una'), contact, ...verified('zoe'), says('una', 'zoe', -1)])).toEqual([-1, 2])
+  })
+  test('a ban by somebody banned as well lasts as long as what that one stood on', () => {
+    const given = [
+      ...vetoers,
+      ...verified('pia', march),
+      ...verified('pat'),
+      says('pia', 'pat', -1),
+      says('una', 'pat', -1),
+      says('pat', 'pia', -1),
+      says('vic', 'pia', -1),
+    ]
+    expect(turns('pat', given)).toEqual([-1, 2])
+  })
+})
+
+test('an AUTHORITY is shared by two ways where the votes need it', () => {
+  const given = [says('root', 'ada', 4), ...['mia', 'noa'].flatMap((middle) => [says('ada', middle, 2), says(middle, 'zoe', 2)])]
+  expect(pathsOf(why('zoe', given))).toEqual([
+    ['root', 'ada', 'mia', 'zoe'],
+    ['root', 'ada', 'noa', 'zoe'],
+  ])
 })
 
 test('the explanation is plain data', () => {
