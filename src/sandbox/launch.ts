@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, chmodSync, closeSync, constants, copyFileSync, existsSync, lstatSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -63,21 +64,22 @@ export function bubblewrapLauncher({ entry = workerEntry(), bwrap = findProgram(
       const files = appFiles(entry)
       const descriptors = files.map(({ from }) => openSync(from, 'r'))
       try {
-        const child = spawn(
-          '/bin/sh',
-          ['-c', `ulimit -c 0; ulimit -n ${workerOpenFilesMax}; exec "$0" "$@"`, bwrap, ...bubblewrapArguments(node, files, basename(entry))],
-          {
-            stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...descriptors],
-            env: {},
-            cwd: '/',
-            // A process group of its own: until bubblewrap has armed --die-with-parent, only its group reaches the child it forked.
-            detached: true,
-            ...droppedUser(),
-          },
-        )
-        const seccompPipe = child.stdio[seccompDescriptor] as NodeJS.WritableStream | null | undefined
+        const child = spawn('/bin/sh', ['-c', startScript, bwrap, ...bubblewrapArguments(node, files, basename(entry))], {
+          stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...descriptors],
+          env: {},
+          cwd: '/',
+          // A process group of its own, for startScript and killLaunched.
+          detached: true,
+          ...droppedUser(),
+        })
+        const pipes: readonly unknown[] = child.stdio
+        const seccompPipe = pipes[seccompDescriptor] as Socket | undefined
         seccompPipe?.on('error', () => undefined)
         seccompPipe?.end(seccomp)
+        const lifeline = pipes[lifelineDescriptor] as Socket | undefined
+        lifeline?.on('error', () => undefined)
+        lifeline?.unref()
+        child.on('exit', () => lifeline?.destroy())
         return { child, pid: innerPid(child) }
       } finally {
         descriptors.forEach((descriptor) => closeSync(descriptor))
@@ -107,7 +109,18 @@ export function permissionLauncher({ entry = workerEntry() }: LauncherOptions = 
 
 const infoDescriptor = 3
 const seccompDescriptor = 4
-const firstFileDescriptor = 5
+/** Open as long as the node lives. */
+const lifelineDescriptor = 5
+const firstFileDescriptor = 6
+
+/**
+ * Becomes bubblewrap, beside a watcher that kills the process group when the node is gone.
+ * --die-with-parent is not enough: until it is armed, a child that bubblewrap has forked outlives it and waits for ever.
+ */
+const startScript = `
+ulimit -c 0; ulimit -n ${workerOpenFilesMax}
+(exec >/dev/null 2>&1 3>&- 4>&-; read -r _ <&${lifelineDescriptor}; kill -9 -$$) </dev/null &
+exec "$0" "$@" ${lifelineDescriptor}>&-`
 
 function bubblewrapArguments(node: string, files: readonly AppFile[], entryName: string): readonly string[] {
   return [
