@@ -15,6 +15,7 @@ interface Lie {
   readonly by?: Keyring
   readonly to?: Keyring
   readonly about?: Uint8Array
+  readonly alsoAbout?: Uint8Array
   readonly messageHash?: Uint8Array
   readonly agedMs?: number
 }
@@ -38,10 +39,17 @@ async function createStage(): Promise<Stage> {
     kind: 'receipt' | 'message',
     payload: Uint8Array,
     asked: Signed,
-    { by = peer.keyring, to, about = asked.hash, agedMs = 0 }: Lie,
+    { by = peer.keyring, to, about = asked.hash, alsoAbout, agedMs = 0 }: Lie,
   ): Uint8Array => {
     const issuedAt = mesh.clock.now() - agedMs
-    const fields = { to: to?.did ?? node.did, type: kind, payload, refs: [about], issuedAt, expiresAt: issuedAt + 60_000 }
+    const fields = {
+      to: to?.did ?? node.did,
+      type: kind,
+      payload,
+      refs: alsoAbout === undefined ? [about] : [about, alsoAbout],
+      issuedAt,
+      expiresAt: issuedAt + 60_000,
+    }
     return signStatement(kind, fields, { keyring: by, random }).bytes
   }
   return {
@@ -63,6 +71,7 @@ test.each<readonly [string, string, (asked: Signed, stage: Stage) => Answer]>([
   ['signed by somebody else', 'ERR_STATEMENT_SENDER', (asked, { receipt }) => ({ isReceipt: true, bytes: receipt(asked, { by: stranger }) })],
   ['addressed to somebody else', 'ERR_STATEMENT_AUDIENCE', (asked, { receipt }) => ({ isReceipt: true, bytes: receipt(asked, { to: stranger }) })],
   ['that refers to another message', 'ERR_PROTOCOL', (asked, { receipt }) => ({ isReceipt: true, bytes: receipt(asked, { about: other }) })],
+  ['that refers to another message too', 'ERR_PROTOCOL', (asked, { receipt }) => ({ isReceipt: true, bytes: receipt(asked, { alsoAbout: other }) })],
   ['that names another message', 'ERR_RECEIPT_INVALID', (asked, { receipt }) => ({ isReceipt: true, bytes: receipt(asked, { messageHash: other }) })],
   ['of last week', 'ERR_STATEMENT_EXPIRED', (asked, { receipt }) => ({ isReceipt: true, bytes: receipt(asked, { agedMs: 7 * 86_400_000 }) })],
   ['of next week', 'ERR_STATEMENT_FUTURE', (asked, { receipt }) => ({ isReceipt: true, bytes: receipt(asked, { agedMs: -7 * 86_400_000 }) })],

@@ -239,3 +239,16 @@ test('a flood of pings nobody reads the answers of, and of replays, leaves the n
   }
   expect((await mesh.node(0).inbox.list({ limit: 100 })).map(({ body }) => body)).toEqual(['hi', ...Array.from({ length: 20 }, (_, round) => String(round))])
 })
+
+test('two that open a link to each other at one moment both get their answers', async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    await using mesh = await createTestMesh({ nodes: 2, seed, connected: false, loss: seed % 2 === 0 ? 0 : 0.05 })
+    const [left, right] = [mesh.node(0), mesh.node(1)]
+    for (const node of mesh.nodes) await node.agents.add('echo')
+    const talk = async (from: typeof left, to: typeof left): Promise<unknown> => {
+      await from.dial(to.ticket())
+      return (await from.ask(to.did, 'crossing')).reply
+    }
+    expect(await mesh.run(Promise.all([talk(left, right), talk(right, left), talk(left, right)]))).toEqual(['crossing', 'crossing', 'crossing'])
+  }
+})
