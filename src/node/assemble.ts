@@ -37,6 +37,8 @@ const admissionAgeMsMax = 30 * secondMs
 const refusalAgeMsMax = 2 * secondMs
 /** Before a person is told why. */
 const explainAgeMsMax = secondMs
+/** What this node does for others: said in hello, and what terms are judged by. */
+const capabilities: readonly string[] = ['message', 'ask', 'task']
 /** Connections and disconnections written down per minute; a crowd must not fill the log. */
 export const peerEventsNotedMax = 600
 const termsValidMs = 3_600 * secondMs
@@ -136,7 +138,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     host,
     clock,
     logger,
-    hello: async () => helloOf({ bundle: (await prekeys.current()).bundle.bytes, offers: ['message', 'ask', 'task'], book }),
+    hello: async () => helloOf({ bundle: (await prekeys.current()).bundle.bytes, offers: capabilities, book }),
     judge: async (peer, hello) => {
       directory.learn(peer, hello.bundle)
       return termsFor(hello, clock)
@@ -288,10 +290,9 @@ function helloOf({ bundle, offers, book }: { readonly bundle: Uint8Array; readon
 
 /** Grants what we offer, names what we offer instead of the rest. Source: klp/v1 section 7. */
 function termsFor(hello: Hello, clock: Clock): Terms {
-  const offered = new Set(['message', 'ask', 'task'])
   return {
     answers: hello.wants.map(({ name }) =>
-      offered.has(name)
+      capabilities.includes(name)
         ? { name, answer: 'granted', reason: '', alternative: '' }
         : { name, answer: 'denied', reason: 'not offered here', alternative: 'message' },
     ),

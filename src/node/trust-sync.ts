@@ -65,10 +65,9 @@ export function createTrustSync({ host, clock, logger, book, scopes }: TrustSync
   /** Everything of `issuer` that `holder` has and we have not. */
   async function fetchAll(holder: Did, issuer: Did, signal: AbortSignal): Promise<void> {
     const items = await fetchStatements(host, holder, { issuer, afterSeq: followed.get(issuer) ?? 0, signal })
-    const about = (item: TrustItem): { readonly from: Did; readonly to: Did } | undefined => book.parties(item)
     const all = isFollowed(issuer)
     const refused = await acceptAll(items, (item) => {
-      const parties = about(item)
+      const parties = book.parties(item)
       return parties !== undefined && parties.from === issuer && (all || item.kind === 'head' || parties.to === host.did)
     })
     // Somebody else may have left out what he does not like: only the issuer's own list is a whole one.

@@ -3,20 +3,10 @@ import { openBox, openBundle, openPrekeys, type PrekeyBundle, type PrekeyRing, s
 import { type Keyring, openStatement, type Signed } from '../../src/identity/index.ts'
 import type { Host } from '../../src/net/index.ts'
 import { recordRules } from '../../src/node/index.ts'
-import {
-  type Answer,
-  createLink,
-  createPlane,
-  creditBytes,
-  type Hello,
-  klpFrameBytesMax,
-  klpProtocol,
-  type Link,
-  type Plane,
-} from '../../src/protocols/klp/index.ts'
+import { type Answer, createLink, createPlane, type Hello, klpFrameBytesMax, klpProtocol, type Link, type Plane } from '../../src/protocols/klp/index.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 import type { TestMesh } from '../../src/testing/index.ts'
-import { keyringOf } from './raw-peer.ts'
+import { keyringOf, plainHello } from './raw-peer.ts'
 
 export interface LinkWishes {
   /** What this peer says in its hello instead of the truth. */
@@ -48,15 +38,7 @@ export async function createSimulatedPeer(mesh: TestMesh, seed: number): Promise
   const store = createMemoryStore()
   const prekeys = await openPrekeys({ store: store.sub('prekeys'), keyring, clock, random })
   const host = await simulator.host(keyring.did, { store: store.sub('dht'), rules: recordRules(clock) })
-  const hello = async (): Promise<Hello> => ({
-    versions: [1],
-    offers: ['message'],
-    wants: [],
-    roles: [],
-    credit: creditBytes,
-    bundle: (await prekeys.current()).bundle.bytes,
-    evidence: [],
-  })
+  const hello = (): Promise<Hello> => plainHello(prekeys)
   const grantAll = async ({ wants }: Hello) => ({
     answers: wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '' }) as const),
     validUntil: clock.now() + 60_000,

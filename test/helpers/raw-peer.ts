@@ -43,6 +43,17 @@ export interface RawPeer extends AsyncDisposable {
   seal(signed: Pick<Signed, 'bytes'>, link: Link): Uint8Array
 }
 
+/** A hello that wants nothing and shows nothing but its prekeys. */
+export const plainHello = async (prekeys: PrekeyRing): Promise<Hello> => ({
+  versions: [1],
+  offers: ['message'],
+  wants: [],
+  roles: [],
+  credit: creditBytes,
+  bundle: (await prekeys.current()).bundle.bytes,
+  evidence: [],
+})
+
 export async function createRawPeer(seed: number): Promise<RawPeer> {
   const keyring = keyringOf(seed)
   const store = createMemoryStore()
@@ -57,15 +68,7 @@ export async function createRawPeer(seed: number): Promise<RawPeer> {
     logger: silentLogger,
     rules: recordRules(realClock),
   })
-  const hello = async (): Promise<Hello> => ({
-    versions: [1],
-    offers: ['message'],
-    wants: [],
-    roles: [],
-    credit: creditBytes,
-    bundle: (await prekeys.current()).bundle.bytes,
-    evidence: [],
-  })
+  const hello = (): Promise<Hello> => plainHello(prekeys)
   const bundleOf = (link: Link): PrekeyBundle => openBundle(link.hello.bundle, realClock.now())
   return {
     keyring,
