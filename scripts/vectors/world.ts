@@ -1,6 +1,6 @@
 import { ml_kem768_x25519 as xWing } from '@noble/post-quantum/hybrid.js'
 import { type Clock, createSeededRandom, createVirtualClock, hex, type Random } from '../../src/base/index.ts'
-import { hpkeSealShared } from '../../src/crypto/index.ts'
+import { hpkeSenderShared } from '../../src/crypto/index.ts'
 import { openPrekeys, type PrekeyBundle } from '../../src/envelope/index.ts'
 import { pad } from '../../src/envelope/padding.ts'
 import { createKeyring, type Keyring } from '../../src/identity/index.ts'
@@ -61,7 +61,7 @@ export function fixedBox(
 ): FixedBox {
   const encapsulationSeed = chance(seed).bytes(64)
   const { cipherText: enc, sharedSecret } = xWing.encapsulate(bundle.kem.bytes, encapsulationSeed)
-  const ciphertext = hpkeSealShared({ suite, sharedSecret, info: bundle.sealInfo, aad: encode([1, suite, 2, bundle.kid, enc]) }, padding(content))
+  const ciphertext = hpkeSenderShared({ suite, sharedSecret, info: bundle.sealInfo }).seal(encode([1, suite, 2, bundle.kid, enc]), padding(content))
   return { box: encode([1, suite, 2, bundle.kid, enc, ciphertext]), encapsulationSeed }
 }
 

@@ -68,6 +68,11 @@ export const errorTable = {
   ERR_STATEMENT_SENDER: { meaning: 'the sender is not the peer that carried it', hint: 'it was passed on by a third party; ignore it', exit: 'generic' },
   ERR_REPLAYED: { meaning: 'this message was taken before', hint: 'none needed: it was delivered once', exit: 'generic' },
   ERR_SEAL_PREKEY: { meaning: 'the prekey is unknown here or has been erased', hint: 'fetch the newest prekey bundle and send again', exit: 'generic' },
+  ERR_SESSION_LOST: {
+    meaning: 'the session of a sealed frame is not held here any more',
+    hint: 'none needed: the sender opens a new one and sends again',
+    exit: 'generic',
+  },
   ERR_SEAL_SUITE: { meaning: 'no common cipher suite, or one weaker than the recipient allows', hint: 'update the older node', exit: 'generic' },
   ERR_NO_PREKEYS: { meaning: 'no prekey bundle of the recipient could be found', hint: 'dial the peer once, or give a bootstrap address', exit: 'unreachable' },
 

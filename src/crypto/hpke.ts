@@ -53,52 +53,62 @@ export function createKeySchedule({ kem, aead, keyBytes }: HpkeIds): (sharedSecr
   }
 }
 
+const aeadIds: Readonly<Record<Suite, number>> = { 1: 0x0002, 2: 0x0003 }
 const schedules: Readonly<Record<Suite, ReturnType<typeof createKeySchedule>>> = {
-  1: createKeySchedule({ kem: kemXWing, aead: 0x0002, keyBytes: aeadKeyBytesLength }),
-  2: createKeySchedule({ kem: kemXWing, aead: 0x0003, keyBytes: aeadKeyBytesLength }),
+  1: createKeySchedule({ kem: kemXWing, aead: aeadIds[1], keyBytes: aeadKeyBytesLength }),
+  2: createKeySchedule({ kem: kemXWing, aead: aeadIds[2], keyBytes: aeadKeyBytesLength }),
 }
 
-export interface HpkeSealed {
+/** One side of an encapsulation: seals or opens once, and exports secrets that both sides share. */
+interface HpkeContext {
+  /** 32 bytes for one context text, RFC 9180 section 5.3. */
+  exportSecret(context: Uint8Array): Uint8Array
+}
+export interface HpkeSender extends HpkeContext {
   /** The encapsulated key, 1,120 bytes. */
   readonly enc: Uint8Array
-  readonly ciphertext: Uint8Array
+  /** Call at most once. */
+  seal(aad: Uint8Array, plaintext: Uint8Array): Uint8Array
+}
+export interface HpkeRecipient extends HpkeContext {
+  /** @throws ERR_CRYPTO_OPEN */
+  open(aad: Uint8Array, ciphertext: Uint8Array): Uint8Array
 }
 
-/** Single-shot HPKE base mode over X-Wing (RFC 9180 section 6.1). */
-export function hpkeSeal(
-  {
-    suite,
-    to,
-    info,
-    aad,
-    random,
-  }: { readonly suite: Suite; readonly to: KemPublicKey; readonly info: Uint8Array; readonly aad: (enc: Uint8Array) => Uint8Array; readonly random: Random },
-  plaintext: Uint8Array,
-): HpkeSealed {
+interface Setup {
+  readonly suite: Suite
+  readonly info: Uint8Array
+}
+
+const exportOf =
+  (suite: Suite, { exporterSecret }: KeySchedule) =>
+  (context: Uint8Array): Uint8Array =>
+    hkdfExpand(
+      exporterSecret,
+      concat(uint16(32), version, utf8('HPKE'), uint16(kemXWing), uint16(kdfHkdfSha256), uint16(aeadIds[suite]), utf8('sec'), context),
+      32,
+    )
+
+/** HPKE base mode over X-Wing, sending side (RFC 9180 section 5.1.1). */
+export function hpkeSender({ suite, to, info, random }: Setup & { readonly to: KemPublicKey; readonly random: Random }): HpkeSender {
   const { sharedSecret, ciphertext: enc } = kemEncapsulate(to, random)
-  return { enc, ciphertext: hpkeSealShared({ suite, sharedSecret, info, aad: aad(enc) }, plaintext) }
+  return { enc, ...hpkeSenderShared({ suite, sharedSecret, info }) }
 }
 
-/** The half of `hpkeSeal` after the KEM, for test vectors with a fixed encapsulation. */
-export function hpkeSealShared(
-  { suite, sharedSecret, info, aad }: { readonly suite: Suite; readonly sharedSecret: Uint8Array; readonly info: Uint8Array; readonly aad: Uint8Array },
-  plaintext: Uint8Array,
-): Uint8Array {
-  const { key, baseNonce } = schedules[suite](sharedSecret, info)
-  return aeadSeal(suite, importAeadKey(key), baseNonce, aad, plaintext)
+/** The half of `hpkeSender` after the KEM, for test vectors with a fixed encapsulation. */
+export function hpkeSenderShared({ suite, sharedSecret, info }: Setup & { readonly sharedSecret: Uint8Array }): Omit<HpkeSender, 'enc'> {
+  const schedule = schedules[suite](sharedSecret, info)
+  return {
+    seal: (aad, plaintext) => aeadSeal(suite, importAeadKey(schedule.key), schedule.baseNonce, aad, plaintext),
+    exportSecret: (context) => exportOf(suite, schedule)(context),
+  }
 }
 
-/** @throws ERR_CRYPTO_OPEN, ERR_CRYPTO_INPUT */
-export function hpkeOpen(
-  {
-    suite,
-    key: privateKey,
-    info,
-    aad,
-    enc,
-  }: { readonly suite: Suite; readonly key: KemPrivateKey; readonly info: Uint8Array; readonly aad: Uint8Array; readonly enc: Uint8Array },
-  ciphertext: Uint8Array,
-): Uint8Array {
-  const { key, baseNonce } = schedules[suite](privateKey.decapsulate(enc), info)
-  return aeadOpen(suite, importAeadKey(key), baseNonce, aad, ciphertext)
+/** HPKE base mode over X-Wing, receiving side. @throws ERR_CRYPTO_INPUT */
+export function hpkeRecipient({ suite, key, info, enc }: Setup & { readonly key: KemPrivateKey; readonly enc: Uint8Array }): HpkeRecipient {
+  const schedule = schedules[suite](key.decapsulate(enc), info)
+  return {
+    open: (aad, ciphertext) => aeadOpen(suite, importAeadKey(schedule.key), schedule.baseNonce, aad, ciphertext),
+    exportSecret: (context) => exportOf(suite, schedule)(context),
+  }
 }

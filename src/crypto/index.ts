@@ -1,7 +1,7 @@
 export { aeadOpen, aeadSeal, createLocalBox, importAeadKey, isSuite, type LocalBox, type Suite } from './aead.ts'
-export { deriveFromPassphrase, deriveKey, type PassphraseParams, passphraseParams, saltBytesLength } from './derive.ts'
-export { contentHash, equalSecret, sha256 } from './hash.ts'
-export { hpkeOpen, hpkeSeal, hpkeSealShared } from './hpke.ts'
+export { deriveFromPassphrase, deriveKey, hkdfExpand, hkdfExtract, type PassphraseParams, passphraseParams, saltBytesLength } from './derive.ts'
+export { contentHash, equalSecret, hmacSha256, sha256 } from './hash.ts'
+export { type HpkeRecipient, hpkeRecipient, type HpkeSender, hpkeSender, hpkeSenderShared } from './hpke.ts'
 export {
   createKemPrivateKey,
   importKemPublicKey,
@@ -10,6 +10,7 @@ export {
   type KemPublicKey,
   kemPublicKeyBytesLength,
   kemSeedBytesLength,
+  x25519,
   x25519PublicKey,
 } from './kem.ts'
 export { selfTest } from './self-test.ts'

@@ -48,6 +48,10 @@ export interface PrekeyBundle {
   readonly minSuite: number
   readonly kid: Uint8Array
   readonly kem: KemPublicKey
+  /** X25519 key: the responder's first ratchet key of a session opened to this bundle. */
+  readonly ratchet: Uint8Array
+  /** Who holds mail for the owner while it is off. */
+  readonly mailboxes: readonly Did[]
   readonly bytes: Uint8Array
   /** HPKE info: binds every seal to the very bundle, so that a stripped one does not open. */
   readonly sealInfo: Uint8Array
@@ -76,6 +80,8 @@ function bundleOf(statementPayload: Uint8Array, owner: Did, bytes: Uint8Array): 
     minSuite: content.minSuite,
     kid: content.kid,
     kem: importKemPublicKey(content.kem),
+    ratchet: content.ratchet,
+    mailboxes: content.mailboxes,
     bytes,
     sealInfo: sealInfoOf(bytes),
   }
@@ -93,6 +99,8 @@ export const prekeyRecordRule = (clock: Clock): { check(key: Uint8Array, value: 
 export interface OwnPrekeys {
   readonly bundle: PrekeyBundle
   readonly private: KemPrivateKey
+  /** Secret half of the bundle's ratchet key. */
+  readonly ratchetSecret: Uint8Array
 }
 
 export interface PrekeyRing {
@@ -124,10 +132,11 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
   let newest: (OwnPrekeys & { readonly madeAt: number }) | undefined
   let making: Promise<OwnPrekeys> | undefined
 
-  function remember(kemSeed: Uint8Array, signed: Signed): OwnPrekeys {
+  function remember(kemSeed: Uint8Array, ratchetSecret: Uint8Array, signed: Signed): OwnPrekeys {
     const made = {
       bundle: bundleOf(signed.statement.payload, keyring.did, signed.bytes),
       private: createKemPrivateKey(kemSeed),
+      ratchetSecret,
       madeAt: signed.statement.issuedAt,
     }
     kept.set(hex(made.bundle.kid), made)
@@ -160,12 +169,12 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
       ...stale.map(([, { bundle }]) => del(seqKey(bundle.seq))),
     ])
     for (const [kid] of stale) kept.delete(kid)
-    return remember(kemSeed, signed)
+    return remember(kemSeed, ratchetSecret, signed)
   }
 
   for await (const [, sealed] of store.range({})) {
-    const { kemSeed, bundle } = storedCodec.decode(box.open(sealed, storedContext))
-    remember(kemSeed, openStatement('prekeys', bundle, { now: clock.now(), lifetimeMsMax: prekeyLifetimeMs, atAnyTime: true }))
+    const { kemSeed, ratchetSecret, bundle } = storedCodec.decode(box.open(sealed, storedContext))
+    remember(kemSeed, ratchetSecret, openStatement('prekeys', bundle, { now: clock.now(), lifetimeMsMax: prekeyLifetimeMs, atAnyTime: true }))
   }
   return {
     async current() {

@@ -1,5 +1,5 @@
 import { type Clock, hex, MeshError } from '../base/index.ts'
-import { clockSkewMsMax, type Signed } from '../identity/index.ts'
+import { clockSkewMsMax, type Composed } from '../identity/index.ts'
 import { del, put, type Store, type StoreOp } from '../store/index.ts'
 import { bytesOf, codec, instant, row } from '../wire/index.ts'
 
@@ -22,7 +22,7 @@ export interface ReplayGuard {
    * a write that failed may have landed all the same, so the disk decides whether the statement may be claimed again.
    * @throws ERR_REPLAYED when it was claimed before, ERR_OVERLOADED when the memory is full
    */
-  claim(signed: Signed): { readonly ops: readonly StoreOp[]; release(): Promise<void> }
+  claim(statement: Pick<Composed, 'ref' | 'hash' | 'statement'>): { readonly ops: readonly StoreOp[]; release(): Promise<void> }
 }
 
 export async function openReplayGuard({ store, clock }: { readonly store: Store; readonly clock: Clock }): Promise<ReplayGuard> {

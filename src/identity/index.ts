@@ -1,4 +1,20 @@
 export { kindDidFromDid, parseDid, peerIdFromDid } from './did.ts'
 export { createKeyFile, openKeyFile, readKeyFile } from './key-file.ts'
 export { createKeyring, type Keyring } from './keyring.ts'
-export { clockSkewMsMax, openStatement, partiesOf, type Signed, signedBytesMax, signStatement, type Statement, type StatementKind } from './statement.ts'
+export { batchStatementsMax, signBatch, verifyBatch } from './batch.ts'
+export {
+  checkTime,
+  clockSkewMsMax,
+  type Composed,
+  composeStatement,
+  openStatement,
+  partiesOf,
+  readStatement,
+  type Signed,
+  signatureOf,
+  signedBytesMax,
+  signStatement,
+  type Statement,
+  type StatementKind,
+  verifySignature,
+} from './statement.ts'

@@ -102,20 +102,39 @@ const signatureInput = (kind: StatementKind, hash: Uint8Array): Uint8Array => co
 
 export type StatementFields = Pick<Statement, 'to' | 'type' | 'payload' | 'issuedAt' | 'expiresAt'> & Partial<Pick<Statement, 'refs' | 'caps' | 'id'>>
 
-/** Signs a statement in the keyring's name. @throws ERR_WIRE_TOO_LARGE for a payload over the limit of its kind */
-export function signStatement(
-  kind: StatementKind,
-  fields: StatementFields,
-  { keyring, random }: { readonly keyring: Pick<Keyring, 'did' | 'sign'>; readonly random: Random },
-): Signed {
+/** A statement before its signature. */
+export type Composed = Pick<Signed, 'kind' | 'statement' | 'hash' | 'ref'> & { readonly body: Uint8Array }
+
+/** Writes a statement of `from` down, unsigned. @throws ERR_WIRE_TOO_LARGE for a payload over the limit of its kind */
+export function composeStatement(kind: StatementKind, fields: StatementFields & { readonly from: Did }, random: Random): Composed {
   if (fields.payload.length > payloadMaxOf(kind)) {
     throw new MeshError('ERR_WIRE_TOO_LARGE', `a ${kind} of ${fields.payload.length} bytes exceeds ${payloadMaxOf(kind)}`)
   }
-  const statement: Statement = { from: keyring.did, refs: [], caps: [], id: random.bytes(statementIdBytes), ...fields }
+  const statement: Statement = { refs: [], caps: [], id: random.bytes(statementIdBytes), ...fields }
   const body = statementCodec.encode({ version: 1, ...statement })
   const hash = sha256(body)
-  const bytes = envelopeOf(kind).encode({ signature: keyring.sign(signatureInput(kind, hash)), body: { h: 1, [`klp/${kind}@1`]: body } })
-  return { kind, statement, bytes, hash, ref: hex(hash) }
+  return { kind, statement, body, hash, ref: hex(hash) }
+}
+
+/** The author's signature of one statement. */
+export const signatureOf = ({ kind, hash }: Composed, { sign }: Pick<Keyring, 'sign'>): Uint8Array => sign(signatureInput(kind, hash))
+
+/** @throws ERR_STATEMENT_SIGNATURE */
+export function verifySignature(composed: Composed, signature: Uint8Array): void {
+  if (!verify(keyOf(composed), signatureInput(composed.kind, composed.hash), signature)) {
+    throw new MeshError('ERR_STATEMENT_SIGNATURE', `the signature of this ${composed.kind} does not match`)
+  }
+}
+
+/** Signs a statement in the keyring's name. @throws ERR_WIRE_TOO_LARGE for a payload over the limit of its kind */
+export const signStatement = (
+  kind: StatementKind,
+  fields: StatementFields,
+  { keyring, random }: { readonly keyring: Pick<Keyring, 'did' | 'sign'>; readonly random: Random },
+): Signed => {
+  const composed = composeStatement(kind, { from: keyring.did, ...fields }, random)
+  const { statement, body, hash, ref } = composed
+  return { kind, statement, bytes: envelopeOf(kind).encode({ signature: signatureOf(composed, keyring), body: { h: 1, [`klp/${kind}@1`]: body } }), hash, ref }
 }
 
 /** Author and audience as a statement gives them, unverified: to decide whether it is worth a signature check. Undefined when it does not parse. */
@@ -145,16 +164,31 @@ export function openStatement(kind: StatementKind, bytes: Uint8Array, { now, lif
   const envelope = envelopeOf(kind).decode(bytes)
   const body = envelope.body[`klp/${kind}@1`]
   if (!(body instanceof Uint8Array)) throw new MeshError('ERR_WIRE_MALFORMED', `signed ${kind} holds no statement`)
+  const composed = readStatement(kind, body)
+  verifySignature(composed, envelope.signature)
+  checkTime(composed.statement, { now, lifetimeMsMax, atAnyTime })
+  return { kind, statement: composed.statement, bytes, hash: composed.hash, ref: composed.ref }
+}
+
+/** Reads the bytes of a statement; nothing about its author is known yet. @throws ERR_WIRE_* */
+export function readStatement(kind: StatementKind, body: Uint8Array): Composed {
   const statement = statementCodec.decode(body)
   if (statement.payload.length > payloadMaxOf(kind)) {
     throw new MeshError('ERR_WIRE_TOO_LARGE', `a ${kind} of ${statement.payload.length} bytes exceeds ${payloadMaxOf(kind)}`)
   }
-  const key = keyFromDid(statement.from)
   const hash = sha256(body)
+  return { kind, statement, body, hash, ref: hex(hash) }
+}
+
+/** The author's key, checked. @throws ERR_STATEMENT_SIGNATURE */
+export function keyOf({ statement }: Pick<Composed, 'statement'>): Uint8Array {
+  const key = keyFromDid(statement.from)
   if (!isIdentityKey(key)) throw new MeshError('ERR_STATEMENT_SIGNATURE', 'the signer is no valid identity key')
-  if (!verify(key, signatureInput(kind, hash), envelope.signature)) {
-    throw new MeshError('ERR_STATEMENT_SIGNATURE', `the signature of this ${kind} does not match`)
-  }
+  return key
+}
+
+/** @throws ERR_STATEMENT_FUTURE, ERR_STATEMENT_EXPIRED, ERR_STATEMENT_LIFETIME */
+export function checkTime(statement: Statement, { now, lifetimeMsMax, atAnyTime = false }: OpenOptions): void {
   if (!atAnyTime && statement.issuedAt > now + clockSkewMsMax) {
     throw new MeshError('ERR_STATEMENT_FUTURE', `issued ${statement.issuedAt - now} ms ahead of this clock`, {
       details: { offsetMs: statement.issuedAt - now },
@@ -166,5 +200,4 @@ export function openStatement(kind: StatementKind, bytes: Uint8Array, { now, lif
   if (!atAnyTime && statement.expiresAt + clockSkewMsMax < now) {
     throw new MeshError('ERR_STATEMENT_EXPIRED', `expired ${now - statement.expiresAt} ms ago`, { details: { offsetMs: now - statement.expiresAt } })
   }
-  return { kind, statement, bytes, hash, ref: hex(hash) }
 }

@@ -79,7 +79,7 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
   },
   'box'(vector) {
     const bundle = openBundle(bytes(vector, 'bundle'), Date.UTC(2026, 0, 1))
-    const own = { bundle, private: createKemPrivateKey(bytes(vector, 'kemSeed')) }
+    const own = { bundle, private: createKemPrivateKey(bytes(vector, 'kemSeed')), ratchetSecret: new Uint8Array(32) }
     const content = openBox(bytes(vector, 'box'), { find: (kid) => (hex(kid) === hex(bundle.kid) ? own : undefined) })
     expect(hex(content)).toBe(text(vector, 'content'))
   },
