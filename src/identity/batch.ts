@@ -4,7 +4,7 @@ import { encode } from '../wire/index.ts'
 import type { Keyring } from './keyring.ts'
 import { type Composed, keyOf } from './statement.ts'
 
-/** Statements under one signature. Source: klp/v1 section 1.8. */
+/** Statements under one signature. Source: klp/v1 section 1. */
 export const batchStatementsMax = 32
 const domain = utf8('klp/1/batch\0')
 
