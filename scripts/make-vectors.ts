@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
 import { auditVectors, messageVectors, taskVectors, trustVectors } from './vectors/others.ts'
+import { signedJsonVectors } from './vectors/signed-json.ts'
 import { plain } from './vectors/world.ts'
 
 /** Every vector as the text of its file, by path from the root of the repository. */
@@ -11,6 +12,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
   const rooms = {
     identity: await identityVectors(),
     klp: await klpVectors(),
+    'signed-json': signedJsonVectors(),
     message: messageVectors(),
     trust: trustVectors(),
     task: await taskVectors(),

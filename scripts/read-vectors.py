@@ -752,6 +752,123 @@ def read_payload(v, x):
     same(flat(shaped(PAYLOADS[v['of']], cbor(x('payload')))), v['list'])
 
 
+# --- JSON, signed-json/v1, RFC 8785 -----------------------------------------------------------------------------------
+
+
+def written(value):
+    """A double as ECMAScript writes it (ECMA-262, Number::toString), from Python's shortest digits."""
+    if value == 0:
+        return '0'
+    sign, (mantissa, _, exponent) = ('-' if value < 0 else ''), repr(abs(value)).partition('e')
+    whole, _, fraction = mantissa.partition('.')
+    fraction = '' if fraction == '0' else fraction
+    digits = (whole + fraction).lstrip('0')
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
+    digits = digits.rstrip('0')
+    if len(digits) <= point <= 21:
+        text = digits + '0' * (point - len(digits))
+    elif 0 < point <= 21:
+        text = digits[:point] + '.' + digits[point:]
+    elif -6 < point <= 0:
+        text = '0.' + '0' * -point + digits
+    else:
+        power = point - 1
+        text = digits[0] + ('.' + digits[1:] if len(digits) > 1 else '') + 'e' + ('+' if power > 0 else '-') + str(abs(power))
+    return sign + text
+
+
+def strict_json(source):
+    bad = Refused('ERR_JSON_INVALID')
+
+    def pairs(items):
+        if len({name for name, _ in items}) != len(items):
+            raise bad
+        return dict(items)
+
+    def number(literal):
+        value = float(literal)
+        if value in (float('inf'), float('-inf')) or (value == 0 and re.search('[1-9]', re.split('[eE]', literal)[0])):
+            raise bad
+        if re.fullmatch('-?[0-9]{16,}', literal) and int(literal) != int(value) and written(value) != literal:
+            raise bad
+        return value
+
+    def constant(_name):
+        raise bad
+
+    try:
+        return json.loads(source, object_pairs_hook=pairs, parse_int=number, parse_float=number, parse_constant=constant)
+    except ValueError:
+        raise bad
+
+
+ESCAPES = {8: '\\b', 9: '\\t', 10: '\\n', 12: '\\f', 13: '\\r', 34: '\\"', 92: '\\\\'}
+
+
+def canonical(value, depth=0):
+    if isinstance(value, (dict, list)) and depth >= 64:
+        raise Refused('ERR_JSON_INVALID')
+    if value is None or isinstance(value, bool):
+        return {None: 'null', True: 'true', False: 'false'}[value]
+    if isinstance(value, str):
+        return '"' + ''.join(ESCAPES.get(ord(c), '\\u%04x' % ord(c) if ord(c) < 32 else c) for c in value) + '"'
+    if isinstance(value, (int, float)):
+        return written(float(value))
+    if isinstance(value, list):
+        return '[' + ','.join(canonical(item, depth + 1) for item in value) + ']'
+    names = sorted(value, key=lambda name: name.encode('utf-16-be', 'surrogatepass'))
+    return '{' + ','.join(canonical(name) + ':' + canonical(value[name], depth + 1) for name in names) + '}'
+
+
+def canonical_bytes(value):
+    try:
+        return canonical(value).encode()
+    except UnicodeEncodeError:
+        raise Refused('ERR_JSON_INVALID')
+
+
+def exact_base64(text):
+    for alphabet, encode in ((b'+/', base64.standard_b64encode), (b'-_', base64.urlsafe_b64encode)):
+        if re.fullmatch('[A-Za-z0-9%s=]*' % re.escape(alphabet.decode()), text):
+            bare = text.rstrip('=')
+            data = base64.b64decode(bare + '=' * (-len(bare) % 4), alphabet)
+            again = encode(data).decode()
+            if text == (again if alphabet == b'+/' else again.rstrip('=')):
+                return data
+    raise Refused('bad')
+
+
+def check_signed_json(message, audience, public, signature):
+    raw = exact_base64(public) if len(public) == 44 else key_of(public)
+    signed = b'kindmesh/signed-json/1\0' + sha256(canonical_bytes({'audience': audience, 'message': message}))
+    if not is_identity_key(raw) or not verify(raw, signed, exact_base64(signature)):
+        raise Refused('bad')
+    return signed
+
+
+def read_jcs(v, x):
+    same(canonical_bytes(strict_json(v['text'])), x('canonical') if 'canonical' in v else None)
+
+
+def read_jcs_number(v, x):
+    same(written(struct.unpack('>d', x('bits'))[0]), v['written'])
+
+
+def read_signed_json(v, x):
+    signed = check_signed_json(strict_json(v['text']), v['audience'], v['publicKey'], v['signature'])
+    if 'input' in v:
+        same(signed, x('input'))
+
+
+def read_signed_document(v, _x):
+    d = strict_json(v['text'])
+    if d.get('schema') != 'kindmesh.signed-json/1':
+        raise Refused('ERR_JSON_INVALID')
+    for name in ('did', 'didKey', 'publicKey'):
+        if name in d:
+            check_signed_json(d['message'], d['audience'], d[name], d['signature'])
+
+
 LIFETIMES = {'attestation': 400 * DAY, 'revocation': 800 * DAY, 'head': 2 * DAY}
 
 
@@ -865,6 +982,10 @@ READERS = {
     'box': read_box,
     'frame': read_frame,
     'payload': read_payload,
+    'jcs': read_jcs,
+    'jcs-number': read_jcs_number,
+    'signed-json': read_signed_json,
+    'signed-document': read_signed_document,
     'trust': read_trust,
     'channel': read_channel,
     'task-receipt': read_task_receipt,

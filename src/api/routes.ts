@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Did, MeshError, realClock, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { parseLevel } from '../trust/index.ts'
+import { identityRoutes } from './identity-routes.ts'
 import * as schemas from './schemas.ts'
 
 export interface Call extends SignalOption {
@@ -140,6 +141,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
         return { name }
       },
     },
+    ...identityRoutes(node),
     ...trustRoutes(node, who),
     ...auditRoutes(node),
     {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { agentCapabilities } from '../identity/index.ts'
 
 /** What the local API takes and gives, one place for server, client and OpenAPI. Times are ms since 1970, sizes bytes. */
 const name = z.string().min(1).max(512)
@@ -18,6 +19,13 @@ export const attestBody = z.object({
   lifetimeMs: z.int().min(1),
 })
 export const revokeBody = z.object({ id: z.string().regex(/^[0-9a-f]{64}$/), kind: z.enum(['soft', 'hard']).default('soft') })
+export const identityBody = z.object({
+  agentId: z.string().min(1).max(64),
+  capabilities: z.array(z.enum(agentCapabilities)).max(agentCapabilities.length).default([]),
+})
+const signable = { message: z.unknown().optional(), text: z.string().optional(), audience: z.string().max(256).default('') }
+export const signBody = z.object({ agentId: z.string().min(1).max(64), ...signable })
+export const verifyBody = z.object({ publicKey: name, signature: z.string().max(128), ...signable })
 export const limitsBody = z.object({ memoryMiB: z.int(), wallMs: z.int(), cpuMs: z.int(), outputBytes: z.int(), hostCalls: z.int() }).partial()
 export const taskBody = z.object({
   on: name,
@@ -58,6 +66,27 @@ export const pinged = z.object({ rttMs: z.number(), route: z.string() })
 export const sent = z.object({ id: z.string(), status: z.literal('acknowledged') })
 export const asked = z.object({ id: z.string(), reply: z.unknown() })
 export const message = z.object({ id: z.string(), from: z.string(), type: z.string(), body: z.string(), receivedAt: z.int() })
+export const agentIdentity = z.object({
+  agentId: z.string(),
+  did: z.string(),
+  didKey: z.string(),
+  peerId: z.string(),
+  publicKey: z.string(),
+  createdAt: z.int(),
+  lastUsed: z.int(),
+  trustLevel: z.int(),
+  capabilities: z.array(z.string()),
+  signatureCount: z.int(),
+})
+export const signedJson = z.object({
+  agentId: z.string(),
+  did: z.string(),
+  didKey: z.string(),
+  publicKey: z.string(),
+  audience: z.string(),
+  message: z.unknown(),
+  signature: z.string(),
+})
 export const attested = z.object({ id: z.string(), seq: z.int() })
 export const attestation = z.object({
   id: z.string(),

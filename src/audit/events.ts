@@ -177,6 +177,26 @@ export const receiptCountersigned = ({ requester, executor, taskId, receiptHash 
 export const agentAdded = ({ did, agent, name }: Own & { readonly agent: string; readonly name: string }): AuditEvent =>
   happened('agent_added', did, agent, { name: brief(name) })
 
+export interface AgentKeyFacts extends Own {
+  /** The agent's own key. */
+  readonly agent: Did
+  readonly name: string
+}
+
+export const agentIdentityCreated = ({ did, agent, name, capabilities }: AgentKeyFacts & { readonly capabilities: readonly string[] }): AuditEvent =>
+  happened('agent_identity_created', did, agent, { name: brief(name), capabilities: listed(capabilities) })
+
+/** `inputHash` names the data and its audience as they were signed. */
+export const jsonSigned = ({
+  did,
+  agent,
+  name,
+  inputHash,
+  audience,
+  signatureCount,
+}: AgentKeyFacts & { readonly inputHash: Uint8Array; readonly audience: string; readonly signatureCount: number }): AuditEvent =>
+  happened('json_signed', agent, did, { name: brief(name), inputHash, audience: brief(audience), signatureCount })
+
 /** `keys` names the settings, their values appear in the hash only. */
 export const configChanged = ({ did, keys, configHash }: Own & { readonly keys: readonly string[]; readonly configHash: Uint8Array }): AuditEvent =>
   happened('config_changed', did, did, { keys: listed(keys), configHash })

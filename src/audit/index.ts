@@ -3,6 +3,8 @@ export { openCheckpoint, type OpenedCheckpoint, originOf, type SignBytes, type T
 export { type AuditData, type AuditEntry, type AuditEvent, dataBytesMax } from './entry.ts'
 export {
   agentAdded,
+  agentIdentityCreated,
+  type AgentKeyFacts,
   attestationAccepted,
   type AttestationFacts,
   attestationIssued,
@@ -15,6 +17,7 @@ export {
   type ExecutionFacts,
   identityCreated,
   type IsolationFacts,
+  jsonSigned,
   type MessageFacts,
   messageReceived,
   messageRefused,

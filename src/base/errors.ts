@@ -52,6 +52,11 @@ export const errorTable = {
 
   ERR_WIRE_TOO_LARGE: { meaning: 'a frame or item is over its limit', hint: 'send less at once; see protocols/LIMITS.md', exit: 'generic' },
   ERR_WIRE_MALFORMED: { meaning: 'bytes are not valid deterministic CBOR of the expected shape', hint: 'the peer may run another version', exit: 'generic' },
+  ERR_JSON_INVALID: {
+    meaning: 'not plain JSON data that reads the same everywhere, or not of the form its type asks for',
+    hint: 'see the reason; protocols/signed-json/v1 and protocols/message/v1 say what is taken',
+    exit: 'usage',
+  },
 
   ERR_STORE_CLOSED: { meaning: 'the store is closed', hint: 'start the node again', exit: 'generic' },
   ERR_STORE_FAILED: {

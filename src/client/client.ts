@@ -24,6 +24,10 @@ export interface Client {
   inbox(page: { readonly limit: number }, options?: SignalOption): Promise<{ readonly messages: readonly Out<'message'>[] }>
   agents(options?: SignalOption): Promise<{ readonly agents: readonly string[] }>
   addAgent(name: string, options?: SignalOption): Promise<{ readonly name: string }>
+  identities(options?: SignalOption): Promise<{ readonly identities: readonly Out<'agentIdentity'>[] }>
+  generateIdentity(body: In<'identityBody'>, options?: SignalOption): Promise<Out<'agentIdentity'>>
+  sign(body: In<'signBody'>, options?: SignalOption): Promise<Out<'signedJson'>>
+  verify(body: In<'verifyBody'>, options?: SignalOption): Promise<{ readonly valid: boolean }>
   attest(body: In<'attestBody'>, options?: SignalOption): Promise<Out<'attested'>>
   attestations(options?: SignalOption): Promise<{ readonly attestations: readonly Out<'attestation'>[] }>
   revoke(body: In<'revokeBody'>, options?: SignalOption): Promise<{ readonly id: string }>
@@ -73,6 +77,10 @@ export function createClient({ url, token }: ClientOptions): Client {
     inbox: (page, options) => call(`/v1/inbox${query(page)}`, options),
     agents: (options) => call('/v1/agents', options),
     addAgent: (name, options) => call('/v1/agents', options, { name }),
+    identities: (options) => call('/v1/identities', options),
+    generateIdentity: (body, options) => call('/v1/identities', options, body),
+    sign: (body, options) => call('/v1/sign', options, body),
+    verify: (body, options) => call('/v1/verify', options, body),
     attest: (body, options) => call('/v1/attestations', options, body),
     attestations: (options) => call('/v1/attestations', options),
     revoke: (body, options) => call('/v1/revocations', options, body),

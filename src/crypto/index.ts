@@ -14,4 +14,4 @@ export {
   x25519PublicKey,
 } from './kem.ts'
 export { selfTest } from './self-test.ts'
-export { createSigner, isValidPublicKey, type Signer, verify } from './sign.ts'
+export { createSigner, isValidPublicKey, seedBytesLength, type Signer, signatureBytesLength, verify } from './sign.ts'

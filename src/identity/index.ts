@@ -1,3 +1,12 @@
+export {
+  type AgentCapability,
+  agentCapabilities,
+  type AgentIdentities,
+  type AgentIdentity,
+  type AudienceOption,
+  type IdentityChange,
+  openAgentIdentities,
+} from './agent-identities.ts'
 export { kindDidFromDid, parseDid, peerIdFromDid } from './did.ts'
 export { createKeyFile, openKeyFile, readKeyFile } from './key-file.ts'
 export { createKeyring, type Keyring } from './keyring.ts'
@@ -18,3 +27,4 @@ export {
   type StatementKind,
   verifySignature,
 } from './statement.ts'
+export { type SignatureClaim, signedJsonBytesMax, verifySignedJson } from './signed-json.ts'

@@ -27,6 +27,7 @@ import { createAsker, createExecutor, type Tasks } from '../tasks/index.ts'
 import { type AttestFields, type Explanation, headRecordRule, type Level, openTrustBook, type TrustBook, TrustLevel } from '../trust/index.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
 import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
+import { type Identities, openIdentities } from './identities.ts'
 import { resolveName } from './names.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { createTrustSync, headNamespace, type TrustSync } from './trust-sync.ts'
@@ -83,6 +84,8 @@ export interface MeshRooms {
     /** Asks the introducers for news, then says how far `subject` is trusted and why. */
     explain(subject: Did, options?: SignalOption & { readonly scope?: string; readonly name?: (did: Did) => string }): Promise<Explanation>
   }
+  /** Keys of agents, and what they sign. */
+  readonly identities: Identities
   readonly tasks: Tasks
   readonly audit: Audit
   readonly sandboxes: Pick<Sandboxes, 'available'>
@@ -120,6 +123,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
   const sync = createTrustSync({ host, clock, logger, book, scopes: [taskScope, messageScope] })
 
   const level = (did: Did, scope: string): Level => book.snapshot(scope).level(did)
+  const identities = await openIdentities({ store: store.sub('identities'), keyring, clock, random, audit, level: (did) => level(did, taskScope) })
   const mail = createMail({
     keyring,
     clock,
@@ -223,6 +227,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
       },
     },
     inbox: { list: inbox.list },
+    identities,
     trust: {
       show: book.show,
       snapshot: book.snapshot,

@@ -1,6 +1,8 @@
 export { assemble, type MeshRooms, recordRules } from './assemble.ts'
 export type { Policy } from '../policy/index.ts'
+export { type Identities, type TrustedIdentity } from './identities.ts'
 export type { NodeEvent } from './events.ts'
 export { createNode, type MeshNode, type NodeOptions } from './node.ts'
 export { readIdentity, verifyProfileAudit } from './offline.ts'
 export { createProfile } from './profile.ts'
+export { parseDocument, verifySignedDocument } from './signed-document.ts'

@@ -1,4 +1,5 @@
 export { decode, encode, type Plain } from './cbor.ts'
+export { canonicalJson, parseJsonText } from './json.ts'
 export {
   bool,
   bytesOf,

@@ -26,7 +26,7 @@ test('every section that the code cites is in its spec', () => {
   let cited = 0
   for (const path of globSync('src/**/*.ts')) {
     for (const [citation, name = '', list = ''] of readFileSync(path, 'utf8').matchAll(
-      /\b([a-z]+)\/v1 sections? (\d+(?:\.\d+)*(?:(?:,| and| to) \d+(?:\.\d+)*)*)/g,
+      /\b([a-z]+(?:-[a-z]+)*)\/v1 sections? (\d+(?:\.\d+)*(?:(?:,| and| to) \d+(?:\.\d+)*)*)/g,
     )) {
       cited++
       for (const [number] of list.matchAll(/\d+(?:\.\d+)*/g)) if (numbers.get(name)?.includes(number) !== true) lost.push(`${path}: ${citation}`)

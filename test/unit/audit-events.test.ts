@@ -40,6 +40,8 @@ const examples = (text: string): readonly audit.AuditEvent[] => {
     audit.receiptSigned({ ...task, receiptHash: hash }),
     audit.receiptCountersigned({ ...task, receiptHash: hash }),
     audit.agentAdded({ did, agent: peer, name: text }),
+    audit.agentIdentityCreated({ did, agent: peer, name: text, capabilities: [text] }),
+    audit.jsonSigned({ did, agent: peer, name: text, inputHash: hash, audience: text, signatureCount: 3 }),
     audit.configChanged({ did, keys: [text], configHash: hash }),
     audit.auditVerified({ did, ok: false, entries: 3, firstBad: 1, reason: text }),
   ]
@@ -70,6 +72,8 @@ describe('events', () => {
       'receipt_signed',
       'receipt_countersigned',
       'agent_added',
+      'agent_identity_created',
+      'json_signed',
       'config_changed',
       'audit_verified',
     ])

@@ -7,10 +7,12 @@ import { makeVectors } from '../../scripts/make-vectors.ts'
 import { entryCodec } from '../../src/audit/entry.ts'
 import { openCheckpoint, verifyConsistency, verifyProof } from '../../src/audit/index.ts'
 import { growTree, leafHash } from '../../src/audit/tree.ts'
-import { base64, createSeededRandom, type Did, didFromKey, fromBase64, fromHex, hex, MeshError } from '../../src/base/index.ts'
+import { base64, createSeededRandom, type Did, didFromKey, fromBase64, fromHex, fromUtf8, hex, MeshError } from '../../src/base/index.ts'
 import { createKemPrivateKey, createSigner, deriveFromPassphrase, verify } from '../../src/crypto/index.ts'
 import { openBox, openBundle } from '../../src/envelope/index.ts'
-import { kindDidFromDid, openKeyFile, openStatement, parseDid, peerIdFromDid, type StatementKind } from '../../src/identity/index.ts'
+import { kindDidFromDid, openKeyFile, openStatement, parseDid, peerIdFromDid, type StatementKind, verifySignedJson } from '../../src/identity/index.ts'
+import { signedJsonInput } from '../../src/identity/signed-json.ts'
+import { parseDocument, verifySignedDocument } from '../../src/node/index.ts'
 import { decodeFrame, encodeFrame } from '../../src/protocols/klp/frames.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
 import { plainRefusalCodec, receiptLifetimeMs } from '../../src/protocols/task/codec.ts'
@@ -18,7 +20,7 @@ import { openCountersignature, openReceipt } from '../../src/tasks/receipt.ts'
 import { messageCodec } from '../../src/agents/message.ts'
 import { headRecordKey } from '../../src/trust/index.ts'
 import { openTrustStatement } from '../../src/trust/statements.ts'
-import { decode, encode, type Plain } from '../../src/wire/index.ts'
+import { canonicalJson, decode, encode, parseJsonText, type Plain } from '../../src/wire/index.ts'
 import type { Vector } from '../../scripts/vectors/world.ts'
 
 const files = await makeVectors()
@@ -91,6 +93,22 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     const again = text(vector, 'of') === 'message' ? messageCodec.encode(messageCodec.decode(payload)) : plainRefusalCodec.encode(plainRefusalCodec.decode(payload))
     expect(hex(again)).toBe(text(vector, 'payload'))
   },
+  'jcs'(vector) {
+    expect(hex(canonicalJson(parseJsonText(text(vector, 'text'), 1 << 20), 1 << 18))).toBe(text(vector, 'canonical'))
+  },
+  'jcs-number'(vector) {
+    const value = new DataView(bytes(vector, 'bits').buffer).getFloat64(0)
+    expect(fromUtf8(canonicalJson(value, 64))).toBe(text(vector, 'written'))
+  },
+  'signed-json'(vector) {
+    const claim = { signature: text(vector, 'signature'), publicKey: text(vector, 'publicKey'), audience: text(vector, 'audience') }
+    const message = parseJsonText(text(vector, 'text'), 1 << 20)
+    if (has(vector, 'input')) expect(hex(signedJsonInput(message, claim.audience))).toBe(text(vector, 'input'))
+    if (!verifySignedJson({ message, ...claim })) throw new MeshError('ERR_AUDIT_TAMPERED', 'bad')
+  },
+  'signed-document'(vector) {
+    if (!verifySignedDocument(parseDocument(text(vector, 'text')), {}).valid) throw new MeshError('ERR_AUDIT_TAMPERED', 'bad')
+  },
   'trust'(vector) {
     const item = { kind: text(vector, 'of') as 'attestation', bytes: bytes(vector, 'signed') }
     const { signed } = openTrustStatement(item, number(vector, 'now'))
@@ -153,7 +171,7 @@ test('every protocol of bytes has vectors of both kinds', () => {
     const room = path.split('/')[1] ?? ''
     kinds.set(room, (kinds.get(room) ?? new Set()).add((JSON.parse(made) as Vector).expect === 'ok'))
   }
-  for (const room of ['identity', 'klp', 'trust', 'task', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
+  for (const room of ['identity', 'klp', 'signed-json', 'trust', 'task', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
 })
 
 describe('our code reads its own vectors', () => {
