@@ -1,6 +1,7 @@
 /** Writes `protocols/<name>/v1/vectors/*.json` from fixed keys, times and chance: twice the same. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { topicVectors } from './vectors/group.ts'
 import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
 import { auditVectors, messageVectors, taskVectors, trustVectors } from './vectors/others.ts'
@@ -14,6 +15,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     klp: await klpVectors(),
     'signed-json': signedJsonVectors(),
     message: messageVectors(),
+    topic: topicVectors(),
     trust: trustVectors(),
     task: await taskVectors(),
     audit: await auditVectors(),

@@ -869,6 +869,23 @@ def read_signed_document(v, _x):
             check_signed_json(d['message'], d['audience'], d[name], d['signature'])
 
 
+def read_topic(v, x):
+    if len(x('signed')) > 32_768:
+        raise Refused('ERR_WIRE_TOO_LARGE')
+    topic = sha256(b'klp/1/topic\0' + v['name'].encode())
+    s = open_statement('message', x('signed'), v['now'], 2 * MINUTE)
+    if s['to'] != topic:
+        raise Refused('ERR_STATEMENT_AUDIENCE')
+    if s['from'] != x('author'):
+        raise Refused('ERR_STATEMENT_SENDER')
+    payload = shaped(PAYLOADS['message'], cbor(s['payload']))
+    if payload[1] != '' or payload[2]:
+        raise Refused('ERR_WIRE_MALFORMED')
+    if len(payload[6].encode('utf-16-le')) > 2 * 16_384:
+        raise Refused('ERR_WIRE_TOO_LARGE')
+    same((topic, v['channel'], payload[6]), (x('id'), '/kindmesh/topic/1/' + topic.hex(), v['body']))
+
+
 LIFETIMES = {'attestation': 400 * DAY, 'revocation': 800 * DAY, 'head': 2 * DAY}
 
 
@@ -986,6 +1003,7 @@ READERS = {
     'jcs-number': read_jcs_number,
     'signed-json': read_signed_json,
     'signed-document': read_signed_document,
+    'topic': read_topic,
     'trust': read_trust,
     'channel': read_channel,
     'task-receipt': read_task_receipt,

@@ -4,6 +4,7 @@ import type { MeshNode } from '../node/index.ts'
 import { parseLevel } from '../trust/index.ts'
 import { identityRoutes } from './identity-routes.ts'
 import * as schemas from './schemas.ts'
+import { topicRoutes } from './topic-routes.ts'
 
 export interface Call extends SignalOption {
   readonly body: unknown
@@ -142,6 +143,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
       },
     },
     ...identityRoutes(node),
+    ...topicRoutes(node),
     ...trustRoutes(node, who),
     ...auditRoutes(node),
     {

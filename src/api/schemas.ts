@@ -10,6 +10,30 @@ export const dialBody = z.object({ target: z.string().min(1).max(4_096), timeout
 export const pingBody = z.object({ peer: name, timeoutMs })
 export const sendBody = z.object({ to: name, body: z.string().max(60 * 1024), type: z.string().min(1).max(64).default('text'), timeoutMs })
 export const askBody = z.object({ to: name, agent: z.string().min(1).max(64), data: z.unknown(), timeoutMs })
+const topic = z.string().min(1).max(128)
+export const publishBody = z.object({
+  topic,
+  body: z.string().max(16 * 1024),
+  type: z.string().min(1).max(64).default('text'),
+  encoding: z.enum(['text', 'json']).default('text'),
+  waitMs: z.int().min(0).max(120_000).optional(),
+})
+export const topicQuery = z.object({ topic })
+export const published = z.object({ id: z.string(), topicId: z.string(), neighbours: z.int() })
+export const topicLine = z.discriminatedUnion('event', [
+  z.object({ event: z.literal('subscribed'), topic: z.string() }),
+  z.object({
+    event: z.literal('message'),
+    id: z.string(),
+    topic: z.string(),
+    from: z.string(),
+    type: z.string(),
+    encoding: z.string(),
+    body: z.string(),
+    issuedAt: z.int(),
+    receivedAt: z.int(),
+  }),
+])
 export const agentBody = z.object({ name: z.string().min(1).max(64) })
 export const attestBody = z.object({
   subject: name,

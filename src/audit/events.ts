@@ -174,6 +174,17 @@ export const receiptSigned = ({ requester, executor, taskId, receiptHash }: Task
 export const receiptCountersigned = ({ requester, executor, taskId, receiptHash }: TaskFacts & { readonly receiptHash: Uint8Array }): AuditEvent =>
   happened('receipt_countersigned', requester, executor, { taskId: brief(taskId), receiptHash })
 
+/** `topic` is the topic's id: a public statement has no recipient. */
+export const topicPublished = ({
+  did,
+  topic,
+  id,
+  type,
+  statementHash,
+  bytes,
+}: Own & Omit<MessageFacts, 'from' | 'to'> & { readonly topic: Uint8Array }): AuditEvent =>
+  happened('topic_published', did, undefined, { topic, id, type: brief(type), statementHash, bytes })
+
 export const agentAdded = ({ did, agent, name }: Own & { readonly agent: string; readonly name: string }): AuditEvent =>
   happened('agent_added', did, agent, { name: brief(name) })
 

@@ -35,6 +35,7 @@ export {
   type TaskFacts,
   taskRefused,
   taskRequested,
+  topicPublished,
 } from './events.ts'
 export {
   type ConsistencyProof,

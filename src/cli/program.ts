@@ -10,6 +10,7 @@ import { addMeshCommands } from './commands/mesh.ts'
 import { addMessageCommands } from './commands/messages.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSigningCommands } from './commands/signing.ts'
+import { addTopicCommands } from './commands/topics.ts'
 import { addTrustCommands } from './commands/trust.ts'
 import { addUpCommand } from './commands/up.ts'
 import { type Context, createContext, reportError, type SharedOptions } from './context.ts'
@@ -75,6 +76,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addUpCommand,
     addMeshCommands,
     addMessageCommands,
+    addTopicCommands,
     addAgentCommands,
     addSigningCommands,
     addTrustCommands,

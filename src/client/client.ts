@@ -12,6 +12,7 @@ export interface ClientOptions {
 }
 
 export type TaskLine = Out<'taskLine'>
+export type TopicLine = Out<'topicLine'>
 
 /** The local API of a running node, typed. Every call throws MeshError with the node's code, ERR_NODE_DOWN when nobody listens. */
 export interface Client {
@@ -22,6 +23,9 @@ export interface Client {
   send(body: In<'sendBody'>, options?: SignalOption): Promise<Out<'sent'>>
   ask(body: In<'askBody'>, options?: SignalOption): Promise<Out<'asked'>>
   inbox(page: { readonly limit: number }, options?: SignalOption): Promise<{ readonly messages: readonly Out<'message'>[] }>
+  publish(body: In<'publishBody'>, options?: SignalOption): Promise<Out<'published'>>
+  /** A public topic, until the signal aborts; the first line says that it is being read. */
+  topic(topic: string, options?: SignalOption): AsyncGenerator<TopicLine>
   agents(options?: SignalOption): Promise<{ readonly agents: readonly string[] }>
   addAgent(name: string, options?: SignalOption): Promise<{ readonly name: string }>
   identities(options?: SignalOption): Promise<{ readonly identities: readonly Out<'agentIdentity'>[] }>
@@ -67,6 +71,16 @@ export function createClient({ url, token }: ClientOptions): Client {
     return given.length === 0 ? '' : `?${new URLSearchParams(Object.fromEntries(given)).toString()}`
   }
 
+  /** An answer in lines of JSON; an error is its last line. */
+  async function* lines<T extends object>(path: string, options: SignalOption = {}, body?: unknown): AsyncGenerator<Exclude<T, { readonly type: 'error' }>> {
+    const response = await open(path, options, body)
+    for await (const line of linesOf(response, options.signal)) {
+      const item = JSON.parse(line) as T | { readonly type: 'error'; readonly error: unknown }
+      if ('type' in item && item.type === 'error' && 'error' in item) throw problemOf(item.error, 200)
+      yield item as Exclude<T, { readonly type: 'error' }>
+    }
+  }
+
   return {
     status: (options) => call('/v1/status', options),
     peers: (options) => call('/v1/peers', options),
@@ -75,6 +89,8 @@ export function createClient({ url, token }: ClientOptions): Client {
     send: (body, options) => call('/v1/send', options, body),
     ask: (body, options) => call('/v1/ask', options, body),
     inbox: (page, options) => call(`/v1/inbox${query(page)}`, options),
+    publish: (body, options) => call('/v1/topics/publish', options, body),
+    topic: (topic, options) => lines<TopicLine>(`/v1/topics/messages${query({ topic })}`, options),
     agents: (options) => call('/v1/agents', options),
     addAgent: (name, options) => call('/v1/agents', options, { name }),
     identities: (options) => call('/v1/identities', options),
@@ -89,14 +105,7 @@ export function createClient({ url, token }: ClientOptions): Client {
     auditTail: (page, options) => call(`/v1/audit${query(page)}`, options),
     auditVerify: (options) => call('/v1/audit/verify', options, {}),
     auditProve: (seq, options) => call(`/v1/audit/${seq}/proof`, options),
-    async *run(body, options = {}) {
-      const response = await open('/v1/tasks', options, body)
-      for await (const line of linesOf(response, options.signal)) {
-        const item = JSON.parse(line) as TaskLine
-        if (item.type === 'error') throw problemOf(item.error, 200)
-        yield item
-      }
-    },
+    run: (body, options) => lines<TaskLine>('/v1/tasks', options, body),
     async *events(options = {}) {
       const response = await open('/v1/events', options)
       for await (const line of linesOf(response, options.signal)) {

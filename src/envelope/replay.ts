@@ -25,7 +25,14 @@ export interface ReplayGuard {
   claim(statement: Pick<Composed, 'ref' | 'hash' | 'statement'>): { readonly ops: readonly StoreOp[]; release(): Promise<void> }
 }
 
-export async function openReplayGuard({ store, clock }: { readonly store: Store; readonly clock: Clock }): Promise<ReplayGuard> {
+export interface ReplayGuardOptions {
+  readonly store: Store
+  readonly clock: Clock
+  /** Statements remembered at a time. */
+  readonly entriesMax?: number
+}
+
+export async function openReplayGuard({ store, clock, entriesMax = replayEntriesMax }: ReplayGuardOptions): Promise<ReplayGuard> {
   /** Hash of the statement -> when it may be forgotten, in order of claim. */
   const taken = new Map<string, Taken>()
   // By the wall clock and by the one that only goes forward: a wall clock that leaps ahead and is set right again revives nothing.
@@ -47,7 +54,7 @@ export async function openReplayGuard({ store, clock }: { readonly store: Store;
       const now = clock.now()
       if (taken.has(ref)) throw new MeshError('ERR_REPLAYED', `statement ${hex(statement.id)} was taken before`)
       const forgotten = expired(now, 4)
-      if (taken.size >= replayEntriesMax) throw new MeshError('ERR_OVERLOADED', `${replayEntriesMax} unexpired messages are remembered`)
+      if (taken.size >= entriesMax) throw new MeshError('ERR_OVERLOADED', `${entriesMax} unexpired messages are remembered`)
       // Twice the skew: a clock set back by that much revives nothing.
       const until = statement.expiresAt + 2 * clockSkewMsMax
       remember(ref, until)

@@ -11,6 +11,29 @@ const verdicts: Readonly<Record<GossipVerdict, TopicValidatorResult>> = {
   reject: TopicValidatorResult.Reject,
 }
 
+/** What gossipsub does with what a peer sends: public there, left out of its interface. */
+interface Receiver {
+  handleReceivedRpc(
+    from: unknown,
+    rpc: { readonly subscriptions: readonly { readonly topic?: string }[]; readonly messages: readonly { readonly topic: string }[] },
+  ): Promise<void>
+}
+
+/**
+ * Bounds what peers can make gossipsub keep: subscriptions to topics that may exist only, and messages of topics that somebody here reads.
+ * gossipsub's own `allowedTopics` knows no topic that comes later, and would forget who had subscribed to it before us.
+ */
+export function gateTopics(gossip: GossipSub, mayExist: (topic: string) => boolean): void {
+  const receiver = gossip as unknown as Receiver
+  const receive = receiver.handleReceivedRpc.bind(gossip)
+  receiver.handleReceivedRpc = async (from, rpc) =>
+    await receive(from, {
+      ...rpc,
+      subscriptions: rpc.subscriptions.filter(({ topic }) => topic !== undefined && mayExist(topic)),
+      messages: rpc.messages.filter(({ topic }) => gossip.topicValidators.has(topic)),
+    })
+}
+
 /** Topics over gossipsub with strict signatures. Its sequence numbers are random and its memory two minutes: replays are the judge's to refuse. */
 export function createGossip(gossip: GossipSub, logger: Logger): Pick<Host, 'subscribe' | 'gossip'> {
   return {

@@ -7,7 +7,7 @@ import type { Store } from '../store/index.ts'
 import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, StreamHandler } from './host.ts'
 import { InboundSlots } from './inbound-slots.ts'
 import { netError } from './libp2p-errors.ts'
-import { createGossip } from './libp2p-gossip.ts'
+import { createGossip, gateTopics } from './libp2p-gossip.ts'
 import { forgetRelays, keepConnected } from './libp2p-keep.ts'
 import { buildLibp2p, type HostLimits, type MeshLibp2p } from './libp2p-options.ts'
 import { bestOf, Libp2pPeers, routeOf } from './libp2p-peers.ts'
@@ -39,8 +39,8 @@ export interface Libp2pHostOptions {
   readonly random: Random
   readonly logger: Logger
   readonly rules: Readonly<Record<string, RecordRule>>
-  /** Topics that may exist at all; without it a peer may name about 1,000. */
-  readonly topics?: readonly string[]
+  /** Topics that may exist at all; without it a peer may subscribe to any. */
+  readonly mayExist?: (topic: string) => boolean
   readonly mdns?: boolean
   readonly relayServer?: boolean
   readonly limits?: Partial<HostLimits>
@@ -68,9 +68,9 @@ export async function createLibp2pHost(options: Libp2pHostOptions): Promise<Host
     records,
     mdns: options.mdns ?? false,
     relayServer: options.relayServer ?? false,
-    topics: options.topics,
     limits: options.limits ?? {},
   })
+  if (options.mayExist !== undefined) gateTopics(libp2p.services.gossip, options.mayExist)
   await forgetRelays(libp2p)
   try {
     await libp2p.start()

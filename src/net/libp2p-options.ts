@@ -33,6 +33,10 @@ export const upgradeTimeoutMs = 3 * secondMs
 export const negotiationTimeoutMs = 5 * secondMs
 /** Streams of all protocols one connection may hold open towards us. net/v1 section 5. */
 export const streamsPerConnectionMax = 1_000
+/** Topics one peer may be subscribed to as we see it; more of its subscriptions are passed over. net/v1 section 6. */
+export const topicsPerPeerMax = 128
+/** What gossipsub charges for one of our topics: its name and a fixed sum. */
+const topicCost = '/kindmesh/topic/1/'.length + 64 + 1_024
 /** Reservations a relay grants, and what one relayed connection may carry and how long. net/v1 section 7. */
 export const relayReservationsMax = 256
 export const relayBytesMax = 1n << 30n
@@ -63,7 +67,6 @@ export interface BuildOptions {
   readonly records: RecordValidators
   readonly mdns: boolean
   readonly relayServer: boolean
-  readonly topics: readonly string[] | undefined
   readonly limits: Partial<HostLimits>
 }
 
@@ -136,7 +139,7 @@ export async function buildLibp2p(options: BuildOptions): Promise<{ readonly lib
         maxInboundDataLength: gossipBytesMax,
         maxInboundStreams: 4,
         maxOutboundStreams: 4,
-        ...(options.topics === undefined ? {} : { allowedTopics: [...options.topics] }),
+        maxTopicBytesPerPeer: topicsPerPeerMax * topicCost,
         // Everything that can differ is hashed, the signature too: a forgery must not stand in for the true message.
         fastMsgIdFn: ({ from, seqno, signature, data, topic }) => {
           const parts = [from, seqno, signature, data].map((part) => part ?? new Uint8Array(0))

@@ -1,4 +1,16 @@
-import { type Agent, type Agents, builtInAgents, createAgents, createMail, type Message, openInbox, type Outgoing, type SendOptions } from '../agents/index.ts'
+import {
+  type Agent,
+  type Agents,
+  builtInAgents,
+  createAgents,
+  createMail,
+  createTopics,
+  type Message,
+  openInbox,
+  type Outgoing,
+  type SendOptions,
+  type Topics,
+} from '../agents/index.ts'
 import { agentAdded, attestationAccepted, attestationIssued, attestationRevoked, type Audit, peerConnected, peerDisconnected } from '../audit/index.ts'
 import {
   type Clock,
@@ -86,6 +98,7 @@ export interface MeshRooms {
   }
   /** Keys of agents, and what they sign. */
   readonly identities: Identities
+  readonly topics: Topics
   readonly tasks: Tasks
   readonly audit: Audit
   readonly sandboxes: Pick<Sandboxes, 'available'>
@@ -154,6 +167,16 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     await sync.take(peer, hello.evidence)
     await sync.pull(peer)
   }
+  const topics = createTopics({
+    host,
+    keyring,
+    clock,
+    random,
+    logger,
+    audit,
+    store,
+    decide: (from) => decideMessage(policy, level(from, messageScope)),
+  })
   const bundleAfterHello = async (peer: Did, { signal }: SignalOption): Promise<PrekeyBundle> => {
     await plane.link(peer, { signal })
     return await directory.bundleOf(peer, { signal })
@@ -248,6 +271,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
         return book.explain(subject, scope, { name })
       },
     },
+    topics,
     tasks: createAsker({ host, keyring, clock, random, audit, store: store.sub('tasks'), bundleOf: bundleAfterHello }),
     audit,
     sandboxes,
@@ -258,6 +282,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     async stop() {
       stopRepublishing()
       stopWatching()
+      topics.stop()
       await plane.stop()
     },
   }

@@ -1,3 +1,4 @@
+import { isTopicChannel } from '../agents/index.ts'
 import { createAudit, identityCreated, nodeStarted, nodeStopped } from '../audit/index.ts'
 import { type Clock, type Logger, profilePaths, type Random, realClock, realRandom, silentLogger, toMeshError } from '../base/index.ts'
 import { selfTest } from '../crypto/index.ts'
@@ -66,7 +67,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     random,
     logger,
     rules: recordRules(clock),
-    topics: [headTopic],
+    mayExist: (topic) => topic === headTopic || isTopicChannel(topic),
     mdns: options.mdns ?? false,
     relayServer: options.relayServer ?? false,
   })

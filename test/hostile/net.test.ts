@@ -2,9 +2,10 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, test } from 'vitest'
-import { createVirtualClock, type MeshError, realClock, utf8 } from '../../src/base/index.ts'
+import { createVirtualClock, fromUtf8, type MeshError, realClock, utf8 } from '../../src/base/index.ts'
 import { createLibp2pHost, type Host, type HostStream } from '../../src/net/index.ts'
 import { createLibp2pStream } from '../../src/net/libp2p-stream.ts'
+import { topicsPerPeerMax } from '../../src/net/libp2p-options.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 import { allFrames, createLibp2pWorld, libp2pOptions, testRecord } from '../helpers/net-hosts.ts'
 import { createRawNode, join, portOf, rawGet, rawPut, type RawNode, silentSockets } from '../helpers/net-raw.ts'
@@ -276,5 +277,33 @@ describe('connections', () => {
     } finally {
       await stranger.stop()
     }
+  })
+})
+
+describe('gossip', () => {
+  const channel = (n: number): string => `/kindmesh/topic/1/${n.toString(16).padStart(64, '0')}`
+
+  test('subscriptions of a peer are kept for topics that may exist, so many a peer, also those that came before ours', async () => {
+    await using crowd = createLibp2pWorld()
+    await using guarded = createLibp2pWorld({ mayExist: (topic) => /^\/kindmesh\/topic\/1\/[0-9a-f]{64}$/.test(topic) })
+    const [stranger, host] = [await crowd.host(0), await guarded.host(1)]
+    await stranger.dial({ addresses: host.addresses() })
+    stranger.subscribe('/other/1', () => 'accept')
+    for (let n = 0; n < 2 * topicsPerPeerMax; n++) stranger.subscribe(channel(n), () => 'accept')
+    const reached = async (topic: string): Promise<boolean> => (await host.gossip(topic, utf8(topic))).neighbours > 0
+    await crowd.until(() => reached(channel(0)))
+    await crowd.until(() => reached(channel(topicsPerPeerMax - 1)))
+    let known = 0
+    for (let n = 0; n < 2 * topicsPerPeerMax; n++) if (await reached(channel(n))) known++
+    expect(known).toBe(topicsPerPeerMax)
+    expect(await reached('/other/1')).toBe(false)
+    // Subscribed after the stranger: it is a neighbour all the same.
+    const got: string[] = []
+    host.subscribe(channel(1), ({ data }) => {
+      got.push(fromUtf8(data))
+      return 'accept'
+    })
+    await crowd.until(async () => (await stranger.gossip(channel(1), utf8('late'))).neighbours > 0)
+    await crowd.until(() => got.includes('late'))
   })
 })

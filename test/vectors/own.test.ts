@@ -17,6 +17,7 @@ import { decodeFrame, encodeFrame } from '../../src/protocols/klp/frames.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
 import { plainRefusalCodec, receiptLifetimeMs } from '../../src/protocols/task/codec.ts'
 import { openCountersignature, openReceipt } from '../../src/tasks/receipt.ts'
+import { openTopicMessage, topicIdOf } from '../../src/agents/topic-message.ts'
 import { messageCodec } from '../../src/agents/message.ts'
 import { headRecordKey } from '../../src/trust/index.ts'
 import { openTrustStatement } from '../../src/trust/statements.ts'
@@ -109,6 +110,11 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
   'signed-document'(vector) {
     if (!verifySignedDocument(parseDocument(text(vector, 'text')), {}).valid) throw new MeshError('ERR_AUDIT_TAMPERED', 'bad')
   },
+  'topic'(vector) {
+    const topic = topicIdOf(text(vector, 'name'))
+    const content = openTopicMessage(bytes(vector, 'signed'), { topic, from: didFromKey(bytes(vector, 'author')), now: number(vector, 'now') })
+    expect([hex(topic.bytes), topic.channel, content.body]).toEqual([text(vector, 'id'), text(vector, 'channel'), text(vector, 'body')])
+  },
   'trust'(vector) {
     const item = { kind: text(vector, 'of') as 'attestation', bytes: bytes(vector, 'signed') }
     const { signed } = openTrustStatement(item, number(vector, 'now'))
@@ -171,7 +177,7 @@ test('every protocol of bytes has vectors of both kinds', () => {
     const room = path.split('/')[1] ?? ''
     kinds.set(room, (kinds.get(room) ?? new Set()).add((JSON.parse(made) as Vector).expect === 'ok'))
   }
-  for (const room of ['identity', 'klp', 'signed-json', 'trust', 'task', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
+  for (const room of ['identity', 'klp', 'topic', 'signed-json', 'trust', 'task', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
 })
 
 describe('our code reads its own vectors', () => {
