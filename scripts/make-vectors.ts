@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { topicVectors } from './vectors/group.ts'
 import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
+import { netVectors } from './vectors/net.ts'
 import { auditVectors, messageVectors, taskVectors, trustVectors } from './vectors/others.ts'
 import { signedJsonVectors } from './vectors/signed-json.ts'
 import { plain } from './vectors/world.ts'
@@ -12,6 +13,7 @@ import { plain } from './vectors/world.ts'
 export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
   const rooms = {
     identity: await identityVectors(),
+    net: netVectors(),
     klp: await klpVectors(),
     'signed-json': signedJsonVectors(),
     message: messageVectors(),

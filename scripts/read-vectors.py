@@ -706,11 +706,14 @@ def read_box(_v, x):
 
 NAME, REASON, RID, TTL = text(64), text(256), integer(0, 2**32 - 1), integer(0, DAY)
 EVIDENCE = listing(among('attestation', 'revocation', 'head'), octets(0, 1280))
-WANT = listing(NAME, among('required', 'preferred', 'optional'))
-ANSWER = listing(NAME, among('granted', 'partial', 'denied'), REASON, NAME)
+CAPABILITY = lambda item: isinstance(item, str) and re.fullmatch('[a-z0-9][a-z0-9._:/-]{0,63}', item) is not None
+WANT = listing(CAPABILITY, among('required', 'preferred', 'optional'))
+MANIFEST = listing(many(CAPABILITY, 64), many(CAPABILITY, 8), TTL, among('online', 'busy', 'away'))
+LIMIT = listing(NAME, integer(0, 2**53 - 1))
+ANSWER = listing(CAPABILITY, among('granted', 'partial', 'denied'), REASON, lambda item: item == '' or CAPABILITY(item), many(LIMIT, 8))
 SEALED = octets(0, 131_072)
 FRAMES = [
-    listing(exactly(0), many(integer(0, 255), 8), many(NAME, 64), many(WANT, 64), many(NAME, 8), integer(0, 1 << 24), octets(0, 4096), many(EVIDENCE, 64)),
+    listing(exactly(0), many(integer(0, 255), 8), many(WANT, 64), MANIFEST, integer(0, 1 << 24), octets(0, 4096), many(EVIDENCE, 64)),
     listing(exactly(1), many(ANSWER, 64), INSTANT),
     listing(exactly(2), RID, TTL, SEALED),
     listing(exactly(3), RID, boolean, SEALED),
@@ -720,6 +723,10 @@ FRAMES = [
     listing(exactly(7), RID),
     listing(exactly(8), RID),
 ]
+
+
+def read_capability_key(v, x):
+    same(sha256(b'kindmesh/capability/1\0' + v['name'].encode()), x('key'))
 
 
 def read_frame(v, x):
@@ -997,6 +1004,7 @@ READERS = {
     'statement': read_statement,
     'prekeys': read_prekeys,
     'box': read_box,
+    'capability-key': read_capability_key,
     'frame': read_frame,
     'payload': read_payload,
     'jcs': read_jcs,

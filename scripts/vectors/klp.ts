@@ -3,7 +3,7 @@ import { sha256 } from '../../src/crypto/index.ts'
 import { openBundle } from '../../src/envelope/index.ts'
 import { openStatement, type Signed, signStatement, type StatementKind } from '../../src/identity/index.ts'
 import { pad } from '../../src/envelope/padding.ts'
-import { encodeFrame } from '../../src/protocols/klp/frames.ts'
+import { decodeFrame, encodeFrame } from '../../src/protocols/klp/frames.ts'
 import { decode, encode, type Plain } from '../../src/wire/index.ts'
 import { anna, ben, chance, fixedBox, fixedPrekeys, flipped, now, type Vector, type Vectors } from './world.ts'
 
@@ -334,6 +334,40 @@ async function seals(): Promise<Vectors> {
   }
 }
 
+type HelloItems = (changed: { readonly wants?: Plain; readonly manifest?: Plain; readonly credit?: number; readonly evidence?: Plain }) => Uint8Array
+
+/** Manifests and terms at their edges. */
+function manifests(frame: (comment: string, spec: string, bytes: Uint8Array, fields?: unknown) => Vector, hello: HelloItems): Vectors {
+  const capabilities = (count: number): readonly string[] => Array.from({ length: count }, (_, index) => `c${index}`)
+  const bad = (comment: string, manifest: Plain): Vector => frame(comment, '7', hello({ manifest }))
+  const answer = (...items: readonly Plain[]): Uint8Array => encode([1, [['task', 'partial', 'why', ...items]], now])
+  const full = hello({ manifest: [capabilities(64), ['peer', 'gateway', 'archive', 'validator', 'later'], 86_400_000, 'away'] })
+  return {
+    'frame-hello-full-manifest': frame('64 capabilities, a role nobody knows yet, a day, away', '7', full, decodeFrame(full)),
+    'frame-hello-65-capabilities': bad('65 capabilities', [capabilities(65), [], 0, 'online']),
+    'frame-hello-65-wants': frame('65 wants', '7', hello({ wants: capabilities(65).map((name) => [name, 'optional']) })),
+    'frame-hello-9-roles': bad('nine roles', [[], capabilities(9), 0, 'online']),
+    'frame-hello-long-ttl': bad('a manifest for more than a day', [[], [], 86_400_001, 'online']),
+    'frame-hello-presence': bad('a presence that is none', [[], [], 0, 'asleep']),
+    'frame-hello-escape': bad('a name that would colour a terminal', [['\u001b[31mtask'], [], 0, 'online']),
+    'frame-hello-capitals': bad('a name in capitals', [['Task'], [], 0, 'online']),
+    'frame-hello-empty-name': bad('a capability without a name', [[''], [], 0, 'online']),
+    'frame-hello-long-name': bad('a name of 65 characters', [['c'.repeat(65)], [], 0, 'online']),
+    'frame-hello-no-presence': bad('a manifest without presence', [[], [], 0]),
+    'frame-terms-9-limits': frame(
+      'nine limits in one answer',
+      '7',
+      answer(
+        '',
+        Array.from({ length: 9 }, () => ['wallMs', 1]),
+      ),
+    ),
+    'frame-terms-limit-below-zero': frame('a limit below zero', '7', answer('', [['wallMs', -1]])),
+    'frame-terms-alternative': frame('an alternative that is no name', '7', answer('ask somebody else', [])),
+    'frame-terms-no-limits': frame('an answer without limits', '7', answer('')),
+  }
+}
+
 function frames(bundle: Uint8Array): Vectors {
   const frame = (comment: string, spec: string, bytes: Uint8Array, fields?: unknown): Vector => ({
     comment,
@@ -344,18 +378,28 @@ function frames(bundle: Uint8Array): Vectors {
     ...(fields === undefined ? {} : { fields }),
   })
   const made = (comment: string, value: Parameters<typeof encodeFrame>[0]): Vector => frame(comment, '6', encodeFrame(value), value)
+  /** A hello in its CBOR items, with some of them changed. */
+  const hello: HelloItems = ({ wants = [], manifest = [['message'], ['peer'], 0, 'online'], credit = 0, evidence = [] }) =>
+    encode([0, [1], wants, manifest, credit, bundle, evidence])
   return {
     'frame-hello': made('hello', {
       frame: 0,
       versions: [1],
-      offers: ['message', 'task'],
       wants: [{ name: 'message', need: 'required' }],
-      roles: ['peer'],
+      manifest: { capabilities: ['message', 'task', 'agent:echo'], roles: ['peer', 'gateway'], ttlMs: 7_200_000, presence: 'online' },
       credit: 1 << 20,
       bundle,
       evidence: [],
     }),
-    'frame-terms': made('terms', { frame: 1, answers: [{ name: 'message', answer: 'granted', reason: '', alternative: '' }], validUntil: now }),
+    'frame-terms': made('terms', {
+      frame: 1,
+      answers: [
+        { name: 'message', answer: 'granted', reason: '', alternative: '', limits: [] },
+        { name: 'task', answer: 'partial', reason: 'with smaller limits: wallMs 500', alternative: '', limits: [{ name: 'wallMs', most: 500 }] },
+        { name: 'teleport', answer: 'denied', reason: 'not offered here', alternative: 'message', limits: [] },
+      ],
+      validUntil: now,
+    }),
     'frame-request': made('request', { frame: 2, rid: 7, ttlMs: 30_000, sealed: Uint8Array.of(1, 2, 3) }),
     'frame-reply': made('reply', { frame: 3, rid: 7, isReceipt: true, bytes: Uint8Array.of(4, 5) }),
     'frame-refusal': made('refusal', { frame: 4, rid: 7, code: 'ERR_REPLAYED', message: 'taken before', retryAfterMs: 0 }),
@@ -363,15 +407,12 @@ function frames(bundle: Uint8Array): Vectors {
     'frame-bye': made('bye', { frame: 6, code: 'ERR_STOPPED', message: 'going' }),
     'frame-ping': made('ping', { frame: 7, rid: 8 }),
     'frame-pong': made('pong', { frame: 8, rid: 2 ** 32 - 1 }),
-    'frame-hello-other-need': frame('a want neither required, preferred nor optional', '7', encode([0, [1], [], [['message', 'urgent']], [], 0, bundle, []])),
-    'frame-hello-credit': frame('credit over 16 MiB', '6', encode([0, [1], [], [], [], (16 << 20) + 1, bundle, []])),
-    'frame-hello-evidence': frame(
-      '65 pieces of evidence',
-      '6',
-      encode([0, [1], [], [], [], 0, bundle, Array.from({ length: 65 }, () => ['head', new Uint8Array()])]),
-    ),
-    'frame-hello-evidence-kind': frame('a message among the evidence', '6', encode([0, [1], [], [], [], 0, bundle, [['message', new Uint8Array()]]])),
-    'frame-terms-answer': frame('an answer that is none', '7', encode([1, [['message', 'perhaps', '', '']], now])),
+    'frame-hello-other-need': frame('a want neither required, preferred nor optional', '7', hello({ wants: [['message', 'urgent']] })),
+    'frame-hello-credit': frame('credit over 16 MiB', '6', hello({ credit: (16 << 20) + 1 })),
+    'frame-hello-evidence': frame('65 pieces of evidence', '6', hello({ evidence: Array.from({ length: 65 }, () => ['head', new Uint8Array()]) })),
+    'frame-hello-evidence-kind': frame('a message among the evidence', '6', hello({ evidence: [['message', new Uint8Array()]] })),
+    'frame-terms-answer': frame('an answer that is none', '7', encode([1, [['message', 'perhaps', '', '', []]], now])),
+    ...manifests(frame, hello),
     'frame-refusal-long-code': frame('a code of 65 characters', '6', encode([4, 7, 'E'.repeat(65), '', 0])),
     'frame-request-text': frame('a box that is text', '6', encode([2, 7, 30_000, 'sealed'])),
     'frame-reply-number': frame('1 where true or false is due', '6', encode([3, 7, 1, new Uint8Array()])),

@@ -18,7 +18,8 @@ export interface Agents {
   list(): readonly string[]
 }
 
-export function createAgents(): Agents {
+/** `onChange` is called when somebody has moved in. */
+export function createAgents({ onChange = () => undefined }: { readonly onChange?: () => void } = {}): Agents {
   const agents = new Map<string, Agent>()
   return {
     register(agent) {
@@ -28,6 +29,7 @@ export function createAgents(): Agents {
       if (agents.has(agent.name)) throw new MeshError('ERR_USAGE', `agent ${agent.name} is registered already`)
       if (agents.size >= agentsMax) throw new MeshError('ERR_OVERLOADED', `${agentsMax} agents live here`)
       agents.set(agent.name, agent)
+      onChange()
     },
     get(name) {
       const agent = agents.get(name)

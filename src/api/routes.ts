@@ -3,6 +3,7 @@ import { type Did, MeshError, realClock, type SignalOption } from '../base/index
 import type { MeshNode } from '../node/index.ts'
 import { parseLevel } from '../trust/index.ts'
 import { identityRoutes } from './identity-routes.ts'
+import { findRoutes } from './find-routes.ts'
 import * as schemas from './schemas.ts'
 import { topicRoutes } from './topic-routes.ts'
 
@@ -144,6 +145,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     },
     ...identityRoutes(node),
     ...topicRoutes(node),
+    ...findRoutes(node),
     ...trustRoutes(node, who),
     ...auditRoutes(node),
     {

@@ -62,6 +62,7 @@ export const pageQuery = z.object({ limit })
 export const tailQuery = z.object({ limit, before: z.coerce.number().int().min(0).optional() })
 export const explainQuery = z.object({ subject: name, scope: z.string().max(64).default('/task/run') })
 export const levelsQuery = z.object({ scope: z.string().max(64).default('/task/run') })
+export const findQuery = z.object({ capability: z.string().min(1).max(64), limit: z.coerce.number().int().min(1).max(100).default(20) })
 export const entryParams = z.object({ seq: z.coerce.number().int().min(0) })
 
 const usage = z.object({ cpuMs: z.number(), wallMs: z.number(), memoryBytes: z.number(), outputBytes: z.number(), hostCalls: z.number() })
@@ -71,6 +72,19 @@ export const peer = z.object({
   route: z.enum(['direct', 'relayed']),
   direction: z.enum(['inbound', 'outbound']),
   addresses: z.array(z.string()),
+  level: z.int(),
+  /** What the peer says of itself; missing before it has said hello. */
+  capabilities: z.array(z.string()).optional(),
+  roles: z.array(z.string()).optional(),
+  presence: z.string().optional(),
+})
+export const foundPeer = z.object({
+  did: z.string(),
+  peerId: z.string(),
+  route: z.enum(['direct', 'relayed']),
+  capabilities: z.array(z.string()),
+  roles: z.array(z.string()),
+  presence: z.string(),
   level: z.int(),
 })
 export const status = z.object({

@@ -5,6 +5,7 @@ import { addAgentCommands } from './commands/agents.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
+import { addFindCommand } from './commands/find.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addMeshCommands } from './commands/mesh.ts'
 import { addMessageCommands } from './commands/messages.ts'
@@ -75,6 +76,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addIdentityCommands,
     addUpCommand,
     addMeshCommands,
+    addFindCommand,
     addMessageCommands,
     addTopicCommands,
     addAgentCommands,

@@ -18,6 +18,7 @@ export type TopicLine = Out<'topicLine'>
 export interface Client {
   status(options?: SignalOption): Promise<Out<'status'>>
   peers(options?: SignalOption): Promise<{ readonly peers: readonly Out<'peer'>[] }>
+  find(query: { readonly capability: string; readonly limit?: number }, options?: SignalOption): Promise<{ readonly peers: readonly Out<'foundPeer'>[] }>
   dial(body: In<'dialBody'>, options?: SignalOption): Promise<Out<'dialed'>>
   ping(body: In<'pingBody'>, options?: SignalOption): Promise<Out<'pinged'>>
   send(body: In<'sendBody'>, options?: SignalOption): Promise<Out<'sent'>>
@@ -84,6 +85,7 @@ export function createClient({ url, token }: ClientOptions): Client {
   return {
     status: (options) => call('/v1/status', options),
     peers: (options) => call('/v1/peers', options),
+    find: (fields, options) => call(`/v1/find${query(fields)}`, options),
     dial: (body, options) => call('/v1/dial', options, body),
     ping: (body, options) => call('/v1/ping', options, body),
     send: (body, options) => call('/v1/send', options, body),

@@ -41,6 +41,12 @@ export interface PeerInfo {
   readonly addresses: readonly string[]
 }
 
+/** Somebody who says to provide something, and where it says to be. */
+export interface Provider {
+  readonly did: Did
+  readonly addresses: readonly string[]
+}
+
 /** Reads the order and life of a DHT record. `check` throws ERR_RECORD_INVALID for anything forged, expired or under another key. */
 export interface RecordRule {
   check(key: Uint8Array, value: Uint8Array): { readonly seq: number; readonly expiresAt: number }
@@ -92,6 +98,14 @@ export interface Host {
   publish(namespace: string, key: Uint8Array, value: Uint8Array, options?: SignalOption): Promise<{ readonly stored: number }>
   /** The valid record with the highest seq among all answers, or undefined when nobody has one. Never one older than this node has seen. */
   lookup(namespace: string, key: Uint8Array, options?: SignalOption): Promise<Uint8Array | undefined>
+
+  /**
+   * Tells the DHT that this node provides what `key` (32 bytes) stands for, for `providerTtlMs`.
+   * Resolves with the number of other peers told.
+   */
+  provide(key: Uint8Array, options?: SignalOption): Promise<{ readonly stored: number }>
+  /** Who says to provide it, this node left out; nobody has checked. At most `providersFoundMax`. */
+  providers(key: Uint8Array, options?: SignalOption): Promise<readonly Provider[]>
 
   /** Joins a topic. `judge` runs before a message is passed on. Returns the leaver. */
   subscribe(topic: string, judge: (message: GossipMessage) => GossipVerdict | Promise<GossipVerdict>): () => void

@@ -11,7 +11,8 @@ import { createGossip, gateTopics } from './libp2p-gossip.ts'
 import { forgetRelays, keepConnected } from './libp2p-keep.ts'
 import { buildLibp2p, type HostLimits, type MeshLibp2p } from './libp2p-options.ts'
 import { bestOf, Libp2pPeers, routeOf } from './libp2p-peers.ts'
-import { createRecords, createValidators } from './libp2p-records.ts'
+import { createProviders } from './libp2p-providers.ts'
+import { createRecords, createValidators, settleRouting } from './libp2p-records.ts'
 import { createLibp2pStream } from './libp2p-stream.ts'
 import { dialTimeoutMs, pingTimeoutMs } from './limits.ts'
 import { didOfPeer, privateKeyOf, peerOfDid } from './peer-key.ts'
@@ -71,6 +72,7 @@ export async function createLibp2pHost(options: Libp2pHostOptions): Promise<Host
     limits: options.limits ?? {},
   })
   if (options.mayExist !== undefined) gateTopics(libp2p.services.gossip, options.mayExist)
+  const providers = createProviders({ libp2p, clock, random, logger, settle: (signal) => settleRouting(libp2p, clock, signal) })
   await forgetRelays(libp2p)
   try {
     await libp2p.start()
@@ -81,15 +83,22 @@ export async function createLibp2pHost(options: Libp2pHostOptions): Promise<Host
   undo.defer(() => Promise.race([libp2p.stop(), clock.sleep(stopTimeoutMs)]))
   undo.defer(keepConnected({ libp2p, relaying, bootstrap: options.bootstrap, relays, clock, random, logger }))
   if (options.mdns === true) dialDiscovered(libp2p, logger)
-  const host = new Libp2pHost(libp2p, clock, logger, createRecords({ libp2p, guard, wanted: records.wanted, clock, logger }), undo.move())
-  return host
+  const routing = {
+    ...createRecords({ libp2p, guard, wanted: records.wanted, clock, logger }),
+    ...providers,
+  }
+  return new Libp2pHost(libp2p, clock, logger, routing, undo.move())
 }
+
+type Routing = Pick<Host, 'publish' | 'lookup' | 'provide' | 'providers'>
 
 class Libp2pHost implements Host {
   readonly did: Did
   readonly peerId: string
   readonly publish: Host['publish']
   readonly lookup: Host['lookup']
+  readonly provide: Host['provide']
+  readonly providers: Host['providers']
   readonly subscribe: Host['subscribe']
   readonly gossip: Host['gossip']
   readonly #libp2p: MeshLibp2p
@@ -101,7 +110,7 @@ class Libp2pHost implements Host {
   readonly #slots: InboundSlots
   #stopping: Promise<void> | undefined
 
-  constructor(libp2p: MeshLibp2p, clock: Clock, logger: Logger, records: Pick<Host, 'publish' | 'lookup'>, undo: AsyncDisposableStack) {
+  constructor(libp2p: MeshLibp2p, clock: Clock, logger: Logger, routing: Routing, undo: AsyncDisposableStack) {
     this.#libp2p = libp2p
     this.#clock = clock
     this.#logger = logger
@@ -111,8 +120,10 @@ class Libp2pHost implements Host {
     this.did = did
     this.peerId = libp2p.peerId.toString()
     const gossip = createGossip(libp2p.services.gossip, logger)
-    this.publish = (...args) => this.#running(() => records.publish(...args))
-    this.lookup = (...args) => this.#running(() => records.lookup(...args))
+    this.publish = (...args) => this.#running(() => routing.publish(...args))
+    this.lookup = (...args) => this.#running(() => routing.lookup(...args))
+    this.provide = (...args) => this.#running(() => routing.provide(...args))
+    this.providers = (...args) => this.#running(() => routing.providers(...args))
     this.subscribe = gossip.subscribe
     this.gossip = (...args) => this.#running(() => gossip.gossip(...args))
     this.#slots = new InboundSlots(clock)

@@ -61,23 +61,25 @@ export interface RecordsOptions {
   readonly logger: Logger
 }
 
+/** Waits until the peers of fresh connections are in the routing table, a moment at most. */
+export async function settleRouting(libp2p: MeshLibp2p, clock: Clock, signal: AbortSignal): Promise<void> {
+  const dht = libp2p.services.dht as unknown as { readonly routingTable: { readonly size: number } }
+  const until = clock.monotonic() + settleMs
+  while (dht.routingTable.size < Math.min(libp2p.getPeers().length, 20)) {
+    const youngest = Math.max(...libp2p.getConnections().map(({ timeline }) => timeline.open))
+    if (clock.monotonic() >= until || clock.now() - youngest > 2 * settleMs) return
+    await clock.sleep(settleStepMs, { signal })
+  }
+}
+
 /** Publishing to and looking up in the DHT. The answers are gathered here: one bad server makes kad-dht's `get` throw. */
 export function createRecords({ libp2p, guard, wanted, clock, logger }: RecordsOptions): Pick<Host, 'publish' | 'lookup'> {
-  const settle = async (signal: AbortSignal): Promise<void> => {
-    const dht = libp2p.services.dht as unknown as { readonly routingTable: { readonly size: number } }
-    const until = clock.monotonic() + settleMs
-    while (dht.routingTable.size < Math.min(libp2p.getPeers().length, 20)) {
-      const youngest = Math.max(...libp2p.getConnections().map(({ timeline }) => timeline.open))
-      if (clock.monotonic() >= until || clock.now() - youngest > 2 * settleMs) return
-      await clock.sleep(settleStepMs, { signal })
-    }
-  }
   /** Runs a query to its end or to our deadline; only the caller's own abort gets out. */
   const run = async (what: string, { signal }: SignalOption, query: (signal: AbortSignal) => Promise<void>): Promise<void> => {
     signal?.throwIfAborted()
     using limit = deadline(clock, recordTimeoutMs, signal, what)
     try {
-      await settle(limit.signal)
+      await settleRouting(libp2p, clock, limit.signal)
       await query(limit.signal)
     } catch (error) {
       signal?.throwIfAborted()

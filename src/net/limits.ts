@@ -8,6 +8,8 @@ export const dialTimeoutMs = 10 * secondMs
 export const pingTimeoutMs = 10 * secondMs
 /** Time a publish or lookup takes at most. net/v1 section 4. */
 export const recordTimeoutMs = 10 * secondMs
+/** Providers one search gives at most. net/v1 section 9. */
+export const providersFoundMax = 256
 /** Bytes a caller may queue on one stream without awaiting `send`; a larger frame may stand alone. net/v1 section 2. */
 export const sendQueueBytesMax = 8 << 20
 /** Receive window of one stream: what a peer can make us hold unread on it, besides one unfinished frame. net/v1 section 2. */

@@ -131,6 +131,16 @@ export class SimulatedHost implements Host {
     return await this.records.lookup(...args)
   }
 
+  async provide(...args: Parameters<Host['provide']>): ReturnType<Host['provide']> {
+    this.#mustRun()
+    return await this.records.provide(...args)
+  }
+
+  async providers(...args: Parameters<Host['providers']>): ReturnType<Host['providers']> {
+    this.#mustRun()
+    return await this.records.providers(...args)
+  }
+
   subscribe(...args: Parameters<Host['subscribe']>): () => void {
     return this.gossiping.subscribe(...args)
   }

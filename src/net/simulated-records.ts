@@ -1,7 +1,9 @@
-import { compare, concat, hex, hourMs, keyFromDid, type SignalOption, utf8 } from '../base/index.ts'
+import { compare, concat, type Did, hex, hourMs, keyFromDid, type SignalOption, utf8 } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
-import { recordTimeoutMs } from './limits.ts'
+import type { Provider } from './host.ts'
+import { providersFoundMax, recordTimeoutMs } from './limits.ts'
 import { orAborted } from './promises.ts'
+import { checkProviderKey, ProviderBook } from './provider-book.ts'
 import type { RecordGuard } from './record-guard.ts'
 import type { SimulatedHost } from './simulated-host.ts'
 import type { SimulatedNetwork } from './simulated-network.ts'
@@ -22,11 +24,13 @@ export class SimulatedRecords {
   readonly #host: SimulatedHost
   readonly #guard: RecordGuard
   readonly #served = new Map<string, Served>()
+  readonly #providers: ProviderBook
 
   constructor(network: SimulatedNetwork, host: SimulatedHost, guard: RecordGuard) {
     this.#network = network
     this.#host = host
     this.#guard = guard
+    this.#providers = new ProviderBook(network.clock, network.chance(host.did, host.did))
   }
 
   async publish(namespace: string, key: Uint8Array, value: Uint8Array, { signal }: SignalOption = {}): Promise<{ readonly stored: number }> {
@@ -34,7 +38,7 @@ export class SimulatedRecords {
     await this.#guard.admit(namespace, key, value, { own: true })
     const copy = value.slice()
     this.#serve(namespace, key, copy)
-    const answers = this.#closest(namespace, key).map((host) =>
+    const answers = this.#closest(concat(utf8(`/${namespace}/`), key)).map((host) =>
       this.#ask(host, 'put', copy.length, async () => {
         await host.records.#store(namespace, key, copy)
         return true
@@ -46,12 +50,32 @@ export class SimulatedRecords {
 
   async lookup(namespace: string, key: Uint8Array, { signal }: SignalOption = {}): Promise<Uint8Array | undefined> {
     signal?.throwIfAborted()
-    const answers = this.#closest(namespace, key).map((host) => this.#ask(host, 'get', key.length, async () => host.records.#find(namespace, key)))
+    const answers = this.#closest(concat(utf8(`/${namespace}/`), key)).map((host) =>
+      this.#ask(host, 'get', key.length, async () => host.records.#find(namespace, key)),
+    )
     for (const value of await orAborted(Promise.all(answers), signal)) {
       // An answer that is forged, expired or older than one seen is no answer.
       if (value !== undefined) await this.#guard.admit(namespace, key, value, { own: true }).catch(() => undefined)
     }
     return (await this.#guard.held(namespace, key))?.value
+  }
+
+  async provide(key: Uint8Array, { signal }: SignalOption = {}): Promise<{ readonly stored: number }> {
+    signal?.throwIfAborted()
+    checkProviderKey(key)
+    const { did } = this.#host
+    const told = this.#closest(key).map((host) => this.#ask(host, 'provide', key.length, async () => host.records.#providers.add(key, did)))
+    return { stored: (await orAborted(Promise.all(told), signal)).filter((answer) => answer !== undefined).length }
+  }
+
+  async providers(key: Uint8Array, { signal }: SignalOption = {}): Promise<readonly Provider[]> {
+    signal?.throwIfAborted()
+    checkProviderKey(key)
+    const answers = this.#closest(key).map((host) => this.#ask(host, 'providers', key.length, async () => host.records.#providers.list(key)))
+    const found = new Set<Did>(this.#providers.list(key))
+    for (const dids of await orAborted(Promise.all(answers), signal)) for (const did of dids ?? []) found.add(did)
+    found.delete(this.#host.did)
+    return [...found].slice(0, providersFoundMax).map((did) => ({ did, addresses: this.#network.hosts.get(did)?.addresses() ?? [] }))
   }
 
   /** What a stranger wants stored goes past the same guard as on libp2p. */
@@ -69,8 +93,8 @@ export class SimulatedRecords {
     return served === undefined || served.until < this.#network.clock.monotonic() ? undefined : served.value
   }
 
-  #closest(namespace: string, key: Uint8Array): readonly SimulatedHost[] {
-    const target = sha256(concat(utf8(`/${namespace}/`), key))
+  #closest(full: Uint8Array): readonly SimulatedHost[] {
+    const target = sha256(full)
     const distance = (host: SimulatedHost): Uint8Array => sha256(keyFromDid(host.did)).map((byte, index) => byte ^ (target[index] ?? 0))
     return this.#network
       .known(this.#host.did)

@@ -31,16 +31,30 @@ import { kindDidFromDid, type Keyring, peerIdFromDid } from '../identity/index.t
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
 import { decideMessage, decideTask, messageScope, type Policy, taskScope } from '../policy/index.ts'
 import { serveStatements } from '../protocols/att/index.ts'
-import { createPlane, creditBytes, evidenceBytesMax, evidenceMax, type Hello, klpVersion, type Link, type Plane, type Terms } from '../protocols/klp/index.ts'
+import {
+  createPlane,
+  creditBytes,
+  evidenceBytesMax,
+  evidenceMax,
+  type Hello,
+  klpVersion,
+  type Link,
+  type Plane,
+  type Presence,
+  type Role,
+} from '../protocols/klp/index.ts'
 import { serveTasks, taskResultBytesMax } from '../protocols/task/index.ts'
 import { type Sandboxes, sandboxLimitsMax } from '../sandbox/index.ts'
 import { put, type Store } from '../store/index.ts'
 import { createAsker, createExecutor, type Tasks } from '../tasks/index.ts'
 import { type AttestFields, type Explanation, headRecordRule, type Level, openTrustBook, type TrustBook, TrustLevel } from '../trust/index.ts'
+import { type Capabilities, createCapabilities } from './capabilities.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
 import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
 import { type Identities, openIdentities } from './identities.ts'
+import { createFinder, type Finder, type FindOptions, type FoundPeer } from './find.ts'
 import { resolveName } from './names.ts'
+import { negotiate } from './negotiate.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { createTrustSync, headNamespace, type TrustSync } from './trust-sync.ts'
 
@@ -50,11 +64,17 @@ const admissionAgeMsMax = 30 * secondMs
 const refusalAgeMsMax = 2 * secondMs
 /** Before a person is told why. */
 const explainAgeMsMax = secondMs
-/** What this node does for others: said in hello, and what terms are judged by. */
-const capabilities: readonly string[] = ['message', 'ask', 'task']
+/** What every node does for others; one with a sandbox also runs tasks. */
+const offersAlways: readonly string[] = ['message', 'ask']
 /** Connections and disconnections written down per minute; a crowd must not fill the log. */
 export const peerEventsNotedMax = 600
 const termsValidMs = 3_600 * secondMs
+/** What this node wants of a peer: without messages there is nothing to talk about. */
+const ownWants: Hello['wants'] = [
+  { name: 'message', need: 'required' },
+  { name: 'ask', need: 'preferred' },
+  { name: 'task', need: 'optional' },
+]
 
 /** What a node allows when its operator says nothing else. */
 export const policyDefault: Policy = {
@@ -74,7 +94,12 @@ export interface MeshRooms {
   addresses(): readonly string[]
   /** Text that lets others dial this node. */
   ticket(): string
-  peers(): readonly (PeerInfo & { readonly level: Level })[]
+  /** Connected peers: how far we trust them, and what those on a link say of themselves. */
+  peers(): readonly (PeerInfo & { readonly level: Level } & Partial<Omit<FoundPeer, keyof PeerInfo>>)[]
+  /** Peers that offer a capability, or host an agent of that name. @throws ERR_USAGE */
+  find(capability: string, options?: FindOptions): Promise<readonly (FoundPeer & { readonly level: Level })[]>
+  /** What this node offers and how it says it is. */
+  readonly capabilities: Pick<Capabilities, 'list' | 'offer' | 'setPresence'>
   /** The identity a text names: a DID in any spelling, a ticket, or the beginning of one known here. @throws ERR_IDENTITY_INVALID, ERR_USAGE when several fit */
   resolve(text: string): Did
   /** Connects by multiaddr, DID or ticket, and agrees on KLP. @throws ERR_NET_*, ERR_USAGE, ERR_CAPABILITY_DENIED */
@@ -115,6 +140,9 @@ export interface Parts {
   readonly random: Random
   readonly logger: Logger
   readonly policy?: Policy
+  /** Offered besides what every node offers. */
+  readonly offers?: readonly string[] | undefined
+  readonly roles?: readonly Role[] | undefined
 }
 
 /** What may be put into the DHT of this mesh. */
@@ -127,11 +155,17 @@ export const recordRules = (clock: Clock): Readonly<Record<string, RecordRule>> 
 export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms; stop(): Promise<void> }> {
   const { store, keyring, sandboxes, audit, host, clock, random, logger, policy = policyDefault } = parts
   const events = createEventHub()
+  const canRun = sandboxes.available().some(({ backend }) => backend !== undefined)
+  const capabilities: Capabilities = createCapabilities({
+    offers: [...offersAlways, ...(canRun ? ['task'] : []), ...(parts.offers ?? [])],
+    roles: parts.roles,
+    agents: (): readonly string[] => agents.list(),
+  })
   const prekeys = await openPrekeys({ store: store.sub('prekeys'), keyring, clock, random })
   const replay = await openReplayGuard({ store: store.sub('replay'), clock })
   const inbox = await openInbox(store.sub('inbox'))
   const book = await openBook(parts, events)
-  const agents = await openAgents(store.sub('agents'))
+  const agents = await openAgents(store.sub('agents'), () => capabilities.changed())
   const directory = createDirectory({ host, clock, logger, prekeys })
   const sync = createTrustSync({ host, clock, logger, book, scopes: [taskScope, messageScope] })
 
@@ -155,14 +189,23 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     host,
     clock,
     logger,
-    hello: async () => helloOf({ bundle: (await prekeys.current()).bundle.bytes, offers: capabilities, book }),
+    hello: async () => helloOf({ bundle: (await prekeys.current()).bundle.bytes, capabilities, book }),
     judge: async (peer, hello) => {
       directory.learn(peer, hello.bundle)
-      return termsFor(hello, clock)
+      const answers = negotiate({
+        wants: hello.wants,
+        offers: capabilities.list(),
+        policy,
+        taskLevel: level(peer, taskScope),
+        messageLevel: level(peer, messageScope),
+        limitsUsual: policyDefault.taskLimitsMax,
+      })
+      return { answers, validUntil: clock.now() + termsValidMs }
     },
     onRequest: (peer, sealed, signal) => mail.receive(peer, sealed, signal),
     onLink: (link) => void welcome(link),
   })
+  const finder: Finder = createFinder({ host, plane: () => plane, clock, logger, capabilities })
   async function welcome({ peer, hello }: Link): Promise<void> {
     await sync.take(peer, hello.evidence)
     await sync.pull(peer)
@@ -199,7 +242,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
   })
   serveTasks({ host, clock, logger, open: executor.open })
   serveStatements({ host, logger, list: book.list })
-  const stopWatching = watchPeers({ host, audit, events, keyring, clock, logger, onFirstPeer: () => publishAll({ directory, sync }) })
+  const stopWatching = watchPeers({ host, audit, events, keyring, clock, logger, onFirstPeer: () => publishAll({ directory, sync, finder }) })
   const stopRepublishing = repeat(clock, prekeyRepublishMs, () => publishAll({ directory, sync }))
 
   async function dial(target: Did | string, { signal }: SignalOption = {}): Promise<PeerInfo & { readonly rttMs: number }> {
@@ -226,7 +269,9 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     kindDid: kindDidFromDid(keyring.did),
     addresses: () => host.addresses(),
     ticket: () => encodeTicket({ did: keyring.did, addresses: host.addresses() }),
-    peers: () => host.peers().map((peer) => ({ ...peer, level: level(peer.did, taskScope) })),
+    peers: () => host.peers().map((peer) => ({ ...peer, level: level(peer.did, taskScope), ...selfDescription(finder, peer.did) })),
+    find: async (capability, findOptions) => (await finder.find(capability, findOptions)).map((peer) => ({ ...peer, level: level(peer.did, taskScope) })),
+    capabilities,
     resolve,
     dial,
     async ping(peer, { signal } = {}) {
@@ -280,6 +325,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
   return {
     node,
     async stop() {
+      finder.stop()
       stopRepublishing()
       stopWatching()
       topics.stop()
@@ -304,8 +350,8 @@ async function openBook({ store, keyring, clock, random, audit }: Parts, events:
   })
 }
 
-async function openAgents(store: Store): Promise<Agents> {
-  const agents = createAgents()
+async function openAgents(store: Store, onChange: () => void): Promise<Agents> {
+  const agents = createAgents({ onChange })
   for await (const [name] of store.range({})) {
     const agent = builtInAgents[name]
     if (agent !== undefined) agents.register(agent)
@@ -313,25 +359,28 @@ async function openAgents(store: Store): Promise<Agents> {
   return agents
 }
 
-function helloOf({ bundle, offers, book }: { readonly bundle: Uint8Array; readonly offers: readonly string[]; readonly book: TrustBook }): Hello {
+function helloOf({ bundle, capabilities, book }: { readonly bundle: Uint8Array; readonly capabilities: Capabilities; readonly book: TrustBook }): Hello {
   const evidence = book.evidence({ itemsMax: evidenceMax, bytesMax: evidenceBytesMax })
-  return { versions: [klpVersion], offers, wants: [{ name: 'message', need: 'required' }], roles: ['peer'], credit: creditBytes, bundle, evidence }
+  return { versions: [klpVersion], wants: ownWants, manifest: capabilities.manifest(), credit: creditBytes, bundle, evidence }
 }
 
-/** Grants what we offer, names what we offer instead of the rest. Source: klp/v1 section 7. */
-function termsFor(hello: Hello, clock: Clock): Terms {
-  return {
-    answers: hello.wants.map(({ name }) =>
-      capabilities.includes(name)
-        ? { name, answer: 'granted', reason: '', alternative: '' }
-        : { name, answer: 'denied', reason: 'not offered here', alternative: 'message' },
-    ),
-    validUntil: clock.now() + termsValidMs,
-  }
+/** What a peer says of itself, when that is known and fresh. */
+function selfDescription(
+  finder: Finder,
+  peer: Did,
+): { readonly capabilities?: readonly string[]; readonly roles?: readonly string[]; readonly presence?: Presence } {
+  const manifest = finder.manifestOf(peer)
+  return manifest === undefined ? {} : { capabilities: manifest.capabilities, roles: manifest.roles, presence: manifest.presence }
 }
 
-async function publishAll({ directory, sync }: { readonly directory: Directory; readonly sync: TrustSync }): Promise<void> {
-  await Promise.allSettled([directory.publish(), sync.announce()])
+interface Announcers {
+  readonly directory: Directory
+  readonly sync: TrustSync
+  readonly finder?: Finder
+}
+
+async function publishAll({ directory, sync, finder }: Announcers): Promise<void> {
+  await Promise.allSettled([directory.publish(), sync.announce(), finder?.announce()])
 }
 
 function repeat(clock: Clock, everyMs: number, act: () => Promise<void>): () => void {

@@ -6,3 +6,5 @@ export { createNode, type MeshNode, type NodeOptions } from './node.ts'
 export { readIdentity, verifyProfileAudit } from './offline.ts'
 export { createProfile } from './profile.ts'
 export { parseDocument, verifySignedDocument } from './signed-document.ts'
+
+export type { Role } from '../protocols/klp/index.ts'

@@ -5,6 +5,7 @@ import { selfTest } from '../crypto/index.ts'
 import type { Keyring } from '../identity/index.ts'
 import { createLibp2pHost } from '../net/index.ts'
 import type { Policy } from '../policy/index.ts'
+import type { Role } from '../protocols/klp/index.ts'
 import { createSandboxes } from '../sandbox/index.ts'
 import { createLevelStore } from '../store/index.ts'
 import { assemble, type MeshRooms, recordRules } from './assemble.ts'
@@ -24,6 +25,8 @@ export interface NodeOptions {
   readonly policy?: Policy
   readonly mdns?: boolean
   readonly relayServer?: boolean
+  /** What the operator runs this node as; `peer` unless said otherwise. */
+  readonly roles?: readonly Role[]
   readonly version?: string
   readonly logger?: Logger
   readonly clock?: Clock
@@ -72,7 +75,18 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     relayServer: options.relayServer ?? false,
   })
   undo.defer(() => host.stop())
-  const assembled = await assemble({ ...options, store, keyring, sandboxes, audit, host, clock, random, logger })
+  const assembled = await assemble({
+    ...options,
+    offers: options.relayServer === true ? ['relay'] : [],
+    store,
+    keyring,
+    sandboxes,
+    audit,
+    host,
+    clock,
+    random,
+    logger,
+  })
   undo.defer(() => assembled.stop())
   await audit.record(nodeStarted({ did: keyring.did, version: options.version ?? 'unknown', listen: host.addresses() }))
 

@@ -17,6 +17,7 @@ export {
   oneOf,
   row,
   type Shape,
+  textLike,
   textUpTo,
   uintUpTo,
 } from './schema.ts'

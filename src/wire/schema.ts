@@ -32,6 +32,9 @@ export const bytesUpTo = (max: number): Shape<Uint8Array> => checked(`at most ${
 export const textUpTo = (max: number): Shape<string> =>
   checked(`text of at most ${max} characters`, (plain) => typeof plain === 'string' && plain.length <= max)
 
+/** Text that `pattern` matches from end to end; give the pattern its length limit. */
+export const textLike = (pattern: RegExp, expected: string): Shape<string> => checked(expected, (plain) => typeof plain === 'string' && pattern.test(plain))
+
 export const uintUpTo = (max: number): Shape<number> =>
   checked(`an integer from 0 to ${max}`, (plain) => Number.isSafeInteger(plain) && Number(plain) >= 0 && Number(plain) <= max)
 

@@ -238,6 +238,32 @@ describe.each(worlds)('host contract: %s', (_name, create) => {
     expect(await world.run(b.lookup('test-rec', utf8('other')))).toBeUndefined()
   })
 
+  test('who provides a key is found by a third over the middle one; a host does not find itself', async () => {
+    await using world = create()
+    const [a, b, c] = [await world.host(0), await world.host(1), await world.host(2)]
+    await world.run(a.dial({ addresses: b.addresses() }))
+    await world.run(c.dial({ addresses: b.addresses() }))
+    const [key, other] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
+    expect((await world.run(a.provide(key))).stored).toBeGreaterThan(0)
+    await world.run(b.provide(key))
+    await world.until(async () => (await world.run(c.providers(key))).length === 2)
+    const found = await world.run(c.providers(key))
+    expect(found.map(({ did }) => did).sort()).toEqual([a.did, b.did].sort())
+    const ofA = found.find(({ did }) => did === a.did)
+    expect(await world.run(c.dial({ addresses: ofA?.addresses ?? [] }))).toMatchObject({ did: a.did })
+    expect((await world.run(a.providers(key))).map(({ did }) => did)).toEqual([b.did])
+    expect(await world.run(c.providers(other))).toEqual([])
+  })
+
+  test('a host alone provides to nobody and finds nobody, and a key has 32 bytes', async () => {
+    await using world = create()
+    const a = await world.host(0)
+    expect(await world.run(a.provide(new Uint8Array(32)))).toEqual({ stored: 0 })
+    expect(await world.run(a.providers(new Uint8Array(32)))).toEqual([])
+    await expect(world.run(a.provide(new Uint8Array(31)))).rejects.toEqual(code('ERR_USAGE'))
+    await expect(world.run(a.providers(new Uint8Array(33)))).rejects.toEqual(code('ERR_USAGE'))
+  })
+
   test('a host alone publishes to nobody, finds its own record and does not hang', async () => {
     await using world = create()
     const a = await world.host(0)

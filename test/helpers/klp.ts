@@ -40,7 +40,7 @@ export async function createSimulatedPeer(mesh: TestMesh, seed: number): Promise
   const host = await simulator.host(keyring.did, { store: store.sub('dht'), rules: recordRules(clock) })
   const hello = (): Promise<Hello> => plainHello(prekeys)
   const grantAll = async ({ wants }: Hello) => ({
-    answers: wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '' }) as const),
+    answers: wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '', limits: [] }) as const),
     validUntil: clock.now() + 60_000,
   })
   return {
@@ -50,7 +50,7 @@ export async function createSimulatedPeer(mesh: TestMesh, seed: number): Promise
     async link(node, { hello: changed = {}, onRequest = refuseAll } = {}) {
       const { did } = await host.dial({ addresses: mesh.node(node).addresses() })
       const stream = await host.open(did, klpProtocol, { frameBytesMax: klpFrameBytesMax })
-      return await createLink({ stream, clock, hello: { ...(await hello()), ...changed }, judge: grantAll, onRequest })
+      return await createLink({ stream, clock, hello: async () => ({ ...(await hello()), ...changed }), judge: grantAll, onRequest })
     },
     plane: (onRequest = refuseAll) =>
       createPlane({

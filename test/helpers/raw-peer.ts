@@ -46,9 +46,8 @@ export interface RawPeer extends AsyncDisposable {
 /** A hello that wants nothing and shows nothing but its prekeys. */
 export const plainHello = async (prekeys: PrekeyRing): Promise<Hello> => ({
   versions: [1],
-  offers: ['message'],
   wants: [],
-  roles: [],
+  manifest: { capabilities: ['message'], roles: [], ttlMs: 3_600_000, presence: 'online' },
   credit: creditBytes,
   bundle: (await prekeys.current()).bundle.bytes,
   evidence: [],
@@ -81,9 +80,9 @@ export async function createRawPeer(seed: number): Promise<RawPeer> {
       return await createLink({
         stream,
         clock: realClock,
-        hello: await hello(),
+        hello,
         judge: async ({ wants }) => ({
-          answers: wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '' })),
+          answers: wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '', limits: [] })),
           validUntil: realClock.now() + 60_000,
         }),
         onRequest: () => Promise.reject(new Error('nobody asks here')),

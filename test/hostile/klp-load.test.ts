@@ -9,7 +9,14 @@ import { codeOf, keyringOf, signMessage } from '../helpers/raw-peer.ts'
 import { createStreamPair } from '../helpers/stream-pair.ts'
 
 const [anna, ben] = [keyringOf(1).did, keyringOf(2).did]
-const hello: Hello = { versions: [1], offers: ['message'], wants: [], roles: [], credit: creditBytes, bundle: new Uint8Array(), evidence: [] }
+const hello: Hello = {
+  versions: [1],
+  wants: [],
+  manifest: { capabilities: ['message'], roles: [], ttlMs: 3_600_000, presence: 'online' },
+  credit: creditBytes,
+  bundle: new Uint8Array(),
+  evidence: [],
+}
 const echo = async (sealed: Uint8Array): Promise<Answer> => ({ isReceipt: true, bytes: sealed })
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -40,7 +47,7 @@ test('a peer that reads none of its large answers makes a node hold the window a
   const link = await createLink({
     stream: own,
     clock,
-    hello,
+    hello: async () => hello,
     judge: async () => ({ answers: [], validUntil: 0 }),
     onRequest: async () => ({ isReceipt: true, bytes: new Uint8Array(100_000) }),
   })
@@ -102,8 +109,8 @@ test('each of ten thousand malformed frames ends its own link with a code; the l
   const valid = [encodeFrame({ frame: 0, ...hello }), encodeFrame({ frame: 1, answers: [], validUntil: 0 }), encodeFrame({ frame: 6, code: 'x', message: '' })]
   const [honestEnd, honestPeer] = createStreamPair(anna, ben)
   const [honest] = await Promise.all([
-    createLink({ stream: honestEnd, clock, hello, judge, onRequest: echo }),
-    createLink({ stream: honestPeer, clock, hello, judge, onRequest: echo }),
+    createLink({ stream: honestEnd, clock, hello: async () => hello, judge, onRequest: echo }),
+    createLink({ stream: honestPeer, clock, hello: async () => hello, judge, onRequest: echo }),
   ])
   const malformed = (): Uint8Array => {
     const kind = randomInt(random, 4)
@@ -120,7 +127,7 @@ test('each of ten thousand malformed frames ends its own link with a code; the l
     const greeted = randomInt(random, 3)
     for (const frame of valid.slice(0, greeted)) await peer.send(frame)
     await peer.send(malformed())
-    const made = createLink({ stream: own, clock, hello, judge, onRequest: echo })
+    const made = createLink({ stream: own, clock, hello: async () => hello, judge, onRequest: echo })
     const link = await made.catch((error: unknown) => {
       expect(error).toBeInstanceOf(MeshError)
       return undefined
@@ -150,7 +157,7 @@ test('a link whose heartbeat is not answered is dropped, and the next message op
     opened++
     const bundle = (await peer.prekeys.current()).bundle.bytes
     await stream.send(encodeFrame({ frame: 0, ...hello, bundle }))
-    await stream.send(encodeFrame({ frame: 1, answers: [{ name: 'message', answer: 'granted', reason: '', alternative: '' }], validUntil: 0 }))
+    await stream.send(encodeFrame({ frame: 1, answers: [{ name: 'message', answer: 'granted', reason: '', alternative: '', limits: [] }], validUntil: 1e15 }))
     for await (const bytes of stream.frames) {
       const frame = decodeFrame(bytes)
       if (frame.frame === 7 && !mute) await stream.send(encodeFrame({ frame: 8, rid: frame.rid }))
@@ -227,7 +234,9 @@ test('a flood of pings nobody reads the answers of, and of replays, leaves the n
   const stream = await mesh.run(mallory.host.open(did, klpProtocol, { frameBytesMax: klpFrameBytesMax }))
   const bundle = (await mallory.prekeys.current()).bundle.bytes
   await mesh.run(stream.send(encodeFrame({ frame: 0, ...hello, bundle })))
-  await mesh.run(stream.send(encodeFrame({ frame: 1, answers: [{ name: 'message', answer: 'granted', reason: '', alternative: '' }], validUntil: 0 })))
+  await mesh.run(
+    stream.send(encodeFrame({ frame: 1, answers: [{ name: 'message', answer: 'granted', reason: '', alternative: '', limits: [] }], validUntil: 0 })),
+  )
   const link = await mesh.run(mallory.link(0))
   const captured = mallory.seal(signMessage(mallory.keyring, { to: did, issuedAt: mesh.clock.now() }), mallory.bundleOf(link))
   expect(await mesh.run(codeOf(link.request(captured)))).toBe('ok')

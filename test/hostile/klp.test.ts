@@ -6,7 +6,14 @@ import { codeOf, keyringOf } from '../helpers/raw-peer.ts'
 import { createStreamPair, type PairedStream } from '../helpers/stream-pair.ts'
 
 const [anna, ben] = [keyringOf(1).did, keyringOf(2).did]
-const hello: Hello = { versions: [1], offers: ['message'], wants: [], roles: [], credit: creditBytes, bundle: new Uint8Array(), evidence: [] }
+const hello: Hello = {
+  versions: [1],
+  wants: [],
+  manifest: { capabilities: ['message'], roles: [], ttlMs: 3_600_000, presence: 'online' },
+  credit: creditBytes,
+  bundle: new Uint8Array(),
+  evidence: [],
+}
 const terms: Frame = { frame: 1, answers: [], validUntil: 0 }
 const echo = async (sealed: Uint8Array): Promise<Answer> => ({ isReceipt: true, bytes: sealed })
 type Handle = (sealed: Uint8Array, signal: AbortSignal) => Promise<Answer>
@@ -15,10 +22,12 @@ const linkOn = (stream: PairedStream, clock: VirtualClock, own: Partial<Hello> =
   createLink({
     stream,
     clock,
-    hello: { ...hello, ...own },
+    hello: async () => ({ ...hello, ...own }),
     judge: async ({ wants }) => ({
       answers: wants.map(({ name }) =>
-        name === 'message' ? { name, answer: 'granted', reason: '', alternative: '' } : { name, answer: 'denied', reason: 'not here', alternative: 'message' },
+        name === 'message'
+          ? { name, answer: 'granted', reason: '', alternative: '', limits: [] }
+          : { name, answer: 'denied', reason: 'not here', alternative: 'message', limits: [] },
       ),
       validUntil: 0,
     }),

@@ -51,8 +51,11 @@ describe('two keys where one belongs', () => {
         createLink({
           stream,
           clock: realClock,
-          hello: { ...honest, bundle },
-          judge: async ({ wants }) => ({ answers: wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '' })), validUntil: 0 }),
+          hello: async () => ({ ...honest, bundle }),
+          judge: async ({ wants }) => ({
+            answers: wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '', limits: [] })),
+            validUntil: 0,
+          }),
           onRequest: () => Promise.reject(new Error('nobody asks here')),
         }),
       )

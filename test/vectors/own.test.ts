@@ -13,6 +13,7 @@ import { openBox, openBundle } from '../../src/envelope/index.ts'
 import { kindDidFromDid, openKeyFile, openStatement, parseDid, peerIdFromDid, type StatementKind, verifySignedJson } from '../../src/identity/index.ts'
 import { signedJsonInput } from '../../src/identity/signed-json.ts'
 import { parseDocument, verifySignedDocument } from '../../src/node/index.ts'
+import { capabilityKey } from '../../src/node/capabilities.ts'
 import { decodeFrame, encodeFrame } from '../../src/protocols/klp/frames.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
 import { plainRefusalCodec, receiptLifetimeMs } from '../../src/protocols/task/codec.ts'
@@ -85,6 +86,9 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     const own = { bundle, private: createKemPrivateKey(bytes(vector, 'kemSeed')), ratchetSecret: new Uint8Array(32) }
     const content = openBox(bytes(vector, 'box'), { find: (kid) => (hex(kid) === hex(bundle.kid) ? own : undefined) })
     expect(hex(content)).toBe(text(vector, 'content'))
+  },
+  'capability-key'(vector) {
+    expect(hex(capabilityKey(text(vector, 'name')))).toBe(text(vector, 'key'))
   },
   'frame'(vector) {
     expect(hex(encodeFrame(decodeFrame(bytes(vector, 'frame'))))).toBe(text(vector, 'frame'))

@@ -29,16 +29,15 @@ const plane = createPlane({
   logger,
   hello: async () => ({
     versions: [klpVersion],
-    offers: ['message'],
     wants: [{ name: 'message', need: 'required' }],
-    roles: ['peer'],
+    manifest: { capabilities: ['message'], roles: ['peer'], ttlMs: 3_600_000, presence: 'online' },
     credit: creditBytes,
     bundle: (await prekeys.current()).bundle.bytes,
     evidence: [],
   }),
   async judge(_peer, hello) {
     openBundle(hello.bundle, clock.now())
-    return { answers: hello.wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '' })), validUntil: clock.now() + 60_000 }
+    return { answers: hello.wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '', limits: [] })), validUntil: clock.now() + 60_000 }
   },
   onRequest: () => Promise.reject(new Error('asks only')),
   onLink: () => undefined,

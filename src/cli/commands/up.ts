@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { renderUnicodeCompact } from 'uqr'
 import { createLogger, type Logger, MeshError, profilePaths, realClock, realRandom, toMeshError, utf8 } from '../../base/index.ts'
-import type { MeshNode, NodeEvent } from '../../node/index.ts'
+import type { MeshNode, NodeEvent, Role } from '../../node/index.ts'
 import { type Context, paint } from '../context.ts'
 import { parseCount } from '../parse.ts'
 import { type AddCommand, version } from '../program.ts'
@@ -16,6 +16,7 @@ interface UpOptions {
   readonly init?: boolean
   readonly mdns?: boolean
   readonly relay?: boolean
+  readonly role?: readonly string[]
   readonly apiPort?: string
 }
 
@@ -33,6 +34,7 @@ export function addUpCommand(program: Command, add: AddCommand): void {
         .option('--init', 'create the identity when there is none')
         .option('--mdns', 'find peers on the local network')
         .option('--relay', 'relay for peers that cannot be reached')
+        .option('--role <role>', 'peer, gateway, archive or validator, repeatable', collect)
         .option('--api-port <port>', 'port of the local API; any free one unless given'),
     async (context, _args, options) => {
       const { startApi } = await import('../../api/index.ts')
@@ -80,11 +82,21 @@ async function start(context: Context, options: UpOptions, logger: Logger): Prom
 async function startWith(
   passphrase: Uint8Array | undefined,
   context: Context,
-  { listen, bootstrap = [], init = false, mdns = false, relay = false }: UpOptions,
+  { listen, bootstrap = [], init = false, mdns = false, relay = false, role }: UpOptions,
   logger: Logger,
 ): Promise<MeshNode> {
   const { createNode } = await import('../../node/index.ts')
-  const options = { dataDir: context.home, passphrase, create: init, bootstrap, mdns, relayServer: relay, version, logger }
+  const options = {
+    dataDir: context.home,
+    passphrase,
+    create: init,
+    bootstrap,
+    mdns,
+    relayServer: relay,
+    ...(role === undefined ? {} : { roles: role as readonly Role[] }),
+    version,
+    logger,
+  }
   if (listen !== undefined) return await createNode({ ...options, listen })
   try {
     return await createNode({ ...options, listen: listenDefault })

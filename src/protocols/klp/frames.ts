@@ -1,6 +1,7 @@
 import { MeshError } from '../../base/index.ts'
 import { boxBytesMax, bundleBytesMax } from '../../envelope/index.ts'
 import { bool, bytesUpTo, decode, encode, instant, listOf, literal, oneOf, type Plain, row, type Shape, textUpTo, uintUpTo } from '../../wire/index.ts'
+import { capabilitiesMax, capabilityName, capabilityOrNone, manifestShape } from './manifest.ts'
 
 export const klpProtocol = '/kindmesh/klp/1.0.0'
 export const klpVersion = 1
@@ -12,11 +13,12 @@ export const sealedBytesMax = Math.min(boxBytesMax, 128 * 1024)
 export const requestsInFlightMax = 256
 /** Bytes of unanswered requests one side may have at a time: the credit announced in hello. */
 export const creditBytes = 1 << 20
-export const capabilitiesMax = 64
 export const evidenceMax = 64
 export const evidenceBytesMax = 64 * 1024
 /** Longest time a request may wait, and a refusal may name to come back. */
 export const ttlMsMax = 86_400_000
+/** Limits one answer of terms may name. */
+export const termLimitsMax = 8
 const nameCharsMax = 64
 const reasonCharsMax = 256
 
@@ -29,16 +31,25 @@ const rid = uintUpTo(0xffff_ffff)
 const helloShape = row({
   frame: literal(0),
   versions: listOf(uintUpTo(255), 8),
-  offers: listOf(name, capabilitiesMax),
-  wants: listOf(row({ name, need: oneOf(needs) }), capabilitiesMax),
-  roles: listOf(name, 8),
+  wants: listOf(row({ name: capabilityName, need: oneOf(needs) }), capabilitiesMax),
+  manifest: manifestShape,
   credit: uintUpTo(16 << 20),
   bundle: bytesUpTo(bundleBytesMax),
   evidence: listOf(row({ kind: oneOf(['attestation', 'revocation', 'head']), bytes: bytesUpTo(1_280) }), evidenceMax),
 })
 const termsShape = row({
   frame: literal(1),
-  answers: listOf(row({ name, answer: oneOf(answers), reason: textUpTo(reasonCharsMax), alternative: name }), capabilitiesMax),
+  answers: listOf(
+    row({
+      name: capabilityName,
+      answer: oneOf(answers),
+      reason: textUpTo(reasonCharsMax),
+      alternative: capabilityOrNone,
+      /** What a partial answer allows at most. */
+      limits: listOf(row({ name, most: uintUpTo(Number.MAX_SAFE_INTEGER) }), termLimitsMax),
+    }),
+    capabilitiesMax,
+  ),
   validUntil: instant,
 })
 const requestShape = row({ frame: literal(2), rid, ttlMs: uintUpTo(ttlMsMax), sealed: bytesUpTo(sealedBytesMax) })
@@ -54,6 +65,8 @@ type FrameOf<S> = S extends Shape<infer T> ? T : never
 export type Frame = FrameOf<(typeof shapes)[number]>
 export type Hello = Omit<FrameOf<typeof helloShape>, 'frame'>
 export type Terms = Omit<FrameOf<typeof termsShape>, 'frame'>
+export type Want = Hello['wants'][number]
+export type TermsAnswer = Terms['answers'][number]
 
 export function encodeFrame(frame: Frame): Uint8Array {
   const shape = shapes[frame.frame] as Shape<Frame>

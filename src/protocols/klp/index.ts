@@ -1,3 +1,16 @@
-export { creditBytes, evidenceBytesMax, evidenceMax, type Hello, klpFrameBytesMax, klpProtocol, klpVersion, requestsInFlightMax, type Terms } from './frames.ts'
+export {
+  creditBytes,
+  evidenceBytesMax,
+  evidenceMax,
+  type Hello,
+  klpFrameBytesMax,
+  klpProtocol,
+  klpVersion,
+  requestsInFlightMax,
+  type Terms,
+  type TermsAnswer,
+  type Want,
+} from './frames.ts'
 export { type Answer, createLink, type Link } from './link.ts'
 export { createPlane, type Plane } from './plane.ts'
+export { capabilitiesMax, isCapabilityName, type Manifest, type Presence, type Role, roles } from './manifest.ts'

@@ -1,7 +1,8 @@
 import { type Clock, type Did, MeshError, secondMs, type SignalOption, toMeshError, codeFromPeer } from '../../base/index.ts'
 import type { HostStream } from '../../net/index.ts'
+import { checkTerms, checkVersion, createAgreement } from './agreement.ts'
 import { createCredit } from './credit.ts'
-import { creditBytes, decodeFrame, encodeFrame, type Frame, type Hello, klpVersion, requestsInFlightMax, shorten, type Terms, ttlMsMax } from './frames.ts'
+import { creditBytes, decodeFrame, encodeFrame, type Frame, type Hello, requestsInFlightMax, shorten, type Terms, ttlMsMax } from './frames.ts'
 
 /** A peer must have said hello and answered ours by then. Source: klp/v1 section 6. */
 export const helloTimeoutMs = 10 * secondMs
@@ -22,7 +23,8 @@ export interface Answer {
 export interface LinkOptions {
   readonly stream: HostStream
   readonly clock: Clock
-  readonly hello: Hello
+  /** What we say of ourselves, when the link opens and whenever it is said again. */
+  hello(): Promise<Hello>
   /** Answers the peer's wants; throwing ends the link with the error's code. */
   judge(hello: Hello): Promise<Terms>
   /** Handles one request; throwing a MeshError refuses it with that code. `signal` aborts on cancel, deadline or loss of the link. */
@@ -32,9 +34,15 @@ export interface LinkOptions {
 /** One stream to one peer that carries many requests both ways. */
 export interface Link {
   readonly peer: Did
+  readonly route: HostStream['route']
+  /** The newest hello of the peer. */
   readonly hello: Hello
-  /** The peer's answer to what we want. */
+  /** When it came, monotonic ms. */
+  readonly heardAt: number
+  /** The peer's newest answer to what we want. */
   readonly terms: Terms
+  /** Tells the peer what has changed with us, and asks for its terms anew. */
+  renew(): void
   /** @throws the coded refusal of the peer, ERR_TIMEOUT, ERR_NET_CLOSED, ERR_OVERLOADED */
   request(sealed: Uint8Array, options?: SignalOption & { readonly ttlMs?: number }): Promise<Answer>
   /** Round trip on this stream, ms. */
@@ -53,7 +61,7 @@ interface Pending {
  * An answer gives the credit of its request back: unanswered requests stay within the peer's window. Source: klp/v1 section 6.
  * @throws ERR_TIMEOUT, ERR_PROTOCOL, ERR_CAPABILITY_DENIED, ERR_NET_CLOSED; the stream is then closed
  */
-export async function createLink({ stream, clock, hello: ownHello, judge, onRequest }: LinkOptions): Promise<Link> {
+export async function createLink({ stream, clock, hello: helloNow, judge, onRequest }: LinkOptions): Promise<Link> {
   const pending = new Map<number, Pending>()
   const pings = new Map<number, (ok: boolean) => void>()
   const serving = new Map<number, AbortController>()
@@ -89,12 +97,13 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     if (result.done === true) throw new MeshError('ERR_NET_CLOSED', 'the peer closed the stream')
     return decodeFrame(result.value)
   }
-  async function shakeHands(): Promise<{ readonly hello: Hello; readonly terms: Terms }> {
-    await send({ frame: 0, ...ownHello })
+  async function shakeHands(): Promise<{ readonly own: Hello; readonly hello: Hello; readonly terms: Terms }> {
+    const own = await helloNow()
+    await send({ frame: 0, ...own })
     const hello = await nextFrame()
     if (hello.frame === 6) throw new MeshError(codeFromPeer(hello.code), hello.message)
     if (hello.frame !== 0) throw new MeshError('ERR_PROTOCOL', 'the first frame is no hello')
-    if (!hello.versions.includes(klpVersion)) throw new MeshError('ERR_PROTOCOL', `no common version; the peer speaks ${hello.versions.join(', ')}`)
+    checkVersion(hello)
     // A peer that has refused us is gone, and its reason is among the frames that came.
     const refused = await send({ frame: 1, ...(await judge(hello)) }).then(() => undefined, toMeshError)
     const terms = await nextFrame().catch((error: unknown) => {
@@ -103,13 +112,8 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     if (terms.frame === 6) throw new MeshError(codeFromPeer(terms.code), terms.message)
     if (refused !== undefined) throw refused
     if (terms.frame !== 1) throw new MeshError('ERR_PROTOCOL', 'the second frame gives no terms')
-    const required = new Set(ownHello.wants.filter(({ need }) => need === 'required').map(({ name }) => name))
-    for (const { name, answer, reason } of terms.answers) {
-      if (answer === 'granted') required.delete(name)
-      else if (answer === 'denied' && required.has(name)) throw new MeshError('ERR_CAPABILITY_DENIED', `${name}: ${reason}`)
-    }
-    if (required.size > 0) throw new MeshError('ERR_CAPABILITY_DENIED', `not granted: ${[...required].join(', ')}`)
-    return { hello, terms }
+    checkTerms(own.wants, terms)
+    return { own, hello, terms }
   }
 
   const handshakeTimer = clock.after(helloTimeoutMs, () => stream.abort(new MeshError('ERR_TIMEOUT', 'no hello in time')))
@@ -124,7 +128,17 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     handshakeTimer()
   }
   const credit = createCredit({ bytesMax: agreed.hello.credit, requestsMax: requestsInFlightMax })
-  onEnd.push(credit.end)
+  const agreement = createAgreement({
+    clock,
+    theirs: agreed,
+    wants: agreed.own.wants,
+    hello: helloNow,
+    judge,
+    send,
+    fail: (error) => void bye(toMeshError(error)),
+    answerTimeoutMs: helloTimeoutMs,
+  })
+  onEnd.push(credit.end, agreement.stop)
 
   async function serve({ rid, ttlMs, sealed }: Extract<Frame, { readonly frame: 2 }>): Promise<void> {
     if (serving.has(rid)) throw new MeshError('ERR_PROTOCOL', `request ${rid} was used twice`)
@@ -170,7 +184,8 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
     else if (frame.frame === 6) throw new MeshError('ERR_NET_CLOSED', `the peer said bye: ${frame.code} ${frame.message}`)
     else if (frame.frame === 7) void send({ frame: 8, rid: frame.rid }).catch(() => undefined)
     else if (frame.frame === 8) pings.get(frame.rid)?.(true)
-    else throw new MeshError('ERR_PROTOCOL', 'a second hello')
+    else if (frame.frame === 0) agreement.takeHello(frame)
+    else agreement.takeTerms(frame)
   }
   async function read(): Promise<void> {
     let turnBegan: number | undefined
@@ -250,7 +265,17 @@ export async function createLink({ stream, clock, hello: ownHello, judge, onRequ
 
   return {
     peer: stream.peer,
-    ...agreed,
+    route: stream.route,
+    get hello() {
+      return agreement.hello
+    },
+    get heardAt() {
+      return agreement.heardAt
+    },
+    get terms() {
+      return agreement.terms
+    },
+    renew: agreement.renew,
     request,
     ping,
     close: () => bye(new MeshError('ERR_STOPPED', 'closed by this side')),

@@ -25,6 +25,8 @@ export interface Plane {
   /** The open link, or a new one. @throws ERR_NET_*, ERR_CAPABILITY_DENIED, ERR_PROTOCOL */
   link(peer: Did, options?: SignalOption): Promise<Link>
   find(peer: Did): Link | undefined
+  /** Tells every peer on a link what has changed in our hello. */
+  renew(): void
   stop(): Promise<void>
 }
 
@@ -39,7 +41,7 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
     const link = await createLink({
       stream,
       clock,
-      hello: await hello(),
+      hello,
       judge: (peerHello) => judge(peer, peerHello),
       onRequest: (sealed, signal) => onRequest(peer, sealed, signal),
     })
@@ -105,6 +107,9 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
         })
       opening.set(peer, shared)
       return await untilAborted(shared, signal)
+    },
+    renew() {
+      for (const link of every) link.renew()
     },
     async stop() {
       stopped = true

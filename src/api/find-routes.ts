@@ -1,0 +1,21 @@
+import { z } from 'zod'
+import type { MeshNode } from '../node/index.ts'
+import type { Route } from './routes.ts'
+import * as schemas from './schemas.ts'
+
+/** Peers by what they do. */
+export function findRoutes(node: Pick<MeshNode, 'find'>): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      url: '/v1/find',
+      summary: 'Peers that say they offer a capability, asked one by one',
+      query: schemas.findQuery,
+      reply: z.object({ peers: z.array(schemas.foundPeer) }),
+      async handle({ query, signal }) {
+        const { capability, limit } = query as z.infer<typeof schemas.findQuery>
+        return { peers: await node.find(capability, { limit, signal }) }
+      },
+    },
+  ]
+}
