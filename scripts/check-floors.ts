@@ -14,7 +14,7 @@ export const floors: readonly (readonly string[])[] = [
   ['envelope', 'trust', 'vault', 'audit', 'auth'],
   ['policy', 'net', 'monitor'],
   ['protocols'],
-  ['agents', 'tasks'],
+  ['agents', 'tasks', 'files'],
   ['node'],
   ['api'],
   ['client'],

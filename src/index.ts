@@ -1,5 +1,6 @@
 export type { Agent, Message } from './agents/index.ts'
 export { type Did, type ErrorCode, MeshError } from './base/index.ts'
+export type { BodySource, IncomingTransfer, OutgoingTransfer, ReceivedFile } from './files/index.ts'
 export { parseDid } from './identity/index.ts'
 export { createNode, type MeshNode, type NodeEvent, type NodeOptions } from './node/index.ts'
 export type { ReceiptDocument, TaskOrder, TaskProgress } from './tasks/index.ts'

@@ -5,15 +5,9 @@ import { growTree, leafHash } from '../../src/audit/tree.ts'
 import { contentHash } from '../../src/crypto/index.ts'
 import { messageCodec, receiptCodec } from '../../src/agents/message.ts'
 import { signStatement } from '../../src/identity/index.ts'
+import { plainRefusalCodec } from '../../src/protocols/channel.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
-import {
-  countersignCodec,
-  encodeEvent,
-  plainRefusalCodec,
-  receiptCodec as taskReceiptCodec,
-  receiptLifetimeMs,
-  requestCodec,
-} from '../../src/protocols/task/codec.ts'
+import { countersignCodec, encodeEvent, receiptCodec as taskReceiptCodec, receiptLifetimeMs, requestCodec } from '../../src/protocols/task/codec.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 import { attestationCodec, fingerprintOf, headCodec, headRecordKey, revocationCodec, type TrustKind } from '../../src/trust/statements.ts'
 import { encode, type Plain } from '../../src/wire/index.ts'

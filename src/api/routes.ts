@@ -4,6 +4,7 @@ import type { MeshNode } from '../node/index.ts'
 import { parseLevel } from '../trust/index.ts'
 import { identityRoutes } from './identity-routes.ts'
 import { findRoutes } from './find-routes.ts'
+import { fileRoutes } from './file-routes.ts'
 import * as schemas from './schemas.ts'
 import { topicRoutes } from './topic-routes.ts'
 
@@ -148,6 +149,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...findRoutes(node),
     ...trustRoutes(node, who),
     ...auditRoutes(node),
+    ...fileRoutes(node),
     {
       method: 'POST',
       url: '/v1/tasks',

@@ -58,6 +58,17 @@ export const taskBody = z.object({
   limits: limitsBody.optional(),
   isolation: z.enum(['native', 'sandboxed', 'containerized', 'virtualized']).optional(),
 })
+export const sendFileBody = z.object({
+  to: name,
+  path: z.string().min(1).max(4_096),
+  name: z.string().min(1).max(255).optional(),
+  mediaType: z.string().min(1).max(127).optional(),
+  lifetimeMs: z.int().min(1).optional(),
+  /** Answer when it is over, not when the first attempt is. */
+  wait: z.boolean().default(false),
+})
+export const receiveBody = z.object({ dir: z.string().min(1).max(4_096), from: z.array(name).max(64).optional() })
+export const cancelBody = z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) })
 export const pageQuery = z.object({ limit })
 export const tailQuery = z.object({ limit, before: z.coerce.number().int().min(0).optional() })
 export const explainQuery = z.object({ subject: name, scope: z.string().max(64).default('/task/run') })
@@ -197,3 +208,40 @@ export const verdict = z.object({
   firstBad: z.object({ seq: z.int(), reason: z.string() }).optional(),
 })
 export const proof = z.record(z.string(), z.unknown())
+export const outgoingTransfer = z.object({
+  direction: z.literal('out'),
+  id: z.string(),
+  to: z.string(),
+  name: z.string(),
+  bytes: z.int(),
+  hash: z.string(),
+  status: z.enum(['queued', 'sending', 'acknowledged', 'failed', 'expired', 'cancelled']),
+  done: z.int(),
+  tries: z.int(),
+  expiresAt: z.int(),
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
+  receipt: z.string().optional(),
+})
+export const incomingTransfer = z.object({
+  direction: z.literal('in'),
+  id: z.string(),
+  from: z.string(),
+  name: z.string(),
+  bytes: z.int(),
+  hash: z.string(),
+  status: z.enum(['receiving', 'partial', 'received']),
+  done: z.int(),
+  path: z.string().optional(),
+})
+/** One line while a file is sent, NDJSON: how it stands. The last is how it stood when the answer ended. */
+export const sendFileLine = z.discriminatedUnion('type', [
+  outgoingTransfer.extend({ type: z.literal('transfer') }),
+  z.object({ type: z.literal('error'), error: problem }),
+])
+/** One line while files are received, NDJSON. `ready` is the first. */
+export const receiveLine = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('ready'), dir: z.string() }),
+  z.object({ type: z.literal('file'), id: z.string(), from: z.string(), name: z.string(), path: z.string(), bytes: z.int(), hash: z.string() }),
+  z.object({ type: z.literal('message'), message }),
+  z.object({ type: z.literal('error'), error: problem }),
+])

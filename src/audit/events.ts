@@ -65,6 +65,24 @@ export const messageRefused = ({
 }: Own & Refusal & { readonly from: Did | undefined; readonly id?: Uint8Array | undefined }): AuditEvent =>
   happened('message_refused', did, from, { id, code, reason: brief(reason) })
 
+export interface FileFacts extends Own {
+  /** The transfer's id, the same at both ends. */
+  readonly id: Uint8Array
+  readonly bytes: number
+  /** SHA-256 of the whole body. */
+  readonly bodyHash: Uint8Array
+  readonly receiptHash: Uint8Array
+}
+
+export const fileSent = ({ did, to, id, bytes, bodyHash, receiptHash }: FileFacts & { readonly to: Did }): AuditEvent =>
+  happened('file_sent', did, to, { id, bytes, bodyHash, receiptHash })
+
+export const fileReceived = ({ did, from, id, bytes, bodyHash, receiptHash }: FileFacts & { readonly from: Did }): AuditEvent =>
+  happened('file_received', did, from, { id, bytes, bodyHash, receiptHash })
+
+export const fileRefused = ({ did, from, id, code, reason }: Own & Refusal & { readonly from: Did; readonly id: Uint8Array }): AuditEvent =>
+  happened('file_refused', did, from, { id, code, reason: brief(reason) })
+
 export interface AttestationFacts extends Own {
   readonly issuer: Did
   readonly subject: Did

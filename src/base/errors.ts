@@ -104,6 +104,15 @@ export const errorTable = {
   ERR_AGENT_FAILED: { meaning: 'the agent threw while it handled the message', hint: 'see the log of the node that hosts it', exit: 'generic' },
   ERR_REFUSED: { meaning: 'the peer refused the message', hint: 'see the reason', exit: 'denied' },
 
+  ERR_NOT_RECEIVING: {
+    meaning: 'nobody takes files there at the moment',
+    hint: 'none needed: it stays queued; the other side runs `kindmesh receive --dir <folder>`',
+    exit: 'denied',
+  },
+  ERR_FILE_CHANGED: { meaning: 'the body is not the one that was offered', hint: 'send the file again as it is now', exit: 'generic' },
+  ERR_FILE_HASH: { meaning: 'the bytes on disk are not those the offer names', hint: 'send the file again; check the disk of the receiver', exit: 'generic' },
+  ERR_DISK_FULL: { meaning: 'too little space is left on the disk of the receiver', hint: 'free some space there', exit: 'limit' },
+
   ERR_TRUST_INVALID: { meaning: 'the attestation breaks a rule of trust/v1', hint: 'see protocols/trust/v1/spec.md', exit: 'generic' },
   ERR_TRUST_LOW: { meaning: 'the executor trusts the asker too little', hint: 'let somebody it trusts attest you at VERIFIED in /task/run', exit: 'untrusted' },
   ERR_POLICY_DENIED: { meaning: 'policy forbids it', hint: 'ask the operator for a grant', exit: 'denied' },

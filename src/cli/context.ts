@@ -29,6 +29,8 @@ export interface Context {
   readonly signal: AbortSignal
   /** Data: one JSON object with `schema`, or what `text` makes of it. */
   print<T extends object>(schema: string, data: T, text: (data: T) => string): void
+  /** Whether `say` says anything. */
+  readonly isTalking: boolean
   /** Talk: to stderr, not with --quiet or --json. */
   say(text: string): void
   /** From --passphrase-file, KINDMESH_PASSPHRASE_FILE, or KINDMESH_PASSPHRASE; undefined when none is given. */
@@ -57,6 +59,7 @@ export function createContext(options: SharedOptions, signal: AbortSignal): Cont
     logLevel: options.verbose === true ? 'info' : 'warn',
     timeoutMs: options.timeout === undefined ? undefined : parseDuration(options.timeout),
     signal,
+    isTalking: !quiet,
     print(schema, data, text) {
       process.stdout.write(json || jsonl ? `${JSON.stringify({ schema: `kindmesh.${schema}/1`, ...data })}\n` : `${text(data)}\n`)
     },

@@ -6,6 +6,7 @@ import { addAuditCommands } from './commands/audit.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
 import { addFindCommand } from './commands/find.ts'
+import { addFileCommands } from './commands/files.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addMeshCommands } from './commands/mesh.ts'
 import { addMessageCommands } from './commands/messages.ts'
@@ -79,6 +80,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addFindCommand,
     addMessageCommands,
     addTopicCommands,
+    addFileCommands,
     addAgentCommands,
     addSigningCommands,
     addTrustCommands,

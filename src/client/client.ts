@@ -13,6 +13,8 @@ export interface ClientOptions {
 
 export type TaskLine = Out<'taskLine'>
 export type TopicLine = Out<'topicLine'>
+export type SendFileLine = Out<'sendFileLine'>
+export type ReceiveLine = Out<'receiveLine'>
 
 /** The local API of a running node, typed. Every call throws MeshError with the node's code, ERR_NODE_DOWN when nobody listens. */
 export interface Client {
@@ -43,6 +45,12 @@ export interface Client {
   auditProve(seq: number, options?: SignalOption): Promise<Readonly<Record<string, unknown>>>
   /** Progress of a task on a peer; the last line is its result. Leaving early kills the task. */
   run(body: In<'taskBody'>, options?: SignalOption): AsyncGenerator<Exclude<TaskLine, { readonly type: 'error' }>>
+  /** Sends a file of the node's machine; the last line is how it stands. Leaving early does not stop the transfer. */
+  sendFile(body: In<'sendFileBody'>, options?: SignalOption): AsyncGenerator<Exclude<SendFileLine, { readonly type: 'error' }>>
+  /** Lets the node take files into a folder, until the signal aborts or the caller leaves. */
+  receiveFiles(body: In<'receiveBody'>, options?: SignalOption): AsyncGenerator<Exclude<ReceiveLine, { readonly type: 'error' }>>
+  transfers(options?: SignalOption): Promise<{ readonly outgoing: readonly Out<'outgoingTransfer'>[]; readonly incoming: readonly Out<'incomingTransfer'>[] }>
+  cancelTransfer(id: string, options?: SignalOption): Promise<{ readonly id: string; readonly cancelled: boolean }>
   /** What happens at the node, until the signal aborts. */
   events(options?: SignalOption): AsyncGenerator<Readonly<Record<string, unknown>>>
 }
@@ -108,6 +116,10 @@ export function createClient({ url, token }: ClientOptions): Client {
     auditVerify: (options) => call('/v1/audit/verify', options, {}),
     auditProve: (seq, options) => call(`/v1/audit/${seq}/proof`, options),
     run: (body, options) => lines<TaskLine>('/v1/tasks', options, body),
+    sendFile: (body, options) => lines<SendFileLine>('/v1/files/send', options, body),
+    receiveFiles: (body, options) => lines<ReceiveLine>('/v1/files/receive', options, body),
+    transfers: (options) => call('/v1/transfers', options),
+    cancelTransfer: (id, options) => call('/v1/transfers/cancel', options, { id }),
     async *events(options = {}) {
       const response = await open('/v1/events', options)
       for await (const line of linesOf(response, options.signal)) {

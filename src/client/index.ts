@@ -1,1 +1,1 @@
-export { type Client, type ClientOptions, createClient, type TaskLine, type TopicLine } from './client.ts'
+export { type Client, type ClientOptions, createClient, type ReceiveLine, type SendFileLine, type TaskLine, type TopicLine } from './client.ts'

@@ -1,8 +1,20 @@
-import { createHmac, createSecretKey, hash, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, createSecretKey, hash, timingSafeEqual } from 'node:crypto'
 import { blake3 } from 'hash-wasm'
 import { fromHex } from '../base/index.ts'
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(hash('sha256', bytes, 'buffer'))
+
+/** SHA-256 of a body that comes in pieces. */
+export interface RunningHash {
+  update(bytes: Uint8Array): void
+  /** Ends it; no update after that. */
+  digest(): Uint8Array
+}
+
+export function createSha256(): RunningHash {
+  const running = createHash('sha256')
+  return { update: (bytes) => void running.update(bytes), digest: () => new Uint8Array(running.digest()) }
+}
 
 export const hmacSha256 = (key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array => {
   // A key object, made anew: with the bare bytes each call costs six times as much.

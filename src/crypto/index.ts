@@ -1,6 +1,6 @@
 export { aeadOpen, aeadSeal, createLocalBox, importAeadKey, isSuite, type LocalBox, type Suite } from './aead.ts'
 export { deriveFromPassphrase, deriveKey, hkdfExpand, hkdfExtract, type PassphraseParams, passphraseParams, saltBytesLength } from './derive.ts'
-export { contentHash, equalSecret, hmacSha256, sha256 } from './hash.ts'
+export { contentHash, createSha256, equalSecret, hmacSha256, type RunningHash, sha256 } from './hash.ts'
 export { type HpkeRecipient, hpkeRecipient, type HpkeSender, hpkeSender, hpkeSenderShared } from './hpke.ts'
 export {
   createKemPrivateKey,

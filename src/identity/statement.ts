@@ -15,6 +15,8 @@ export const statementKinds = [
   'task',
   'task-receipt',
   'task-countersign',
+  'stream-offer',
+  'stream-receipt',
   'delegation',
   'inception',
   'succession',

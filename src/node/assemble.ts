@@ -29,7 +29,7 @@ import {
 import { openPrekeys, openReplayGuard, type PrekeyBundle, prekeyRecordRule } from '../envelope/index.ts'
 import { kindDidFromDid, type Keyring, peerIdFromDid } from '../identity/index.ts'
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
-import { decideMessage, decideTask, messageScope, type Policy, taskScope } from '../policy/index.ts'
+import { decideFile, decideMessage, decideTask, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
 import { serveStatements } from '../protocols/att/index.ts'
 import {
   createPlane,
@@ -53,6 +53,7 @@ import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } f
 import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
 import { type Identities, openIdentities } from './identities.ts'
 import { createFinder, type Finder, type FindOptions, type FoundPeer } from './find.ts'
+import { createFiles, type Files } from './files.ts'
 import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
@@ -65,7 +66,7 @@ const refusalAgeMsMax = 2 * secondMs
 /** Before a person is told why. */
 const explainAgeMsMax = secondMs
 /** What every node does for others; one with a sandbox also runs tasks. */
-const offersAlways: readonly string[] = ['message', 'ask']
+const offersAlways: readonly string[] = ['message', 'ask', 'stream']
 /** Connections and disconnections written down per minute; a crowd must not fill the log. */
 export const peerEventsNotedMax = 600
 const termsValidMs = 3_600 * secondMs
@@ -125,6 +126,7 @@ export interface MeshRooms {
   readonly identities: Identities
   readonly topics: Topics
   readonly tasks: Tasks
+  readonly files: Files
   readonly audit: Audit
   readonly sandboxes: Pick<Sandboxes, 'available'>
   onEvent(listener: (event: NodeEvent) => void): () => void
@@ -167,7 +169,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
   const book = await openBook(parts, events)
   const agents = await openAgents(store.sub('agents'), () => capabilities.changed())
   const directory = createDirectory({ host, clock, logger, prekeys })
-  const sync = createTrustSync({ host, clock, logger, book, scopes: [taskScope, messageScope] })
+  const sync = createTrustSync({ host, clock, logger, book, scopes: [taskScope, messageScope, fileScope] })
 
   const level = (did: Did, scope: string): Level => book.snapshot(scope).level(did)
   const identities = await openIdentities({ store: store.sub('identities'), keyring, clock, random, audit, level: (did) => level(did, taskScope) })
@@ -241,6 +243,17 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     },
   })
   serveTasks({ host, clock, logger, open: executor.open })
+  const files = await createFiles({
+    ...parts,
+    prekeys,
+    replay,
+    events,
+    bundleOf: bundleAfterHello,
+    async decide(from) {
+      await sync.refresh(fileScope, { maxAgeMs: admissionAgeMsMax })
+      return decideFile(policy, level(from, fileScope))
+    },
+  })
   serveStatements({ host, logger, list: book.list })
   const stopWatching = watchPeers({ host, audit, events, keyring, clock, logger, onFirstPeer: () => publishAll({ directory, sync, finder }) })
   const stopRepublishing = repeat(clock, prekeyRepublishMs, () => publishAll({ directory, sync }))
@@ -318,6 +331,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     },
     topics,
     tasks: createAsker({ host, keyring, clock, random, audit, store: store.sub('tasks'), bundleOf: bundleAfterHello }),
+    files: files.doors,
     audit,
     sandboxes,
     onEvent: events.on,
@@ -329,6 +343,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
       stopRepublishing()
       stopWatching()
       topics.stop()
+      await files.stop()
       await plane.stop()
     },
   }

@@ -4,6 +4,7 @@ import type { Did } from '../base/index.ts'
 export type NodeEvent =
   | { readonly event: 'connected' | 'disconnected'; readonly did: Did; readonly peerId: string; readonly route: string }
   | { readonly event: 'message'; readonly id: string; readonly from: Did; readonly type: string }
+  | { readonly event: 'file'; readonly id: string; readonly from: Did; readonly name: string; readonly bytes: number }
   | { readonly event: 'task'; readonly id: string; readonly asker: Did; readonly outcome: string }
   | { readonly event: 'attestation'; readonly id: string; readonly issuer: Did; readonly subject: Did; readonly change: 'issued' | 'accepted' | 'revoked' }
 

@@ -1,1 +1,1 @@
-export { decideMessage, decideTask, type Decision, messageScope, type Policy, type TaskGrant, taskScope } from './policy.ts'
+export { decideFile, decideMessage, decideTask, type Decision, fileScope, messageScope, type Policy, type TaskGrant, taskScope } from './policy.ts'

@@ -13,6 +13,8 @@ const deny = (code: ErrorCode, reason: string): Decision<never> => ({ allow: fal
 export const taskScope = '/task/run'
 /** The scope in which a node reads who may write to it. */
 export const messageScope = '/message/send'
+/** The scope in which a node reads who may send it files. */
+export const fileScope = '/file/send'
 
 /** What the operator allows; each rule only narrows. Without a policy nothing is allowed. */
 export interface Policy {
@@ -23,6 +25,8 @@ export interface Policy {
   readonly taskLimitsMax: SandboxLimits
   /** Lowest level in `messageScope` whose messages are taken; 0 takes strangers, -1 also the distrusted. */
   readonly messageLevelMin: Level
+  /** Lowest level in `fileScope` whose files are taken while this node receives; `messageLevelMin` unless given. */
+  readonly fileLevelMin?: Level
 }
 
 export interface TaskQuestion {
@@ -57,5 +61,13 @@ export function decideTask(policy: Policy | undefined, { level, isolation, limit
 export function decideMessage(policy: Policy | undefined, level: Level): Decision<undefined> {
   if (policy === undefined) return deny('ERR_POLICY_DENIED', 'no policy is loaded')
   if (level < policy.messageLevelMin) return deny('ERR_POLICY_DENIED', `messages are taken from ${levelName(policy.messageLevelMin)} on`)
+  return { allow: true, grant: undefined }
+}
+
+/** May a peer of this level send files here? Asked only while somebody here receives. Source: stream/v1 section 4. */
+export function decideFile(policy: Policy | undefined, level: Level): Decision<undefined> {
+  if (policy === undefined) return deny('ERR_POLICY_DENIED', 'no policy is loaded')
+  const needed = policy.fileLevelMin ?? policy.messageLevelMin
+  if (level < needed) return deny('ERR_POLICY_DENIED', `files are taken from ${levelName(needed)} on`)
   return { allow: true, grant: undefined }
 }

@@ -1,15 +1,37 @@
 import type { Command } from 'commander'
+import { MeshError } from '../../base/index.ts'
 import { parseCount, parseJson } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
+import { sendFile } from './files.ts'
+
+interface SendOptions {
+  readonly type: string
+  readonly file?: string
+  readonly mediaType?: string
+  readonly expires?: string
+  readonly wait?: boolean
+}
 
 export function addMessageCommands(program: Command, add: AddCommand): void {
-  add<readonly [string, string], { readonly type: string }>(
+  add<readonly [string, string | undefined], SendOptions>(
     program,
-    'send <peer> <text>',
-    'send a message; done once it is on the receiver’s disk',
-    (command) => command.option('--type <type>', 'message type', 'text'),
-    async ({ client, print, signal, timeoutMs }, [to, body], { type }) => {
-      const answer = await (await client()).send({ to, body, type, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, { signal })
+    'send <peer> [text]',
+    'send a message or a file; done once it is on the receiver’s disk',
+    (command) =>
+      command
+        .option('--type <type>', 'message type', 'text')
+        .option('--file <file>', 'send this file instead of a text')
+        .option('--media-type <type>', 'of the file, such as image/png')
+        .option('--expires <duration>', 'try the file for this long; 7 days unless given')
+        .option('--wait', 'wait until the file is received or has expired'),
+    async (context, [to, body], { type, file, ...options }) => {
+      if ((file === undefined) === (body === undefined)) throw new MeshError('ERR_USAGE', 'give a text or --file')
+      if (file !== undefined) {
+        await sendFile(context, { to, file, ...options })
+        return
+      }
+      const { client, print, signal, timeoutMs } = context
+      const answer = await (await client()).send({ to, body: body ?? '', type, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, { signal })
       print('send', answer, ({ id, status }) => `${status}  ${id}`)
     },
   )

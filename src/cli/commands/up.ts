@@ -132,6 +132,7 @@ function tell(context: Context, event: NodeEvent): void {
   const short = (did: string): string => `${did.slice(8, 12)}…${did.slice(-6)}`
   context.print('up', event, () => {
     if (event.event === 'message') return `message   ${event.type} from ${short(event.from)}`
+    if (event.event === 'file') return `file      ${event.name} (${event.bytes} bytes) from ${short(event.from)}`
     if (event.event === 'task') return `task      of ${short(event.asker)}: ${event.outcome}`
     if (event.event === 'attestation') return `trust     ${event.change}: ${short(event.issuer)} about ${short(event.subject)}`
     return `peer      ${short(event.did)} ${event.event}, ${event.route}`

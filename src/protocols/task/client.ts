@@ -1,7 +1,8 @@
 import { type Did, codeFromPeer, MeshError } from '../../base/index.ts'
 import type { Host } from '../../net/index.ts'
-import { createChannel, frameKinds, unframed } from './channel.ts'
-import { decodeEvent, plainRefusalCodec, taskFrameBytesMax, taskProtocol, type TaskEvent } from './codec.ts'
+import { frameKinds, plainRefusalCodec, unframed } from '../channel.ts'
+import { createChannel } from './channel.ts'
+import { decodeEvent, taskFrameBytesMax, taskProtocol, type TaskEvent } from './codec.ts'
 
 /** Frames an asker takes for one task; console and progress come one a frame. Source: task/v1 section 6. */
 export const taskFramesMax = 1_100_000

@@ -103,6 +103,3 @@ export function decodeEvent(bytes: Uint8Array): TaskEvent {
   if (found === undefined) throw new Error('every name has a codec')
   return found.decode(body)
 }
-
-/** A refusal before the request could be opened travels in clear: there is no key yet. Everything else is sealed. */
-export const plainRefusalCodec = codec('task refusal', row({ code: textUpTo(64), message: textUpTo(512) }), 1_024)

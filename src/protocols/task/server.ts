@@ -1,7 +1,8 @@
 import { type Clock, type Did, type Logger, MeshError, secondMs, toMeshError } from '../../base/index.ts'
 import type { Host, HostStream } from '../../net/index.ts'
-import { createChannel, framed, frameKinds } from './channel.ts'
-import { encodeEvent, plainRefusalCodec, taskFrameBytesMax, taskProtocol, type TaskEvent } from './codec.ts'
+import { framed, frameKinds, plainRefusalCodec, refusalOf } from '../channel.ts'
+import { createChannel } from './channel.ts'
+import { encodeEvent, taskFrameBytesMax, taskProtocol, type TaskEvent } from './codec.ts'
 
 /** Task streams one peer may hold open. Source: task/v1 section 6. */
 export const taskStreamsPerPeerMax = 32
@@ -58,8 +59,7 @@ async function serve(stream: HostStream, { clock, open }: Pick<TaskServerOptions
   try {
     task = await open(stream.peer, sealed)
   } catch (error) {
-    const { code, message } = toMeshError(error)
-    await stream.send(framed(frameKinds.plain, plainRefusalCodec.encode({ code, message: code === 'ERR_INTERNAL' ? 'internal error' : message.slice(0, 512) })))
+    await stream.send(framed(frameKinds.plain, plainRefusalCodec.encode(refusalOf(error))))
     return
   }
   const outgoing = createChannel(task.replySecret, 'to-asker', task.requestHash)
@@ -81,8 +81,7 @@ async function serve(stream: HostStream, { clock, open }: Pick<TaskServerOptions
       hasResult = event.event === 'result'
     }
   } catch (error) {
-    const { code, message } = toMeshError(error)
-    await send({ event: 'refused', code, message: code === 'ERR_INTERNAL' ? 'internal error' : message.slice(0, 512) })
+    await send({ event: 'refused', ...refusalOf(error) })
     return
   }
   if (!hasResult) return

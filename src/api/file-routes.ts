@@ -1,0 +1,93 @@
+import { z } from 'zod'
+import type { MeshNode } from '../node/index.ts'
+import type { LinesRoute, Route } from './routes.ts'
+import * as schemas from './schemas.ts'
+
+/** Lines that wait for a reader; past it, messages are left out (they stay in the inbox). */
+export const receiveLinesWaitingMax = 1_024
+const inboxLook = 100
+
+export function fileRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
+  return [
+    {
+      method: 'POST',
+      url: '/v1/files/send',
+      summary: 'Send a file of this machine; the answer is its progress in lines of JSON. Closing the connection does not stop the transfer',
+      body: schemas.sendFileBody,
+      reply: schemas.sendFileLine,
+      async *lines({ body, signal }) {
+        const { to, path, ...options } = body as z.infer<typeof schemas.sendFileBody>
+        const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+        for await (const transfer of node.files.send(node.resolve(to), path, { ...given, signal })) yield { type: 'transfer', ...transfer }
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/files/receive',
+      summary: 'Take offered files into a folder of this machine; the answer is a line of JSON for each. Closing the connection ends it',
+      body: schemas.receiveBody,
+      reply: schemas.receiveLine,
+      lines({ body, signal }) {
+        const { dir, from } = body as z.infer<typeof schemas.receiveBody>
+        return receive(node, { dir, signal, ...(from === undefined ? {} : { from: from.map((text) => node.resolve(text)) }) })
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/transfers',
+      summary: 'Files on their way, and those that went or came',
+      reply: z.object({ outgoing: z.array(schemas.outgoingTransfer), incoming: z.array(schemas.incomingTransfer) }),
+      handle: async () => node.files.list(),
+    },
+    {
+      method: 'POST',
+      url: '/v1/transfers/cancel',
+      summary: 'End a transfer of either direction',
+      body: schemas.cancelBody,
+      reply: z.object({ id: z.string(), cancelled: z.boolean() }),
+      async handle({ body }) {
+        const { id } = body as z.infer<typeof schemas.cancelBody>
+        return { id, cancelled: await node.files.cancel(id) }
+      },
+    },
+  ]
+}
+
+/** Files as they come, and between them the messages that reach the inbox. */
+async function* receive(node: MeshNode, options: Parameters<MeshNode['files']['receive']>[0]): AsyncGenerator {
+  await using files = await node.files.receive(options)
+  const lines: unknown[] = []
+  let waiting = Promise.withResolvers<void>()
+  let isOver = false
+  const push = (line: unknown): void => {
+    lines.push(line)
+    waiting.resolve()
+  }
+  async function readFiles(): Promise<void> {
+    for await (const file of files) push({ type: 'file', ...file })
+    isOver = true
+    waiting.resolve()
+  }
+  async function pushMessage(id: string): Promise<void> {
+    const found = (await node.inbox.list({ limit: inboxLook })).find((message) => message.id === id)
+    if (found === undefined || lines.length >= receiveLinesWaitingMax) return
+    const { from, type, body, receivedAt } = found
+    push({ type: 'message', message: { id, from, type, body, receivedAt } })
+  }
+  const remove = node.onEvent((event) => {
+    if (event.event === 'message') void pushMessage(event.id).catch(() => undefined)
+  })
+  try {
+    yield { type: 'ready', dir: options.dir }
+    void readFiles()
+    while (!isOver || lines.length > 0) {
+      if (lines.length > 0) yield lines.shift()
+      else {
+        await waiting.promise
+        waiting = Promise.withResolvers()
+      }
+    }
+  } finally {
+    remove()
+  }
+}

@@ -1,0 +1,5 @@
+export { createIncoming, type Incoming, type ReceiveOptions, type Receiving } from './incoming.ts'
+export { openIntake } from './intake.ts'
+export { openOutgoing, type Outgoing, type SendFileOptions } from './outgoing.ts'
+export type { BodySource } from './source.ts'
+export type { IncomingTransfer, OutgoingTransfer, ReceivedFile } from './transfers.ts'
