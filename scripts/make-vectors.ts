@@ -6,6 +6,7 @@ import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
 import { netVectors } from './vectors/net.ts'
 import { auditVectors, messageVectors, taskVectors, trustVectors } from './vectors/others.ts'
+import { messageTypeVectors } from './vectors/message-types.ts'
 import { signedJsonVectors } from './vectors/signed-json.ts'
 import { plain } from './vectors/world.ts'
 
@@ -16,8 +17,8 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     net: netVectors(),
     klp: await klpVectors(),
     'signed-json': signedJsonVectors(),
-    message: messageVectors(),
     topic: topicVectors(),
+    message: { ...messageVectors(), ...messageTypeVectors() },
     trust: trustVectors(),
     task: await taskVectors(),
     audit: await auditVectors(),

@@ -893,6 +893,67 @@ def read_topic(v, x):
     same((topic, v['channel'], payload[6]), (x('id'), '/kindmesh/topic/1/' + topic.hex(), v['body']))
 
 
+# --- message types, message/v1 sections 4 and 5 -------------------------------------------------------------------------
+
+TYPES = {
+    'object': lambda value: isinstance(value, dict),
+    'array': lambda value: isinstance(value, list),
+    'string': lambda value: isinstance(value, str),
+    'boolean': lambda value: isinstance(value, bool),
+    'null': lambda value: value is None,
+    'number': lambda value: isinstance(value, float),
+    'integer': lambda value: isinstance(value, float) and value.is_integer(),
+}
+KEYWORDS = {
+    *('type', 'properties', 'required', 'additionalProperties', 'propertyNames', 'description', 'items', 'minItems', 'maxItems'),
+    *('minLength', 'maxLength', 'pattern', 'minimum', 'maximum', 'enum', 'const', 'anyOf'),
+}
+
+
+def fits(schema, value):
+    """The part of JSON Schema that types.json uses; a keyword outside it is an error of ours."""
+    if schema is True or schema == {}:
+        return True
+    if set(schema) - KEYWORDS:
+        raise AssertionError('unknown keywords in %r' % sorted(schema))
+    if 'anyOf' in schema and not any(fits(option, value) for option in schema['anyOf']):
+        return False
+    if 'type' in schema and not TYPES[schema['type']](value):
+        return False
+    if ('enum' in schema and value not in schema['enum']) or ('const' in schema and value is not schema['const'] and value != schema['const']):
+        return False
+    if isinstance(value, str):
+        units = len(value.encode('utf-16-le', 'surrogatepass')) // 2
+        matched = 'pattern' not in schema or re.search(schema['pattern'].replace('$', r'\Z'), value)
+        return bool(matched) and schema.get('minLength', 0) <= units <= schema.get('maxLength', units)
+    if isinstance(value, float) and not isinstance(value, bool):
+        return schema.get('minimum', value) <= value <= schema.get('maximum', value)
+    if isinstance(value, list):
+        sized = schema.get('minItems', 0) <= len(value) <= schema.get('maxItems', len(value))
+        return sized and all(fits(schema.get('items', {}), item) for item in value)
+    if isinstance(value, dict):
+        known, more = schema.get('properties', {}), schema.get('additionalProperties', {})
+        return all(name in value for name in schema.get('required', [])) and all(
+            fits(known[name], item) if name in known else more is not False and fits(more, item) for name, item in value.items()
+        )
+    return True
+
+
+def read_body(v, _x):
+    with open(os.path.join(ROOT, 'protocols', 'message', 'v1', 'types.json')) as file:
+        schemas = json.load(file)
+    kind, wrong = v['type'], Refused('ERR_MESSAGE_TYPE')
+    if not 1 <= len(kind) <= 64:
+        raise wrong
+    if kind in schemas:
+        if v['encoding'] != 'json':
+            raise wrong
+        if not fits(schemas[kind], strict_json(v['body'])):
+            raise Refused('ERR_JSON_INVALID')
+    elif kind.startswith(('klp/', 'kindmesh/')) or re.fullmatch('[a-z0-9]+(_[a-z0-9]+)+', kind):
+        raise wrong
+
+
 LIFETIMES = {'attestation': 400 * DAY, 'revocation': 800 * DAY, 'head': 2 * DAY}
 
 
@@ -1007,6 +1068,7 @@ READERS = {
     'capability-key': read_capability_key,
     'frame': read_frame,
     'payload': read_payload,
+    'body': read_body,
     'jcs': read_jcs,
     'jcs-number': read_jcs_number,
     'signed-json': read_signed_json,

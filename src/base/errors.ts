@@ -52,6 +52,11 @@ export const errorTable = {
 
   ERR_WIRE_TOO_LARGE: { meaning: 'a frame or item is over its limit', hint: 'send less at once; see protocols/LIMITS.md', exit: 'generic' },
   ERR_WIRE_MALFORMED: { meaning: 'bytes are not valid deterministic CBOR of the expected shape', hint: 'the peer may run another version', exit: 'generic' },
+  ERR_MESSAGE_TYPE: {
+    meaning: 'a message type is reserved and unknown, or does not take such a body',
+    hint: 'name types of your own without underscores, such as shop/order; see protocols/message/v1',
+    exit: 'usage',
+  },
   ERR_JSON_INVALID: {
     meaning: 'not plain JSON data that reads the same everywhere, or not of the form its type asks for',
     hint: 'see the reason; protocols/signed-json/v1 and protocols/message/v1 say what is taken',

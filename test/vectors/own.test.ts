@@ -20,6 +20,7 @@ import { plainRefusalCodec } from '../../src/protocols/channel.ts'
 import { receiptLifetimeMs } from '../../src/protocols/task/codec.ts'
 import { openCountersignature, openReceipt } from '../../src/tasks/receipt.ts'
 import { openTopicMessage, topicIdOf } from '../../src/agents/topic-message.ts'
+import { validateBody } from '../../src/agents/index.ts'
 import { messageCodec } from '../../src/agents/message.ts'
 import { headRecordKey } from '../../src/trust/index.ts'
 import { openTrustStatement } from '../../src/trust/statements.ts'
@@ -98,6 +99,9 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     const payload = bytes(vector, 'payload')
     const again = text(vector, 'of') === 'message' ? messageCodec.encode(messageCodec.decode(payload)) : plainRefusalCodec.encode(plainRefusalCodec.decode(payload))
     expect(hex(again)).toBe(text(vector, 'payload'))
+  },
+  'body'(vector) {
+    validateBody(text(vector, 'type'), text(vector, 'encoding'), text(vector, 'body'))
   },
   'jcs'(vector) {
     expect(hex(canonicalJson(parseJsonText(text(vector, 'text'), 1 << 20), 1 << 18))).toBe(text(vector, 'canonical'))
@@ -182,7 +186,7 @@ test('every protocol of bytes has vectors of both kinds', () => {
     const room = path.split('/')[1] ?? ''
     kinds.set(room, (kinds.get(room) ?? new Set()).add((JSON.parse(made) as Vector).expect === 'ok'))
   }
-  for (const room of ['identity', 'klp', 'topic', 'signed-json', 'trust', 'task', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
+  for (const room of ['identity', 'klp', 'topic', 'signed-json', 'message', 'trust', 'task', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
 })
 
 describe('our code reads its own vectors', () => {
