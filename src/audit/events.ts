@@ -226,6 +226,26 @@ export const jsonSigned = ({
 }: AgentKeyFacts & { readonly inputHash: Uint8Array; readonly audience: string; readonly signatureCount: number }): AuditEvent =>
   happened('json_signed', agent, did, { name: brief(name), inputHash, audience: brief(audience), signatureCount })
 
+interface MailboxFacts extends Own {
+  readonly holder: Did
+}
+
+export const mailboxAdded = ({
+  did,
+  holder,
+  items,
+  bytes,
+  until,
+}: MailboxFacts & { readonly items: number; readonly bytes: number; readonly until: number }): AuditEvent =>
+  happened('mailbox_added', did, holder, { items, bytes, until })
+
+export const mailboxRemoved = ({ did, holder }: MailboxFacts): AuditEvent => happened('mailbox_removed', did, holder, {})
+
+/** This node holds mail for `owner`. */
+export const mailboxOpened = ({ did, owner }: Own & { readonly owner: Did }): AuditEvent => happened('mailbox_opened', owner, did, {})
+
+export const mailboxLeft = ({ did, owner }: Own & { readonly owner: Did }): AuditEvent => happened('mailbox_left', owner, did, {})
+
 /** `keys` names the settings, their values appear in the hash only. */
 export const configChanged = ({ did, keys, configHash }: Own & { readonly keys: readonly string[]; readonly configHash: Uint8Array }): AuditEvent =>
   happened('config_changed', did, did, { keys: listed(keys), configHash })

@@ -117,6 +117,24 @@ export const errorTable = {
   ERR_FILE_CHANGED: { meaning: 'the body is not the one that was offered', hint: 'send the file again as it is now', exit: 'generic' },
   ERR_FILE_HASH: { meaning: 'the bytes on disk are not those the offer names', hint: 'send the file again; check the disk of the receiver', exit: 'generic' },
   ERR_DISK_FULL: { meaning: 'too little space is left on the disk of the receiver', hint: 'free some space there', exit: 'limit' },
+  ERR_MAILBOX_NONE: {
+    meaning: 'the recipient names nobody who holds its mail',
+    hint: 'send again when it is up, or let it run `kindmesh mailbox add <did>`',
+    exit: 'unreachable',
+  },
+  ERR_MAILBOX_UNKNOWN: {
+    meaning: 'this node holds no mail for that recipient',
+    hint: 'the recipient registers with `kindmesh mailbox add <did>`',
+    exit: 'denied',
+  },
+  ERR_MAILBOX_FULL: { meaning: 'a quota of the mailbox is used up', hint: 'try again later; the recipient empties it when it comes back', exit: 'limit' },
+  ERR_MAILBOX_GRANT: {
+    meaning: 'the delegation does not allow this deposit',
+    hint: 'meet the recipient again for a fresh one, or deposit with proof of work',
+    exit: 'denied',
+  },
+  ERR_MAILBOX_LOST: { meaning: 'a holder lost mail that it had signed for', hint: 'name another holder as well, or instead', exit: 'generic' },
+  ERR_MAILBOX_WORK: { meaning: 'the proof of work is missing or too weak', hint: 'ask for the terms again and do the work they name', exit: 'denied' },
 
   ERR_TRUST_INVALID: { meaning: 'the attestation breaks a rule of trust/v1', hint: 'see protocols/trust/v1/spec.md', exit: 'generic' },
   ERR_TRUST_LOW: { meaning: 'the executor trusts the asker too little', hint: 'let somebody it trusts attest you at VERIFIED in /task/run', exit: 'untrusted' },

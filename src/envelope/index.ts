@@ -1,5 +1,5 @@
 export { boxBytesMax, openBox, sealBox } from './box.ts'
 export { type CarriedKind } from './content.ts'
-export { bundleBytesMax, openBundle, openPrekeys, type PrekeyBundle, prekeyRecordRule, type PrekeyRing } from './prekeys.ts'
+export { bundleBytesMax, mailboxesMax, openBundle, openPrekeys, type PrekeyBundle, prekeyRecordRule, type PrekeyRing } from './prekeys.ts'
 export { openReplayGuard, type ReplayGuard } from './replay.ts'
 export { type Opened, openSessions, type Sealed, type Sessions } from './sessions.ts'

@@ -106,6 +106,8 @@ export interface OwnPrekeys {
 export interface PrekeyRing {
   /** The bundle to offer now; made anew when the last one is a day old. */
   current(): Promise<OwnPrekeys>
+  /** Names the holders of our mail in a bundle made at once, unless the newest one names them already. @throws ERR_WIRE_MALFORMED over `mailboxesMax` */
+  nameMailboxes(holders: readonly Did[]): Promise<void>
   /** The private half by key id, while it is kept. */
   find(kid: Uint8Array): OwnPrekeys | undefined
 }
@@ -131,6 +133,7 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
   const kept = new Map<string, OwnPrekeys & { readonly madeAt: number }>()
   let newest: (OwnPrekeys & { readonly madeAt: number }) | undefined
   let making: Promise<OwnPrekeys> | undefined
+  let mailboxes: readonly Did[] = []
 
   function remember(kemSeed: Uint8Array, ratchetSecret: Uint8Array, signed: Signed): OwnPrekeys {
     const made = {
@@ -160,7 +163,7 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
       kem: createKemPrivateKey(kemSeed).publicKey,
       ratchet: x25519PublicKey(ratchetSecret),
       kid: random.bytes(8),
-      mailboxes: [],
+      mailboxes,
     })
     const signed = signStatement('prekeys', { to: keyring.did, type: 'prekeys', payload: content, issuedAt: now, expiresAt }, { keyring, random })
     const stale = [...kept].filter(([, { madeAt }]) => madeAt + prekeyKeptMs < now)
@@ -176,14 +179,23 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
     const { kemSeed, ratchetSecret, bundle } = storedCodec.decode(box.open(sealed, storedContext))
     remember(kemSeed, ratchetSecret, openStatement('prekeys', bundle, { now: clock.now(), lifetimeMsMax: prekeyLifetimeMs, atAnyTime: true }))
   }
+  mailboxes = newest?.bundle.mailboxes ?? []
+  const renew = (): Promise<OwnPrekeys> =>
+    (making ??= make().finally(() => {
+      making = undefined
+    }))
+  const isNamed = (holders: readonly Did[]): boolean => (newest?.bundle.mailboxes ?? []).join() === holders.join()
   return {
     async current() {
       const now = clock.now()
       if (newest !== undefined && Math.abs(now - newest.madeAt) < prekeyRotationMs) return newest
-      making ??= make().finally(() => {
-        making = undefined
-      })
-      return await making
+      return await renew()
+    },
+    async nameMailboxes(holders) {
+      mailboxes = holders
+      // One that is being made may still name the old ones.
+      await making?.catch(() => undefined)
+      if (!isNamed(holders)) await renew()
     },
     find: (kid) => {
       const found = kept.get(hex(kid))

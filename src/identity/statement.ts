@@ -21,6 +21,10 @@ export const statementKinds = [
   'inception',
   'succession',
   'group',
+  'mailbox-registration',
+  'mailbox-acceptance',
+  'storage-receipt',
+  'mailbox-page',
 ] as const
 export type StatementKind = (typeof statementKinds)[number]
 

@@ -1,0 +1,314 @@
+import {
+  createDepositor,
+  createPickup,
+  type Depositor,
+  type HolderLimits,
+  type HolderStatus,
+  type MailboxHolder,
+  openIntroductions,
+  openMailboxHolder,
+  openOwnMailboxes,
+  type OwnMailbox,
+  ownMailboxOf,
+  type PickedUp,
+  type ReceiveStored,
+} from '../agents/index.ts'
+import { type Audit, mailboxAdded, mailboxLeft, mailboxOpened, mailboxRemoved } from '../audit/index.ts'
+import { type Clock, createTally, type Did, type Logger, MeshError, minuteMs, type Random, secondMs, type SignalOption, toMeshError, within } from '../base/index.ts'
+import { mailboxesMax, type PrekeyRing } from '../envelope/index.ts'
+import type { Keyring } from '../identity/index.ts'
+import type { Host } from '../net/index.ts'
+import {
+  openAcceptance,
+  type RequestOf,
+  registrationLifetimeMsMax,
+  serveMailbox,
+  signDepositGrant,
+  signRegistration,
+  withHolder,
+} from '../protocols/mailbox/index.ts'
+import type { Store } from '../store/index.ts'
+
+/** What an owner asks a holder for, unless it says otherwise. */
+export const mailboxItemsWantedDefault = 4_096
+export const mailboxBytesWantedDefault = 64 << 20
+/** Holders are asked for mail this often, besides at start and when one connects. */
+export const pickupEveryMs = 10 * minuteMs
+/** Time one holder has for one visit. */
+export const visitTimeoutMs = 60 * secondMs
+/** Time `list` waits for a holder to say how full it is. */
+export const usageTimeoutMs = 4 * secondMs
+/** Introductions one peer may make per minute. */
+export const introductionsPerMinuteMax = 10
+/** Mailboxes opened and left that are written down per minute. */
+export const mailboxEventsNotedMax = 60
+
+export interface MailboxOptions {
+  readonly host: Host
+  readonly store: Store
+  readonly keyring: Keyring
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly audit: Audit
+  readonly prekeys: Pick<PrekeyRing, 'nameMailboxes'>
+  /** Limits under which this node holds mail for others; undefined: it does not. */
+  readonly serve?: Partial<HolderLimits> | undefined
+  /** Puts our newest prekey bundle into the DHT. */
+  publish(): Promise<void>
+  /** May this peer leave mail for us without work? */
+  isKnown(peer: Did): boolean
+  receiveStored: ReceiveStored
+}
+
+/** One holder of our mail as a person sees it. */
+export interface MailboxView {
+  readonly did: Did
+  /** Our quota there. */
+  readonly items: number
+  readonly bytes: number
+  /** What lies there now; undefined while the holder does not say. */
+  readonly used: { readonly items: number; readonly bytes: number } | undefined
+  readonly until: number
+  readonly status: 'ready' | 'unreachable' | 'refused'
+  /** Code of what went wrong last; undefined when nothing did. */
+  readonly problem: string | undefined
+}
+
+/** Mail kept for others and by others. */
+export interface Mailboxes {
+  readonly deposit: Depositor
+  readonly doors: MailboxDoors
+  /** A peer is linked: it learns where we get our mail, and our mail there is fetched. */
+  met(peer: Did): void
+  stop(): void
+}
+
+export interface MailboxDoors {
+  /** Registers with a holder and names it in the prekey bundle. @throws the holder's refusal, ERR_NET_*, ERR_USAGE with too many */
+  add(holder: Did, options?: SignalOption): Promise<MailboxView>
+  list(options?: SignalOption): Promise<readonly MailboxView[]>
+  /** Names the holder no more, fetches what lies there and leaves. @throws ERR_NOT_FOUND */
+  remove(holder: Did, options?: SignalOption): Promise<{ readonly did: Did; readonly left: boolean }>
+  /** Fetches mail from every holder now. */
+  collect(options?: SignalOption): Promise<Omit<PickedUp, 'lastSeq'>>
+  /** What this node holds for others; undefined when it does not. */
+  status(): HolderStatus | undefined
+}
+
+export async function createMailboxes(options: MailboxOptions): Promise<Mailboxes> {
+  const { host, store, keyring, clock, random, logger, audit, prekeys } = options
+  const own = await openOwnMailboxes(store.sub('own'))
+  const introductions = await openIntroductions({ store: store.sub('introductions'), self: keyring.did, clock })
+  const holder = await openHolder(options)
+  const pickup = createPickup({ self: keyring.did, clock, logger, receiveStored: options.receiveStored })
+  const problems = new Map<Did, string>()
+  const lost = new Set<Did>()
+  const visits = new Map<Did, Promise<PickedUp>>()
+  const tally = createTally<Did>({ clock, most: introductionsPerMinuteMax, windowMs: minuteMs })
+
+  serveMailbox({ host, clock, logger, handlers: { ...(holder ?? noHolder), introduce } })
+  async function introduce(peer: Did, introduction: Omit<RequestOf<'introduce'>, 'ask'>): Promise<void> {
+    if (!tally.count(peer)) throw new MeshError('ERR_OVERLOADED', 'introduced too often', { details: { retryAfterMs: minuteMs } })
+    await introductions.take(peer, introduction)
+  }
+  const signing = () => ({ keyring, random, now: clock.now() })
+  const holders = (): readonly Did[] => own.list().map((mailbox) => mailbox.holder)
+
+  async function register(to: Did, signal: AbortSignal): Promise<OwnMailbox> {
+    const wanted = { items: mailboxItemsWantedDefault, bytes: mailboxBytesWantedDefault }
+    const registration = signRegistration(to, wanted, registrationLifetimeMsMax, signing())
+    const bytes = await withHolder(host, to, { signal }, (session) => session.register(registration.bytes))
+    const parties = { from: to, to: keyring.did, now: clock.now(), registrationHash: registration.hash }
+    const addresses = host.peers().find(({ did }) => did === to)?.addresses ?? own.find(to)?.addresses ?? []
+    return ownMailboxOf(to, openAcceptance(bytes, parties), addresses)
+  }
+  /** Past half of its time, lost by the holder, or agreed for a key that is no longer ours. */
+  const isDue = ({ owner, registeredAt, until }: OwnMailbox): boolean => owner !== keyring.did || clock.now() > registeredAt + (until - registeredAt) / 2
+  async function renew(to: Did, signal: AbortSignal): Promise<void> {
+    const before = own.find(to)
+    const mailbox = await register(to, signal)
+    await own.save(mailbox)
+    await compareSeq(before, mailbox.lastSeq)
+  }
+  /** A holder that gives out lower numbers than it signed for has lost what it held. */
+  async function compareSeq(mailbox: OwnMailbox | undefined, lastSeq: number): Promise<void> {
+    if (mailbox === undefined || own.find(mailbox.holder) === undefined || mailbox.lastSeq === lastSeq) return
+    if (lastSeq < mailbox.lastSeq) {
+      logger.warn('a holder lost mail that it had signed for', { holder: mailbox.holder, signed: mailbox.lastSeq, now: lastSeq })
+      lost.add(mailbox.holder)
+    }
+    await own.save({ ...(own.find(mailbox.holder) ?? mailbox), lastSeq })
+  }
+  /** One visit to a holder at a time: renews what is due, then fetches. */
+  function visit(to: Did, signal?: AbortSignal): Promise<PickedUp> {
+    const going = visits.get(to)
+    if (going !== undefined) return going
+    const visiting = go(to, within(clock, visitTimeoutMs, signal, 'fetching mail')).finally(() => visits.delete(to))
+    visits.set(to, visiting)
+    return visiting
+  }
+  async function go(to: Did, signal: AbortSignal): Promise<PickedUp> {
+    try {
+      const mailbox = own.find(to)
+      if (mailbox !== undefined && isDue(mailbox)) await renew(to, signal)
+      const collect = (): Promise<PickedUp> => withHolder(host, to, { signal }, (session) => pickup.collect(to, session))
+      const got = await collect().catch(async (error: unknown) => {
+        // A holder that lost its disk, or forgot us: it holds again from now on.
+        if (toMeshError(error).code !== 'ERR_MAILBOX_UNKNOWN' || own.find(to) === undefined) throw error
+        await renew(to, signal)
+        return await collect()
+      })
+      problems.delete(to)
+      await compareSeq(own.find(to), got.lastSeq)
+      return got
+    } catch (error) {
+      if (own.find(to) !== undefined) problems.set(to, toMeshError(error).code)
+      throw error
+    }
+  }
+  async function collectAll(signal?: AbortSignal): Promise<Omit<PickedUp, 'lastSeq'>> {
+    const sum = { taken: 0, known: 0, refused: 0, left: 0 }
+    // One after the other, those first that are there: what one sender sent is met in its order.
+    const connected = new Set(host.peers().map(({ did }) => did))
+    const order = [...holders()].sort((a, b) => Number(connected.has(b)) - Number(connected.has(a)))
+    for (const to of order) {
+      try {
+        const { taken, known, refused, left } = await visit(to, signal)
+        sum.taken += taken
+        sum.known += known
+        sum.refused += refused
+        sum.left += left
+      } catch (error) {
+        signal?.throwIfAborted()
+        logger.info('no mail from a holder', { holder: to, code: toMeshError(error).code })
+      }
+    }
+    return sum
+  }
+  const inBackground = (what: string, act: Promise<unknown>): void =>
+    void act.catch((error: unknown) => logger.debug(what, { code: toMeshError(error).code }))
+
+  /** Tells a peer where we get our mail and, when we know it, that it may leave some. */
+  async function introduceTo(peer: Did): Promise<void> {
+    const list = own.list()
+    if (list.length === 0) return
+    const delegation = options.isKnown(peer) ? signDepositGrant(peer, {}, signing()).bytes : undefined
+    const introduction = { delegation, holders: list.map((mailbox) => ({ holder: mailbox.holder, addresses: mailbox.addresses.slice(0, 4) })) }
+    const signal = clock.timeout(usageTimeoutMs, 'an introduction')
+    await withHolder(host, peer, { signal }, (session) => session.introduce(introduction))
+  }
+  async function nameHolders(): Promise<void> {
+    await prekeys.nameMailboxes(holders())
+    inBackground('prekeys not published', options.publish())
+    for (const { did } of host.peers()) inBackground('not introduced', introduceTo(did))
+  }
+  async function viewOf({ holder: did, items, bytes, until }: OwnMailbox, signal?: AbortSignal): Promise<MailboxView> {
+    const agreed = { did, items, bytes, until }
+    try {
+      const usage = await withHolder(host, did, { signal: within(clock, usageTimeoutMs, signal) }, (session) => session.usage())
+      return { ...agreed, used: { items: usage.items, bytes: usage.bytes }, status: 'ready', problem: lost.has(did) ? 'ERR_MAILBOX_LOST' : problems.get(did) }
+    } catch (error) {
+      const { code } = toMeshError(error)
+      const isGone = code.startsWith('ERR_NET_') || code === 'ERR_TIMEOUT'
+      return { ...agreed, used: undefined, status: isGone ? 'unreachable' : 'refused', problem: code }
+    }
+  }
+
+  // After a crash between the two the bundle may still name other holders.
+  await prekeys.nameMailboxes(holders())
+  for (const { holder: did, addresses } of own.list()) inBackground('addresses not kept', host.learn(did, addresses))
+  let isStopped = false
+  let cancel: () => void = () => undefined
+  function later(): void {
+    if (!isStopped) cancel = clock.after(pickupEveryMs, () => void collectAll().finally(later))
+  }
+  later()
+  inBackground('no mail at start', collectAll())
+
+  return {
+    deposit: createDepositor({ host, clock, logger, introductions, own: holder === undefined ? undefined : ownSession(holder, host.did) }),
+    met(peer) {
+      inBackground('not introduced', introduceTo(peer))
+      if (own.find(peer) !== undefined) inBackground('no mail from a holder', visit(peer))
+    },
+    stop() {
+      isStopped = true
+      cancel()
+      holder?.stop()
+    },
+    doors: {
+      async add(to, { signal } = {}) {
+        if (to === keyring.did) throw new MeshError('ERR_USAGE', 'a node does not hold its own mail', { hint: 'name another node' })
+        if (own.find(to) === undefined && own.list().length >= mailboxesMax) {
+          throw new MeshError('ERR_USAGE', `${mailboxesMax} holders are named at most`, { hint: 'run `kindmesh mailbox remove <did>` first' })
+        }
+        const mailbox = await register(to, within(clock, visitTimeoutMs, signal, 'registering'))
+        const { items, bytes, until } = mailbox
+        await own.save(mailbox, (ops) => audit.record(mailboxAdded({ did: keyring.did, holder: to, items, bytes, until }), ops))
+        await nameHolders()
+        inBackground('no mail from a holder', visit(to))
+        return await viewOf(mailbox, signal)
+      },
+      list: ({ signal } = {}) => Promise.all(own.list().map((mailbox) => viewOf(mailbox, signal))),
+      async remove(to, { signal } = {}) {
+        if (own.find(to) === undefined) throw new MeshError('ERR_NOT_FOUND', `${to} holds no mail of ours`, { hint: 'see `kindmesh mailbox list`' })
+        await own.remove(to, (ops) => audit.record(mailboxRemoved({ did: keyring.did, holder: to }), ops))
+        problems.delete(to)
+        lost.delete(to)
+        await nameHolders()
+        try {
+          const within60 = within(clock, visitTimeoutMs, signal, 'leaving')
+          // It takes nothing more, then what it has is fetched.
+          await withHolder(host, to, { signal: within60 }, (session) => session.leave())
+          await visit(to, within60)
+          return { did: to, left: true }
+        } catch (error) {
+          logger.info('a holder was left without a word', { holder: to, code: toMeshError(error).code })
+          return { did: to, left: false }
+        }
+      },
+      collect: ({ signal } = {}) => collectAll(signal),
+      status: () => holder?.status(),
+    },
+  }
+}
+
+async function openHolder({ store, keyring, clock, random, logger, audit, serve }: MailboxOptions): Promise<MailboxHolder | undefined> {
+  if (serve === undefined) return undefined
+  const noted = createTally<'all'>({ clock, most: mailboxEventsNotedMax, windowMs: minuteMs })
+  return await openMailboxHolder({
+    store: store.sub('held'),
+    keyring,
+    clock,
+    random,
+    logger,
+    limits: serve,
+    onChange(change, owner) {
+      if (!noted.count('all')) return
+      const entry = change === 'opened' ? mailboxOpened : mailboxLeft
+      audit.record(entry({ did: keyring.did, owner })).catch((error: unknown) => logger.error('mailbox event not logged', { code: toMeshError(error).code }))
+    },
+  })
+}
+
+const refuse = (): never => {
+  throw new MeshError('ERR_CAPABILITY_DENIED', 'this node holds no mail for others', { hint: 'its operator turns it on with `kindmesh up --serve-mailbox`' })
+}
+
+/** The handlers of a node that is no holder. */
+const noHolder: Omit<MailboxHolder, 'status' | 'sweep' | 'stop'> = {
+  terms: refuse,
+  register: async () => refuse(),
+  deposit: async () => refuse(),
+  collect: refuse,
+  acknowledge: async () => refuse(),
+  leave: async () => refuse(),
+  usage: refuse,
+}
+
+/** Our own holder, asked by ourselves. */
+const ownSession = (holder: MailboxHolder, self: Did) => ({
+  terms: async (recipient: Did) => holder.terms(self, recipient),
+  deposit: (request: Omit<RequestOf<'deposit'>, 'ask'>) => holder.deposit(self, request),
+})
