@@ -43,10 +43,7 @@ export async function openIntroductions({ store, self, clock }: { readonly store
       if (oldest !== undefined) known.delete(oldest)
       known.delete(peer)
       known.set(peer, introduction)
-      await store.batch([
-        put(keyOf(peer), storedCodec.encode({ from: peer, ...introduction })),
-        ...(oldest === undefined ? [] : [del(keyOf(oldest))]),
-      ])
+      await store.batch([put(keyOf(peer), storedCodec.encode({ from: peer, ...introduction })), ...(oldest === undefined ? [] : [del(keyOf(oldest))])])
     },
     delegationOf(recipient) {
       const delegation = known.get(recipient)?.delegation

@@ -126,7 +126,12 @@ export async function openMailboxHolder(options: HolderOptions): Promise<Mailbox
   const bitsFor = (box: Box): number => limits.workBits + Math.floor(fullness(box) * workBitsRiseMax)
 
   /** By which right this is deposited, and how much of the mailbox it may fill. @throws ERR_MAILBOX_GRANT, ERR_MAILBOX_WORK, ERR_WIRE_*, ERR_STATEMENT_* */
-  function rightOf(peer: Did, { recipient, expiresAt, delegation, nonce }: Deposit, itemHash: Uint8Array, box: Box): { readonly isStranger: boolean; readonly most: Used } {
+  function rightOf(
+    peer: Did,
+    { recipient, expiresAt, delegation, nonce }: Deposit,
+    itemHash: Uint8Array,
+    box: Box,
+  ): { readonly isStranger: boolean; readonly most: Used } {
     if (delegation !== undefined) {
       const grant = openDepositGrant(delegation, { from: recipient, to: peer, now: clock.now() })
       const [items, bytes] = [Math.ceil(box.items / depositorShare), Math.ceil(box.bytes / depositorShare)]

@@ -152,8 +152,7 @@ export async function openShelf({ store, clock, logger }: { readonly store: Stor
     const meta = await store.get(metaKey(owner, seq))
     return meta === undefined ? undefined : metaCodec.decode(meta).receipt
   }
-  const deletion = (owner: Did, seqs: readonly number[]): readonly StoreOp[] =>
-    seqs.flatMap((seq) => [del(metaKey(owner, seq)), del(itemKey(owner, seq))])
+  const deletion = (owner: Did, seqs: readonly number[]): readonly StoreOp[] => seqs.flatMap((seq) => [del(metaKey(owner, seq)), del(itemKey(owner, seq))])
   const isOver = ({ expiresAt, from }: Entry, now: number): boolean => expiresAt <= now && from <= clock.monotonic()
 
   return {

@@ -51,7 +51,7 @@ export const ownMailboxOf = (holder: Did, { items, bytes, until, lastSeq, signed
 /** Who holds our mail, on disk; in order of their keys. */
 export interface OwnMailboxes {
   list(): readonly OwnMailbox[]
-  find(holder: Did): OwnMailbox | undefined
+  get(holder: Did): OwnMailbox | undefined
   /** Keeps it once `commit` has its writes, under their full keys, on disk. */
   save(mailbox: OwnMailbox, commit?: Commit): Promise<void>
   remove(holder: Did, commit: Commit): Promise<void>
@@ -68,7 +68,7 @@ export async function openOwnMailboxes(store: Store): Promise<OwnMailboxes> {
   }
   return {
     list: () => [...known.values()].sort((a, b) => (a.holder < b.holder ? -1 : 1)),
-    find: (holder) => known.get(holder),
+    get: (holder) => known.get(holder),
     async save(mailbox, commit) {
       const ops = [put(keyOf(mailbox.holder), storedCodec.encode(mailbox))]
       await (commit === undefined ? store.durable(ops) : commit(store.qualify(ops)))

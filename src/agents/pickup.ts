@@ -74,7 +74,8 @@ export function createPickup({ self, clock, logger, receiveStored }: PickupOptio
   /** The signed page must say what was sent, no more and no less. */
   function pageOf(bytes: Uint8Array, holder: Did, after: number, got: ReadonlyMap<number, Uint8Array>): MailboxPage {
     const page = openPage(bytes, { from: holder, to: self, now: clock.now() })
-    const fits = page.after === after && page.entries.length === got.size && page.entries.every(({ seq, itemHash }) => equal(got.get(seq) ?? new Uint8Array(), itemHash))
+    const fits =
+      page.after === after && page.entries.length === got.size && page.entries.every(({ seq, itemHash }) => equal(got.get(seq) ?? new Uint8Array(), itemHash))
     if (!fits) throw new MeshError('ERR_PROTOCOL', 'the holder signed another page than it sent')
     return page
   }
@@ -82,7 +83,7 @@ export function createPickup({ self, clock, logger, receiveStored }: PickupOptio
   return {
     async collect(holder, session) {
       const counts = { taken: 0, known: 0, refused: 0, left: 0 }
-      for (let after = 0; ; ) {
+      for (let after = 0; ;) {
         const { page, done } = await takePage(holder, session, after, counts)
         if (done.length > 0) await session.acknowledge(done)
         if (page.upTo >= page.last) return { ...counts, lastSeq: page.last }

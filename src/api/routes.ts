@@ -5,6 +5,7 @@ import { parseLevel } from '../trust/index.ts'
 import { identityRoutes } from './identity-routes.ts'
 import { findRoutes } from './find-routes.ts'
 import { fileRoutes } from './file-routes.ts'
+import { mailboxRoutes } from './mailbox-routes.ts'
 import * as schemas from './schemas.ts'
 import { topicRoutes } from './topic-routes.ts'
 
@@ -147,6 +148,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...identityRoutes(node),
     ...topicRoutes(node),
     ...findRoutes(node),
+    ...mailboxRoutes(node, who),
     ...trustRoutes(node, who),
     ...auditRoutes(node),
     ...fileRoutes(node),

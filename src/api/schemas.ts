@@ -50,6 +50,8 @@ export const identityBody = z.object({
 const signable = { message: z.unknown().optional(), text: z.string().optional(), audience: z.string().max(256).default('') }
 export const signBody = z.object({ agentId: z.string().min(1).max(64), ...signable })
 export const verifyBody = z.object({ publicKey: name, signature: z.string().max(128), ...signable })
+export const mailboxBody = z.object({ target: z.string().min(1).max(4_096), timeoutMs })
+export const mailboxRemoveBody = z.object({ holder: name })
 export const limitsBody = z.object({ memoryMiB: z.int(), wallMs: z.int(), cpuMs: z.int(), outputBytes: z.int(), hostCalls: z.int() }).partial()
 export const taskBody = z.object({
   on: name,
@@ -135,6 +137,24 @@ export const signedJson = z.object({
   audience: z.string(),
   message: z.unknown(),
   signature: z.string(),
+})
+const used = z.object({ items: z.int(), bytes: z.int() })
+export const mailbox = z.object({
+  did: z.string(),
+  items: z.int(),
+  bytes: z.int(),
+  used: used.nullable(),
+  until: z.int(),
+  status: z.enum(['ready', 'unreachable', 'refused']),
+  problem: z.string().nullable(),
+})
+export const collected = z.object({ taken: z.int(), known: z.int(), refused: z.int(), left: z.int() })
+export const heldMail = z.object({
+  serves: z.boolean(),
+  recipients: z.int(),
+  items: z.int(),
+  bytes: z.int(),
+  limits: z.object({ recipients: z.int(), items: z.int(), bytes: z.int() }).nullable(),
 })
 export const attested = z.object({ id: z.string(), seq: z.int() })
 export const attestation = z.object({

@@ -8,6 +8,7 @@ import { addDoctorCommand } from './commands/doctor.ts'
 import { addFindCommand } from './commands/find.ts'
 import { addFileCommands } from './commands/files.ts'
 import { addIdentityCommands } from './commands/identity.ts'
+import { addMailboxCommands } from './commands/mailbox.ts'
 import { addMeshCommands } from './commands/mesh.ts'
 import { addMessageCommands } from './commands/messages.ts'
 import { addRunCommand } from './commands/run.ts'
@@ -81,6 +82,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addMessageCommands,
     addTopicCommands,
     addFileCommands,
+    addMailboxCommands,
     addAgentCommands,
     addSigningCommands,
     addTrustCommands,

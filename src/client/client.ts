@@ -35,6 +35,13 @@ export interface Client {
   generateIdentity(body: In<'identityBody'>, options?: SignalOption): Promise<Out<'agentIdentity'>>
   sign(body: In<'signBody'>, options?: SignalOption): Promise<Out<'signedJson'>>
   verify(body: In<'verifyBody'>, options?: SignalOption): Promise<{ readonly valid: boolean }>
+  /** Who holds mail for the node while it is off. */
+  mailboxes(options?: SignalOption): Promise<{ readonly mailboxes: readonly Out<'mailbox'>[] }>
+  addMailbox(body: In<'mailboxBody'>, options?: SignalOption): Promise<Out<'mailbox'>>
+  removeMailbox(holder: string, options?: SignalOption): Promise<{ readonly did: string; readonly left: boolean }>
+  collectMail(options?: SignalOption): Promise<Out<'collected'>>
+  /** What the node holds for others. */
+  heldMail(options?: SignalOption): Promise<Out<'heldMail'>>
   attest(body: In<'attestBody'>, options?: SignalOption): Promise<Out<'attested'>>
   attestations(options?: SignalOption): Promise<{ readonly attestations: readonly Out<'attestation'>[] }>
   revoke(body: In<'revokeBody'>, options?: SignalOption): Promise<{ readonly id: string }>
@@ -107,6 +114,11 @@ export function createClient({ url, token }: ClientOptions): Client {
     generateIdentity: (body, options) => call('/v1/identities', options, body),
     sign: (body, options) => call('/v1/sign', options, body),
     verify: (body, options) => call('/v1/verify', options, body),
+    mailboxes: (options) => call('/v1/mailboxes', options),
+    addMailbox: (body, options) => call('/v1/mailboxes', options, body),
+    removeMailbox: (holder, options) => call('/v1/mailboxes/remove', options, { holder }),
+    collectMail: (options) => call('/v1/mailboxes/collect', options, {}),
+    heldMail: (options) => call('/v1/mailboxes/held', options),
     attest: (body, options) => call('/v1/attestations', options, body),
     attestations: (options) => call('/v1/attestations', options),
     revoke: (body, options) => call('/v1/revocations', options, body),

@@ -5,6 +5,7 @@ import {
   createAgents,
   createMail,
   createTopics,
+  type HolderLimits,
   type Message,
   openInbox,
   type Outgoing,
@@ -54,6 +55,7 @@ import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
 import { type Identities, openIdentities } from './identities.ts'
 import { createFinder, type Finder, type FindOptions, type FoundPeer } from './find.ts'
 import { createFiles, type Files } from './files.ts'
+import { createMailboxes, type MailboxDoors } from './mailboxes.ts'
 import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
@@ -127,6 +129,7 @@ export interface MeshRooms {
   readonly topics: Topics
   readonly tasks: Tasks
   readonly files: Files
+  readonly mailboxes: MailboxDoors
   readonly audit: Audit
   readonly sandboxes: Pick<Sandboxes, 'available'>
   onEvent(listener: (event: NodeEvent) => void): () => void
@@ -145,6 +148,8 @@ export interface Parts {
   /** Offered besides what every node offers. */
   readonly offers?: readonly string[] | undefined
   readonly roles?: readonly Role[] | undefined
+  /** Hold mail for others while they are off, under these limits. */
+  readonly serveMailbox?: boolean | Partial<HolderLimits>
 }
 
 /** What may be put into the DHT of this mesh. */
@@ -208,7 +213,18 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     onLink: (link) => void welcome(link),
   })
   const finder: Finder = createFinder({ host, plane: () => plane, clock, logger, capabilities })
+  const mailboxes = await createMailboxes({
+    ...parts,
+    store: store.sub('mailbox'),
+    prekeys,
+    serve: parts.serveMailbox,
+    publish: directory.publish,
+    isKnown: (peer) => level(peer, messageScope) >= TrustLevel.BASIC,
+    // Stays with the holder.
+    receiveStored: () => Promise.reject(new MeshError('ERR_OVERLOADED', 'stored mail is not taken yet')),
+  })
   async function welcome({ peer, hello }: Link): Promise<void> {
+    mailboxes.met(peer)
     await sync.take(peer, hello.evidence)
     await sync.pull(peer)
   }
@@ -332,15 +348,18 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     topics,
     tasks: createAsker({ host, keyring, clock, random, audit, store: store.sub('tasks'), bundleOf: bundleAfterHello }),
     files: files.doors,
+    mailboxes: mailboxes.doors,
     audit,
     sandboxes,
     onEvent: events.on,
   }
+  await mailboxes.start()
   return {
     node,
     async stop() {
       finder.stop()
       stopRepublishing()
+      mailboxes.stop()
       stopWatching()
       topics.stop()
       await files.stop()

@@ -14,7 +14,19 @@ import {
   type ReceiveStored,
 } from '../agents/index.ts'
 import { type Audit, mailboxAdded, mailboxLeft, mailboxOpened, mailboxRemoved } from '../audit/index.ts'
-import { type Clock, createTally, type Did, type Logger, MeshError, minuteMs, type Random, secondMs, type SignalOption, toMeshError, within } from '../base/index.ts'
+import {
+  type Clock,
+  createTally,
+  type Did,
+  type Logger,
+  MeshError,
+  minuteMs,
+  type Random,
+  secondMs,
+  type SignalOption,
+  toMeshError,
+  within,
+} from '../base/index.ts'
 import { mailboxesMax, type PrekeyRing } from '../envelope/index.ts'
 import type { Keyring } from '../identity/index.ts'
 import type { Host } from '../net/index.ts'
@@ -52,8 +64,8 @@ export interface MailboxOptions {
   readonly logger: Logger
   readonly audit: Audit
   readonly prekeys: Pick<PrekeyRing, 'nameMailboxes'>
-  /** Limits under which this node holds mail for others; undefined: it does not. */
-  readonly serve?: Partial<HolderLimits> | undefined
+  /** Hold mail for others, under these limits. */
+  readonly serve?: boolean | Partial<HolderLimits> | undefined
   /** Puts our newest prekey bundle into the DHT. */
   publish(): Promise<void>
   /** May this peer leave mail for us without work? */
@@ -79,6 +91,8 @@ export interface MailboxView {
 export interface Mailboxes {
   readonly deposit: Depositor
   readonly doors: MailboxDoors
+  /** Names our holders, fetches mail now and from then on regularly. Called once, when mail can be received. */
+  start(): Promise<void>
   /** A peer is linked: it learns where we get our mail, and our mail there is fetched. */
   met(peer: Did): void
   stop(): void
@@ -120,25 +134,25 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
     const registration = signRegistration(to, wanted, registrationLifetimeMsMax, signing())
     const bytes = await withHolder(host, to, { signal }, (session) => session.register(registration.bytes))
     const parties = { from: to, to: keyring.did, now: clock.now(), registrationHash: registration.hash }
-    const addresses = host.peers().find(({ did }) => did === to)?.addresses ?? own.find(to)?.addresses ?? []
+    const addresses = host.peers().find(({ did }) => did === to)?.addresses ?? own.get(to)?.addresses ?? []
     return ownMailboxOf(to, openAcceptance(bytes, parties), addresses)
   }
   /** Past half of its time, lost by the holder, or agreed for a key that is no longer ours. */
   const isDue = ({ owner, registeredAt, until }: OwnMailbox): boolean => owner !== keyring.did || clock.now() > registeredAt + (until - registeredAt) / 2
   async function renew(to: Did, signal: AbortSignal): Promise<void> {
-    const before = own.find(to)
+    const before = own.get(to)
     const mailbox = await register(to, signal)
     await own.save(mailbox)
     await compareSeq(before, mailbox.lastSeq)
   }
   /** A holder that gives out lower numbers than it signed for has lost what it held. */
   async function compareSeq(mailbox: OwnMailbox | undefined, lastSeq: number): Promise<void> {
-    if (mailbox === undefined || own.find(mailbox.holder) === undefined || mailbox.lastSeq === lastSeq) return
+    if (mailbox === undefined || own.get(mailbox.holder) === undefined || mailbox.lastSeq === lastSeq) return
     if (lastSeq < mailbox.lastSeq) {
       logger.warn('a holder lost mail that it had signed for', { holder: mailbox.holder, signed: mailbox.lastSeq, now: lastSeq })
       lost.add(mailbox.holder)
     }
-    await own.save({ ...(own.find(mailbox.holder) ?? mailbox), lastSeq })
+    await own.save({ ...(own.get(mailbox.holder) ?? mailbox), lastSeq })
   }
   /** One visit to a holder at a time: renews what is due, then fetches. */
   function visit(to: Did, signal?: AbortSignal): Promise<PickedUp> {
@@ -150,20 +164,20 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
   }
   async function go(to: Did, signal: AbortSignal): Promise<PickedUp> {
     try {
-      const mailbox = own.find(to)
+      const mailbox = own.get(to)
       if (mailbox !== undefined && isDue(mailbox)) await renew(to, signal)
       const collect = (): Promise<PickedUp> => withHolder(host, to, { signal }, (session) => pickup.collect(to, session))
       const got = await collect().catch(async (error: unknown) => {
         // A holder that lost its disk, or forgot us: it holds again from now on.
-        if (toMeshError(error).code !== 'ERR_MAILBOX_UNKNOWN' || own.find(to) === undefined) throw error
+        if (toMeshError(error).code !== 'ERR_MAILBOX_UNKNOWN' || own.get(to) === undefined) throw error
         await renew(to, signal)
         return await collect()
       })
       problems.delete(to)
-      await compareSeq(own.find(to), got.lastSeq)
+      await compareSeq(own.get(to), got.lastSeq)
       return got
     } catch (error) {
-      if (own.find(to) !== undefined) problems.set(to, toMeshError(error).code)
+      if (own.get(to) !== undefined) problems.set(to, toMeshError(error).code)
       throw error
     }
   }
@@ -186,8 +200,7 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
     }
     return sum
   }
-  const inBackground = (what: string, act: Promise<unknown>): void =>
-    void act.catch((error: unknown) => logger.debug(what, { code: toMeshError(error).code }))
+  const inBackground = (what: string, act: Promise<unknown>): void => void act.catch((error: unknown) => logger.debug(what, { code: toMeshError(error).code }))
 
   /** Tells a peer where we get our mail and, when we know it, that it may leave some. */
   async function introduceTo(peer: Did): Promise<void> {
@@ -215,22 +228,24 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
     }
   }
 
-  // After a crash between the two the bundle may still name other holders.
-  await prekeys.nameMailboxes(holders())
-  for (const { holder: did, addresses } of own.list()) inBackground('addresses not kept', host.learn(did, addresses))
   let isStopped = false
   let cancel: () => void = () => undefined
   function later(): void {
     if (!isStopped) cancel = clock.after(pickupEveryMs, () => void collectAll().finally(later))
   }
-  later()
-  inBackground('no mail at start', collectAll())
 
   return {
     deposit: createDepositor({ host, clock, logger, introductions, own: holder === undefined ? undefined : ownSession(holder, host.did) }),
+    async start() {
+      // After a crash between the two the bundle may still name other holders.
+      await prekeys.nameMailboxes(holders())
+      for (const { holder: did, addresses } of own.list()) inBackground('addresses not kept', host.learn(did, addresses))
+      inBackground('no mail at start', collectAll())
+      later()
+    },
     met(peer) {
       inBackground('not introduced', introduceTo(peer))
-      if (own.find(peer) !== undefined) inBackground('no mail from a holder', visit(peer))
+      if (own.get(peer) !== undefined) inBackground('no mail from a holder', visit(peer))
     },
     stop() {
       isStopped = true
@@ -240,7 +255,7 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
     doors: {
       async add(to, { signal } = {}) {
         if (to === keyring.did) throw new MeshError('ERR_USAGE', 'a node does not hold its own mail', { hint: 'name another node' })
-        if (own.find(to) === undefined && own.list().length >= mailboxesMax) {
+        if (own.get(to) === undefined && own.list().length >= mailboxesMax) {
           throw new MeshError('ERR_USAGE', `${mailboxesMax} holders are named at most`, { hint: 'run `kindmesh mailbox remove <did>` first' })
         }
         const mailbox = await register(to, within(clock, visitTimeoutMs, signal, 'registering'))
@@ -252,7 +267,7 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
       },
       list: ({ signal } = {}) => Promise.all(own.list().map((mailbox) => viewOf(mailbox, signal))),
       async remove(to, { signal } = {}) {
-        if (own.find(to) === undefined) throw new MeshError('ERR_NOT_FOUND', `${to} holds no mail of ours`, { hint: 'see `kindmesh mailbox list`' })
+        if (own.get(to) === undefined) throw new MeshError('ERR_NOT_FOUND', `${to} holds no mail of ours`, { hint: 'see `kindmesh mailbox list`' })
         await own.remove(to, (ops) => audit.record(mailboxRemoved({ did: keyring.did, holder: to }), ops))
         problems.delete(to)
         lost.delete(to)
@@ -275,7 +290,7 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
 }
 
 async function openHolder({ store, keyring, clock, random, logger, audit, serve }: MailboxOptions): Promise<MailboxHolder | undefined> {
-  if (serve === undefined) return undefined
+  if (serve === undefined || serve === false) return undefined
   const noted = createTally<'all'>({ clock, most: mailboxEventsNotedMax, windowMs: minuteMs })
   return await openMailboxHolder({
     store: store.sub('held'),
@@ -283,7 +298,7 @@ async function openHolder({ store, keyring, clock, random, logger, audit, serve 
     clock,
     random,
     logger,
-    limits: serve,
+    limits: serve === true ? {} : serve,
     onChange(change, owner) {
       if (!noted.count('all')) return
       const entry = change === 'opened' ? mailboxOpened : mailboxLeft

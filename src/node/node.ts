@@ -27,6 +27,8 @@ export interface NodeOptions {
   readonly relayServer?: boolean
   /** What the operator runs this node as; `peer` unless said otherwise. */
   readonly roles?: readonly Role[]
+  /** Hold mail for others while they are off. */
+  readonly serveMailbox?: boolean
   readonly version?: string
   readonly logger?: Logger
   readonly clock?: Clock

@@ -15,6 +15,8 @@ export interface TestMeshOptions extends Partial<LinkSettings> {
   /** Runs tasks; without it every isolation level is refused. */
   readonly sandboxes?: Sandboxes
   readonly policy?: Policy
+  /** Nodes that hold mail for others, by index. */
+  readonly holders?: readonly number[]
   /** The disk of each node, to inject faults. */
   readonly store?: (index: number) => MemoryStore
 }
@@ -60,6 +62,7 @@ export async function createTestMesh({
   connected = true,
   sandboxes = noSandboxes,
   policy,
+  holders = [],
   store: storeOf = () => createMemoryStore(),
   ...link
 }: TestMeshOptions): Promise<TestMesh> {
@@ -89,6 +92,8 @@ export async function createTestMesh({
       clock,
       random,
       logger: silentLogger,
+      // Work is real time, which does not pass here: a stranger does little of it.
+      serveMailbox: holders.includes(index) ? { workBits: 4 } : false,
       ...(policy === undefined ? {} : { policy }),
     })
     stops[index] = stop

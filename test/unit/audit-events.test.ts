@@ -43,6 +43,10 @@ const examples = (text: string): readonly audit.AuditEvent[] => {
     audit.agentAdded({ did, agent: peer, name: text }),
     audit.agentIdentityCreated({ did, agent: peer, name: text, capabilities: [text] }),
     audit.jsonSigned({ did, agent: peer, name: text, inputHash: hash, audience: text, signatureCount: 3 }),
+    audit.mailboxAdded({ did, holder: peer, items: 8, bytes: 1_024, until: 1 }),
+    audit.mailboxRemoved({ did, holder: peer }),
+    audit.mailboxOpened({ did, owner: peer }),
+    audit.mailboxLeft({ did, owner: peer }),
     audit.configChanged({ did, keys: [text], configHash: hash }),
     audit.auditVerified({ did, ok: false, entries: 3, firstBad: 1, reason: text }),
   ]
@@ -76,6 +80,10 @@ describe('events', () => {
       'agent_added',
       'agent_identity_created',
       'json_signed',
+      'mailbox_added',
+      'mailbox_removed',
+      'mailbox_opened',
+      'mailbox_left',
       'config_changed',
       'audit_verified',
     ])

@@ -17,6 +17,7 @@ interface UpOptions {
   readonly mdns?: boolean
   readonly relay?: boolean
   readonly role?: readonly string[]
+  readonly serveMailbox?: boolean
   readonly apiPort?: string
 }
 
@@ -35,6 +36,7 @@ export function addUpCommand(program: Command, add: AddCommand): void {
         .option('--mdns', 'find peers on the local network')
         .option('--relay', 'relay for peers that cannot be reached')
         .option('--role <role>', 'peer, gateway, archive or validator, repeatable', collect)
+        .option('--serve-mailbox', 'hold mail for others while they are off')
         .option('--api-port <port>', 'port of the local API; any free one unless given'),
     async (context, _args, options) => {
       const { startApi } = await import('../../api/index.ts')
@@ -97,6 +99,11 @@ async function startWith(
     version,
     logger,
   }
+  { listen, bootstrap = [], init = false, mdns = false, relay = false, serveMailbox = false }: UpOptions,
+  logger: Logger,
+): Promise<MeshNode> {
+  const { createNode } = await import('../../node/index.ts')
+  const options = { dataDir: context.home, passphrase, create: init, bootstrap, mdns, relayServer: relay, serveMailbox, version, logger }
   if (listen !== undefined) return await createNode({ ...options, listen })
   try {
     return await createNode({ ...options, listen: listenDefault })

@@ -1,6 +1,15 @@
 import { codeFromPeer, type Did, MeshError, toMeshError } from '../../base/index.ts'
 import type { Host } from '../../net/index.ts'
-import { type AnswerOf, decodeAnswer, encodeRequest, type MailboxAnswer, mailboxFrameBytesMax, mailboxProtocol, type MailboxRequest, type RequestOf } from './codec.ts'
+import {
+  type AnswerOf,
+  decodeAnswer,
+  encodeRequest,
+  type MailboxAnswer,
+  mailboxFrameBytesMax,
+  mailboxProtocol,
+  type MailboxRequest,
+  type RequestOf,
+} from './codec.ts'
 import { pageEntriesMax } from './statements.ts'
 
 /** One stream to a holder; calls one at a time. Each throws the holder's coded refusal, ERR_NET_*, ERR_WIRE_*, ERR_PROTOCOL. */
@@ -17,15 +26,20 @@ export interface HolderSession {
 }
 
 /** Opens a stream to `holder`, does what `act` says, and closes it. @throws what `act` throws, ERR_NET_*, ERR_PROTOCOL when the peer does not speak mailbox */
-export async function withHolder<T>(host: Host, holder: Did, { signal }: { readonly signal: AbortSignal }, act: (session: HolderSession) => Promise<T>): Promise<T> {
+export async function withHolder<T>(
+  host: Host,
+  holder: Did,
+  { signal }: { readonly signal: AbortSignal },
+  act: (session: HolderSession) => Promise<T>,
+): Promise<T> {
   const stream = await host.open(holder, mailboxProtocol, { frameBytesMax: mailboxFrameBytesMax, signal })
   const onAbort = (): void => stream.abort(signal.reason as Error)
   signal.addEventListener('abort', onAbort, { once: true })
   const frames = stream.frames[Symbol.asyncIterator]()
   async function next(): Promise<Exclude<MailboxAnswer, AnswerOf<'refusal'>>> {
-    const { value, done } = await frames.next()
-    if (done === true) throw new MeshError('ERR_NET_CLOSED', 'the holder ended the stream')
-    const answer = decodeAnswer(value as Uint8Array)
+    const frame: IteratorResult<Uint8Array, void> = await frames.next()
+    if (frame.done === true) throw new MeshError('ERR_NET_CLOSED', 'the holder ended the stream')
+    const answer = decodeAnswer(frame.value)
     if (answer.answer !== 'refusal') return answer
     throw new MeshError(codeFromPeer(answer.code), answer.message, { details: { retryAfterMs: answer.retryAfterMs } })
   }

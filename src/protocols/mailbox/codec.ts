@@ -1,5 +1,20 @@
 import { MeshError } from '../../base/index.ts'
-import { bytesOf, bytesUpTo, decode, type Decoded, did, encode, instant, listOf, nullable, type Plain, row, type Shape, textUpTo, uintUpTo } from '../../wire/index.ts'
+import {
+  bytesOf,
+  bytesUpTo,
+  decode,
+  type Decoded,
+  did,
+  encode,
+  instant,
+  listOf,
+  nullable,
+  type Plain,
+  row,
+  type Shape,
+  textUpTo,
+  uintUpTo,
+} from '../../wire/index.ts'
 import { mailboxItemBytesMax, mailboxStatementBytesMax } from './statements.ts'
 import { workNonceBytes } from './work.ts'
 

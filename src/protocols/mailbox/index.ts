@@ -1,11 +1,10 @@
 export { type HolderSession, withHolder } from './client.ts'
-export { mailboxProtocol, type RequestOf } from './codec.ts'
+export { type RequestOf } from './codec.ts'
 export { type MailboxHandlers, serveMailbox } from './server.ts'
 export {
   type Acceptance,
   type AcceptanceFacts,
   type DepositGrant,
-  depositGrantLifetimeMsMax,
   mailboxItemBytesMax,
   type MailboxPage,
   mailboxStatementBytesMax,
@@ -18,7 +17,6 @@ export {
   pageEntriesMax,
   type Registration,
   registrationLifetimeMsMax,
-  showsLoss,
   signAcceptance,
   signDepositGrant,
   signPage,

@@ -1,6 +1,16 @@
 import { type Clock, type Did, type Logger, MeshError, minuteMs, secondMs, toMeshError } from '../../base/index.ts'
 import type { Host, HostStream } from '../../net/index.ts'
-import { type AnswerOf, decodeRequest, encodeAnswer, type MailboxAnswer, mailboxFrameBytesMax, mailboxProtocol, type MailboxRequest, type RequestOf, retryAfterMsMax } from './codec.ts'
+import {
+  type AnswerOf,
+  decodeRequest,
+  encodeAnswer,
+  type MailboxAnswer,
+  mailboxFrameBytesMax,
+  mailboxProtocol,
+  type MailboxRequest,
+  type RequestOf,
+  retryAfterMsMax,
+} from './codec.ts'
 
 /** Mailbox streams one peer may hold open. Source: mailbox/v1 section 1. */
 export const mailboxStreamsPerPeerMax = 8

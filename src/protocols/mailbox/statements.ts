@@ -61,7 +61,11 @@ function sign(
 }
 
 /** Opens a statement that must be from one and to another. @throws ERR_WIRE_*, ERR_STATEMENT_* */
-function open(kind: StatementKind, bytes: Uint8Array, { from, to, now, lifetimeMsMax, atAnyTime = false }: Parties & { readonly lifetimeMsMax: number }): Signed {
+function open(
+  kind: StatementKind,
+  bytes: Uint8Array,
+  { from, to, now, lifetimeMsMax, atAnyTime = false }: Parties & { readonly lifetimeMsMax: number },
+): Signed {
   const signed = openStatement(kind, bytes, { now, lifetimeMsMax, atAnyTime })
   if (signed.statement.from !== from) throw new MeshError('ERR_STATEMENT_SENDER', `the ${kind} is signed by somebody else`)
   if (signed.statement.to !== to) throw new MeshError('ERR_STATEMENT_AUDIENCE', `the ${kind} is addressed to somebody else`)
