@@ -163,8 +163,9 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
   const { store, keyring, sandboxes, audit, host, clock, random, logger, policy = policyDefault } = parts
   const events = createEventHub()
   const canRun = sandboxes.available().some(({ backend }) => backend !== undefined)
+  const hasMailbox = parts.serveMailbox !== undefined && parts.serveMailbox !== false
   const capabilities: Capabilities = createCapabilities({
-    offers: [...offersAlways, ...(canRun ? ['task'] : []), ...(parts.offers ?? [])],
+    offers: [...offersAlways, ...(canRun ? ['task'] : []), ...(hasMailbox ? ['mailbox'] : []), ...(parts.offers ?? [])],
     roles: parts.roles,
     agents: (): readonly string[] => agents.list(),
   })

@@ -84,7 +84,7 @@ async function start(context: Context, options: UpOptions, logger: Logger): Prom
 async function startWith(
   passphrase: Uint8Array | undefined,
   context: Context,
-  { listen, bootstrap = [], init = false, mdns = false, relay = false, role }: UpOptions,
+  { listen, bootstrap = [], init = false, mdns = false, relay = false, serveMailbox = false, role }: UpOptions,
   logger: Logger,
 ): Promise<MeshNode> {
   const { createNode } = await import('../../node/index.ts')
@@ -95,15 +95,11 @@ async function startWith(
     bootstrap,
     mdns,
     relayServer: relay,
+    serveMailbox,
     ...(role === undefined ? {} : { roles: role as readonly Role[] }),
     version,
     logger,
   }
-  { listen, bootstrap = [], init = false, mdns = false, relay = false, serveMailbox = false }: UpOptions,
-  logger: Logger,
-): Promise<MeshNode> {
-  const { createNode } = await import('../../node/index.ts')
-  const options = { dataDir: context.home, passphrase, create: init, bootstrap, mdns, relayServer: relay, serveMailbox, version, logger }
   if (listen !== undefined) return await createNode({ ...options, listen })
   try {
     return await createNode({ ...options, listen: listenDefault })
