@@ -33,6 +33,11 @@ export function suiteFor(bundle: PrekeyBundle): Suite {
   return suite
 }
 
+/** @throws ERR_SEAL_SUITE unless a bundle takes that suite */
+export function checkSuite(suite: number, { suites, minSuite }: Pick<PrekeyBundle, 'suites' | 'minSuite'>): asserts suite is Suite {
+  if (!isSuite(suite) || !suites.includes(suite) || suite < minSuite) throw new MeshError('ERR_SEAL_SUITE', `suite ${suite} is not offered`)
+}
+
 /** A box under way: what it exports is shared with whoever opens it. */
 export interface BoxSender {
   /** Call once. */
@@ -81,9 +86,7 @@ export function unsealBox(bytes: Uint8Array, prekeys: Pick<PrekeyRing, 'find'>):
   const { suite, kid, enc, ciphertext } = boxCodec.decode(bytes)
   const own = prekeys.find(kid)
   if (own === undefined) throw new MeshError('ERR_SEAL_PREKEY', 'the box is for a prekey not held here')
-  if (!isSuite(suite) || !own.bundle.suites.includes(suite) || suite < own.bundle.minSuite) {
-    throw new MeshError('ERR_SEAL_SUITE', `suite ${suite} is not offered`)
-  }
+  checkSuite(suite, own.bundle)
   const recipient = hpkeRecipient({ suite, key: own.private, info: own.bundle.sealInfo, enc })
   return { content: unpad(recipient.open(associated(suite, kid, enc), ciphertext)), own, suite, exportSecret: recipient.exportSecret }
 }

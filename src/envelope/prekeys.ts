@@ -104,7 +104,7 @@ export interface OwnPrekeys {
 }
 
 export interface PrekeyRing {
-  /** The bundle to offer now; made anew when the last one is a day old. */
+  /** The bundle to offer now; made anew when the last one is a day old. Erases private halves past their time. */
   current(): Promise<OwnPrekeys>
   /** Names the holders of our mail in a bundle made at once, unless the newest one names them already. @throws ERR_WIRE_MALFORMED over `mailboxesMax` */
   nameMailboxes(holders: readonly Did[]): Promise<void>
@@ -166,13 +166,16 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
       mailboxes,
     })
     const signed = signStatement('prekeys', { to: keyring.did, type: 'prekeys', payload: content, issuedAt: now, expiresAt }, { keyring, random })
-    const stale = [...kept].filter(([, { madeAt }]) => madeAt + prekeyKeptMs < now)
-    await store.durable([
-      put(seqKey(seq), box.seal(storedCodec.encode({ kemSeed, ratchetSecret, bundle: signed.bytes }), storedContext)),
-      ...stale.map(([, { bundle }]) => del(seqKey(bundle.seq))),
-    ])
-    for (const [kid] of stale) kept.delete(kid)
+    await store.durable([put(seqKey(seq), box.seal(storedCodec.encode({ kemSeed, ratchetSecret, bundle: signed.bytes }), storedContext))])
     return remember(kemSeed, ratchetSecret, signed)
+  }
+
+  /** Private halves past their time: what was sealed to them opens nowhere any more. */
+  async function erase(): Promise<void> {
+    const stale = [...kept].filter(([, { madeAt }]) => madeAt + prekeyKeptMs < clock.now())
+    if (stale.length === 0) return
+    await store.durable(stale.map(([, { bundle }]) => del(seqKey(bundle.seq))))
+    for (const [kid] of stale) kept.delete(kid)
   }
 
   for await (const [, sealed] of store.range({})) {
@@ -180,6 +183,7 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
     remember(kemSeed, ratchetSecret, openStatement('prekeys', bundle, { now: clock.now(), lifetimeMsMax: prekeyLifetimeMs, atAnyTime: true }))
   }
   mailboxes = newest?.bundle.mailboxes ?? []
+  await erase()
   const renew = (): Promise<OwnPrekeys> =>
     (making ??= make().finally(() => {
       making = undefined
@@ -187,6 +191,7 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
   const isNamed = (holders: readonly Did[]): boolean => (newest?.bundle.mailboxes ?? []).join() === holders.join()
   return {
     async current() {
+      await erase()
       const now = clock.now()
       if (newest !== undefined && Math.abs(now - newest.madeAt) < prekeyRotationMs) return newest
       return await renew()

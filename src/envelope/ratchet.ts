@@ -59,7 +59,7 @@ export interface Ratchet {
   peer: Uint8Array | undefined
   /** Kept in memory only: a chain read from a disk, or from an old copy of one, would use its keys again. */
   sending: Chain | undefined
-  /** A chain was sent on since the peer's key last changed; whoever restores that may not send before it changes again. */
+  /** No chain of our own may be started before the peer's key changes. */
   hasSent: boolean
   /** Messages sent on the newest sending chain, and on the one before. */
   sent: number
@@ -190,24 +190,30 @@ export function openFrame(ratchet: Ratchet, frame: SessionFrame, findSkipped: (n
   const kept = findSkipped(name)
   if (kept !== undefined) return { content: openWith(kept, frame), skipped: [], used: name, commit: () => undefined }
 
-  const skipped: SkippedKey[] = []
-  const isNewKey = ratchet.peer === undefined || !equal(frame.dh, ratchet.peer)
-  let { root, receiving } = ratchet
+  const { peer, receiving: last } = ratchet
+  const isNewKey = peer === undefined || !equal(frame.dh, peer)
+  const gap = isNewKey && last !== undefined && peer !== undefined ? { chain: last, dh: peer, until: frame.pn } : undefined
+  // Before a key is computed: the header of a forged frame costs its receiver one chain at most.
+  if (gap !== undefined) checkGap(gap.until - gap.chain.n)
+  checkGap(frame.n - (isNewKey ? 0 : (last?.n ?? 0)))
+  let { root } = ratchet
+  let start = last
   if (isNewKey) {
-    if (receiving !== undefined && ratchet.peer !== undefined) skip(receiving, frame.pn, ratchet.peer, skipped)
     const [nextRoot, key] = rootStep(root, x25519(ratchet.own.secret, frame.dh))
     root = nextRoot
-    receiving = { key, n: 0 }
+    start = { key, n: 0 }
   }
-  if (receiving === undefined || frame.n < receiving.n) throw new MeshError('ERR_SESSION_LOST', 'the key of this frame was used before or is not held')
-  const end = skip(receiving, frame.n, frame.dh, skipped)
-  const content = openWith(nextMessageKey(end.key), frame)
+  if (start === undefined || frame.n < start.n) throw new MeshError('ERR_SESSION_LOST', 'the key of this frame was used before or is not held')
+  const first = start
+  let chainKey = first.key
+  for (let n = first.n; n < frame.n; n++) chainKey = nextChainKey(chainKey)
+  const content = openWith(nextMessageKey(chainKey), frame)
   return {
     content,
-    skipped,
+    skipped: [...(gap === undefined ? [] : keysOf(gap.chain, gap.until, gap.dh)), ...keysOf(first, frame.n, frame.dh)],
     used: undefined,
     commit() {
-      ratchet.receiving = { key: nextChainKey(end.key), n: end.n + 1 }
+      ratchet.receiving = { key: nextChainKey(chainKey), n: frame.n + 1 }
       if (!isNewKey) return
       ratchet.root = root
       ratchet.peer = frame.dh
@@ -218,17 +224,16 @@ export function openFrame(ratchet: Ratchet, frame: SessionFrame, findSkipped: (n
   }
 }
 
-/** Walks a chain to `until`, keeping the keys passed over. */
-function skip(chain: Chain, until: number, dh: Uint8Array, skipped: SkippedKey[]): Chain {
-  if (until - chain.n > skippedPerChainMax) {
-    throw new MeshError('ERR_SESSION_LOST', `${until - chain.n} messages are missing in between; at most ${skippedPerChainMax} may be`)
-  }
-  let { key, n } = chain
-  for (; n < until; n++) {
-    skipped.push({ dh, n, key: nextMessageKey(key) })
-    key = nextChainKey(key)
-  }
-  return { key, n }
+function checkGap(missing: number): void {
+  if (missing <= skippedPerChainMax) return
+  throw new MeshError('ERR_SESSION_LOST', `${missing} messages are missing in between; at most ${skippedPerChainMax} may be`)
+}
+
+/** The message keys of a chain up to `until`. */
+function keysOf(chain: Chain, until: number, dh: Uint8Array): SkippedKey[] {
+  const keys: SkippedKey[] = []
+  for (let { key, n } = chain; n < until; n++, key = nextChainKey(key)) keys.push({ dh, n, key: nextMessageKey(key) })
+  return keys
 }
 
 function openWith(key: Uint8Array, frame: SessionFrame): Uint8Array {

@@ -16,7 +16,6 @@ const recordShape = row({
   root: bytesOf(32),
   own: row({ secret: bytesOf(32), public: bytesOf(32) }),
   theirs: nullable(bytesOf(32)),
-  hasSent: bool,
   sent: counter,
   previous: counter,
   receiving: nullable(row({ key: bytesOf(32), n: counter })),
@@ -30,8 +29,10 @@ export interface Session {
   readonly peer: Did
   /** Of two sessions with a peer the higher one is sent on. */
   readonly generation: number
-  /** The peer is known to hold it. */
+  /** The peer has held it. */
   isConfirmed: boolean
+  /** The peer has since begun anew as if it held nothing. */
+  isDoubted: boolean
   /** When something last came on it. */
   usedAt: number
   readonly ratchet: Ratchet
@@ -40,11 +41,13 @@ export interface Session {
 }
 
 export function toStored({ peer, generation, isConfirmed, usedAt, ratchet }: Session): Decoded<typeof recordShape> {
-  const { suite, sendTag, receiveTag, mix, root, own, peer: theirs, hasSent, sent, previous, receiving } = ratchet
-  return { peer, generation, isConfirmed, usedAt, suite, sendTag, receiveTag, mix, root, own, theirs, hasSent, sent, previous, receiving }
+  const { suite, sendTag, receiveTag, mix, root, own, peer: theirs, sent, previous, receiving } = ratchet
+  return { peer, generation, isConfirmed, usedAt, suite, sendTag, receiveTag, mix, root, own, theirs, sent, previous, receiving }
 }
 
+/** It receives, and sends only once the peer's key has changed: what is on a disk may be older than what was sent. Source: klp/v1 section 3.2. */
 export function fromStored(stored: Decoded<typeof recordShape>): Session {
   const { peer, generation, isConfirmed, usedAt, suite, theirs, ...rest } = stored
-  return { peer, generation, isConfirmed, usedAt, ratchet: { ...rest, peer: theirs, suite: suite === 2 ? 2 : 1, sending: undefined }, skipped: new Map() }
+  const ratchet: Ratchet = { ...rest, peer: theirs, suite: suite === 2 ? 2 : 1, sending: undefined, hasSent: true }
+  return { peer, generation, isConfirmed, isDoubted: false, usedAt, ratchet, skipped: new Map() }
 }

@@ -1,26 +1,18 @@
-import { type Clock, compare, dayMs, type Did, hex, keyFromDid, MeshError, type Random, toMeshError, utf8 } from '../base/index.ts'
-import { hpkeRecipient, hpkeSender } from '../crypto/index.ts'
+import { type Clock, dayMs, type Did, hex, keyFromDid, MeshError, type Random, toMeshError, utf8 } from '../base/index.ts'
+import { hpkeRecipient, hpkeSender, type Suite } from '../crypto/index.ts'
 import type { Composed, Keyring } from '../identity/index.ts'
-import { del, put, type Store, type StoreOp } from '../store/index.ts'
-import { beginBox, suiteFor, unsealBox } from './box.ts'
+import type { Store, StoreOp } from '../store/index.ts'
+import { beginBox, checkSuite, suiteFor, unsealBox } from './box.ts'
 import { type CarriedKind, type Offer, openContent, type OpenedContent, packContent } from './content.ts'
 import { sealModeOf, sealModes } from './modes.ts'
 import type { OwnPrekeys, PrekeyBundle, PrekeyRing } from './prekeys.ts'
-import { canSend, decodeSessionFrame, initiate, newKeyPair, openFrame, type Ratchet, respond, sealFrame, skippedName } from './ratchet.ts'
-import { fromStored, type Session, sessionCodec, skippedCodec, toStored } from './session-record.ts'
+import { canSend, decodeSessionFrame, initiate, newKeyPair, openFrame, type Ratchet, respond, sealFrame, type SessionFrame } from './ratchet.ts'
+import type { Session } from './session-record.ts'
+import { openSessionTable } from './session-table.ts'
 
 /** Each side puts fresh post-quantum secrets into the session this often, by time and by messages sent. Source: klp/v1 section 3.2. */
 export const healEveryMs = dayMs
 export const healEveryMessages = 1_000
-/** Keys kept for frames that come late, of all sessions with one peer; the oldest go first. */
-export const skippedPerPeerMax = 2_000
-export const skippedKeptMs = 7 * dayMs
-/** Sessions held with one peer: those that cross, and the last ones before. */
-export const sessionsPerPeerMax = 4
-/** Sessions in all; those unused for longest are forgotten, and their peers begin anew. */
-export const sessionsMax = 65_536
-/** A session that nothing came on for so long is erased. */
-export const sessionKeptMs = 8 * dayMs
 
 const healInfo = utf8('klp/1/session')
 
@@ -55,11 +47,18 @@ export interface Sessions {
    * @throws ERR_SESSION_LOST, ERR_WIRE_*, ERR_SEAL_*, ERR_CRYPTO_OPEN, ERR_STATEMENT_SIGNATURE, ERR_STATEMENT_SENDER
    */
   open(sealed: Uint8Array, options: { readonly lifetimeMsMax: number }): Opened
-  /** The peer has lost the session: the next seal begins with a box. */
-  lost(peer: Did): void
+  /**
+   * The peer has lost the session: the next seal begins with a box. `frame` is what it could not open: sessions opened after that one stay, so that many
+   * refusals of one loss begin one session.
+   */
+  lost(peer: Did, frame?: Uint8Array): void
+  /** Erases what is past its time. `open` and `seal` do so once an hour; for a node that is idle. */
+  sweep(): readonly StoreOp[]
   /** Whether something sealed now would go through a session. */
   has(peer: Did): boolean
   readonly count: number
+  /** Keys kept for late frames. */
+  readonly skippedCount: number
 }
 
 export interface SessionsOptions {
@@ -70,221 +69,178 @@ export interface SessionsOptions {
   readonly random: Random
 }
 
-interface Peer {
-  readonly sessions: Session[]
-  /** Since our last fresh encapsulation to them. */
-  healedAt: number
-  sentSince: number
+type Items = Parameters<Sessions['seal']>[1]
+
+interface Opening {
+  readonly own: OwnPrekeys
+  readonly suite: Suite
+  readonly secret: Uint8Array
+  readonly mix?: Uint8Array
 }
 
 export async function openSessions({ store, keyring, prekeys, clock, random }: SessionsOptions): Promise<Sessions> {
-  const box = keyring.box('sessions')
+  const table = await openSessionTable({ store, box: keyring.box('sessions'), clock })
   const ownKey = keyFromDid(keyring.did)
-  const byTag = new Map<string, Session>()
-  const peers = new Map<Did, Peer>()
 
-  const nameOf = ({ ratchet }: Session): string => hex(ratchet.receiveTag)
-  const recordKey = (session: Session): string => `s/${nameOf(session)}`
-  const skippedKey = (session: Session, name: string): string => `k/${nameOf(session)}/${name}`
-  const write = (session: Session): StoreOp => put(recordKey(session), box.seal(sessionCodec.encode(toStored(session)), utf8('session')))
+  /** Goes with the next writes that leave. */
+  const erased: StoreOp[] = []
 
-  function add(session: Session): StoreOp[] {
-    const peer = peers.get(session.peer) ?? { sessions: [], healedAt: Number.NEGATIVE_INFINITY, sentSince: 0 }
-    peers.delete(session.peer)
-    peers.set(session.peer, peer)
-    peer.sessions.push(session)
-    byTag.set(nameOf(session), session)
-    // Best first: what both sides know decides, so that two that crossed are settled alike.
-    peer.sessions.sort((a, b) => b.generation - a.generation || compare(idOf(a), idOf(b)))
-    const ops = peer.sessions.splice(sessionsPerPeerMax).flatMap(drop)
-    if (byTag.size > sessionsMax) {
-      const [oldest] = peers.keys()
-      if (oldest !== undefined && oldest !== session.peer) ops.push(...forget(oldest))
+  function best(did: Did, isStored: boolean): Session | undefined {
+    let floor = 0
+    for (const session of table.peer(did)?.sessions ?? []) {
+      // Never below one that both have held: whoever got hold of an older one would hear again what healing shut it out of.
+      if (session.generation < floor) return undefined
+      if (canSend(session.ratchet) && (!isStored || (session.isConfirmed && !session.isDoubted))) return session
+      if (session.isConfirmed) floor = session.generation
     }
-    return ops
+    return undefined
   }
-  function drop(session: Session): StoreOp[] {
-    byTag.delete(nameOf(session))
-    return [del(recordKey(session)), ...[...session.skipped.keys()].map((name) => del(skippedKey(session, name)))]
-  }
-  function forget(did: Did): StoreOp[] {
-    const peer = peers.get(did)
-    peers.delete(did)
-    return peer?.sessions.flatMap(drop) ?? []
-  }
-  /** What nothing came on for long, and keys of frames that never came. */
-  function sweep(did: Did): StoreOp[] {
-    const peer = peers.get(did)
-    const now = clock.now()
-    const stale = peer?.sessions.filter((session, index) => index > 0 && session.usedAt + sessionKeptMs < now) ?? []
-    if (peer === undefined) return []
-    for (const session of stale) peer.sessions.splice(peer.sessions.indexOf(session), 1)
-    const ops = stale.flatMap(drop)
-    let count = peer.sessions.reduce((sum, { skipped }) => sum + skipped.size, 0)
-    for (const session of peer.sessions.toReversed()) {
-      for (const [name, { until }] of session.skipped) {
-        if (count <= skippedPerPeerMax && until >= now) break
-        session.skipped.delete(name)
-        ops.push(del(skippedKey(session, name)))
-        count--
-      }
-    }
-    return ops
-  }
-
-  const best = (did: Did, isStored: boolean): Session | undefined =>
-    peers.get(did)?.sessions.find((session) => canSend(session.ratchet) && (!isStored || session.isConfirmed))
   function healDue(did: Did): boolean {
-    const peer = peers.get(did)
+    const peer = table.peer(did)
     return peer !== undefined && (peer.sentSince >= healEveryMessages || Math.abs(clock.now() - peer.healedAt) >= healEveryMs)
   }
-  const nextGeneration = (did: Did): number => Math.min(0xffff_ffff, 1 + Math.max(0, ...(peers.get(did)?.sessions.map(({ generation }) => generation) ?? [])))
+  const nextGeneration = (did: Did): number => Math.min(0xffff_ffff, 1 + Math.max(0, ...(table.peer(did)?.sessions.map(({ generation }) => generation) ?? [])))
 
-  function open(ratchet: Ratchet, peer: Did, generation: number, isConfirmed: boolean): StoreOp[] {
-    // A box that comes again opens nothing; whether what it says was taken before is for the replay guard to know.
-    if (byTag.has(hex(ratchet.receiveTag))) return []
-    const session: Session = { peer, generation, isConfirmed, usedAt: clock.now(), ratchet, skipped: new Map() }
-    const ops = add(session)
-    return [...ops, write(session)]
-  }
-  function healed(did: Did): void {
-    const peer = peers.get(did)
+  const add = (ratchet: Ratchet, peer: Did, generation: number, isConfirmed: boolean): StoreOp[] =>
+    table.add({ peer, generation, isConfirmed, isDoubted: false, usedAt: clock.now(), ratchet, skipped: new Map() })
+  /** A session of our own: its half is in the offer that leaves now. */
+  function begin(ratchet: Ratchet, did: Did, generation: number): StoreOp[] {
+    const ops = add(ratchet, did, generation, false)
+    const peer = table.peer(did)
     if (peer !== undefined) Object.assign(peer, { healedAt: clock.now(), sentSince: 0 })
+    return ops
   }
 
   /** A box: the content with an offer, unless a session only waits for its first answer. */
-  function sealBoxed(did: Did, items: Parameters<Sessions['seal']>[1], bundle: PrekeyBundle, withOffer: boolean): Sealed {
+  function sealBoxed(did: Did, items: Items, bundle: PrekeyBundle, withOffer: boolean): Sealed {
     const boxed = beginBox({ bundle, now: clock.now(), random })
+    if (!withOffer) return { bytes: boxed.seal(packContent(items, undefined, keyring)), mode: 'box', ops: [] }
     const own = newKeyPair(random)
-    const offer: Offer | undefined = withOffer ? { dh: own.public, generation: nextGeneration(did), heal: undefined } : undefined
-    const bytes = boxed.seal(packContent(items, offer, keyring))
-    if (offer === undefined) return { bytes, mode: 'box', ops: [] }
+    const offer: Offer = { dh: own.public, generation: nextGeneration(did), heal: undefined }
     const secrets = { suite: suiteFor(bundle), secret: boxed.exportSecret(healInfo), initiator: ownKey, responder: keyFromDid(did) }
-    const ops = open(initiate({ ...secrets, own, peerRatchet: bundle.ratchet }), did, offer.generation, false)
-    healed(did)
-    return { bytes, mode: 'box', ops: store.qualify(ops) }
+    const ratchet = initiate({ ...secrets, own, peerRatchet: bundle.ratchet })
+    return { bytes: boxed.seal(packContent(items, offer, keyring)), mode: 'box', ops: begin(ratchet, did, offer.generation) }
   }
-  function sealHealing(did: Did, session: Session, items: Parameters<Sessions['seal']>[1], bundle: PrekeyBundle): Sealed {
-    const suite = suiteFor(bundle)
+  function sealHealing(did: Did, session: Session, items: Items, bundle: PrekeyBundle): Sealed {
+    const { suite, mix } = session.ratchet
     const sender = hpkeSender({ suite, to: bundle.kem, info: bundle.sealInfo, random })
     const own = newKeyPair(random)
     const offer: Offer = { dh: own.public, generation: nextGeneration(did), heal: { kid: bundle.kid, enc: sender.enc } }
+    const secrets = { suite, secret: sender.exportSecret(healInfo), mix, initiator: ownKey, responder: keyFromDid(did) }
+    const ratchet = initiate({ ...secrets, own, peerRatchet: bundle.ratchet })
     const bytes = sealFrame(session.ratchet, packContent(items, offer, keyring), random)
-    const secrets = { suite, secret: sender.exportSecret(healInfo), mix: session.ratchet.mix, initiator: ownKey, responder: keyFromDid(did) }
-    const ops = open(initiate({ ...secrets, own, peerRatchet: bundle.ratchet }), did, offer.generation, false)
-    healed(did)
-    return { bytes, mode: 'session', ops: store.qualify([...ops, write(session)]) }
+    return { bytes, mode: 'session', ops: [...begin(ratchet, did, offer.generation), table.write(session)] }
+  }
+  function sealOn(session: Session, items: Items): Sealed {
+    const startsChain = session.ratchet.sending === undefined
+    const bytes = sealFrame(session.ratchet, packContent(items, undefined, keyring), random)
+    return { bytes, mode: 'session', ops: startsChain ? [table.write(session)] : [] }
+  }
+  function seal(did: Did, items: Items, { bundle, isStored = false }: SealOptions): Sealed {
+    const session = best(did, isStored)
+    if (session !== undefined && (isStored || bundle === undefined || !healDue(did))) return sealOn(session, items)
+    if (bundle === undefined) throw new MeshError('ERR_NO_PREKEYS', `the prekey bundle of ${did} is needed to begin`)
+    if (bundle.owner !== did) throw new MeshError('ERR_STATEMENT_SENDER', 'the prekey bundle is of somebody else')
+    if (bundle.expiresAt < clock.now()) return session === undefined ? sealBoxed(did, items, bundle, true) : sealOn(session, items)
+    // A healed session is of the suite of the one that carries its offer; the peer may have risen above that.
+    if (session !== undefined && suiteFor(bundle) === session.ratchet.suite) return sealHealing(did, session, items, bundle)
+    return sealBoxed(did, items, bundle, session !== undefined || best(did, false) === undefined)
   }
 
-  /** What a verified content offers: the other half of a session. */
-  function accept(
-    from: Did,
-    offer: Offer,
-    opening: { readonly own: OwnPrekeys; readonly suite: 1 | 2; readonly secret: Uint8Array; readonly mix?: Uint8Array },
-  ): StoreOp[] {
-    const { own, suite, secret, mix } = opening
+  /** The other half of a session that is offered. */
+  function answer(from: Did, { dh }: Offer, { own, suite, secret, mix }: Opening): Ratchet {
     const pair = { secret: own.ratchetSecret, public: own.bundle.ratchet }
-    const ratchet = respond({ suite, secret, mix, initiator: keyFromDid(from), responder: ownKey, own: pair, offered: offer.dh })
-    return open(ratchet, from, offer.generation, true)
+    return respond({ suite, secret, mix, initiator: keyFromDid(from), responder: ownKey, own: pair, offered: dh })
   }
+  /** A box that comes again opens nothing; whether what it says was taken before is for the replay guard to know. */
+  const accept = (ratchet: Ratchet, from: Did, { generation }: Offer): StoreOp[] =>
+    table.held(ratchet.receiveTag) === undefined ? add(ratchet, from, generation, true) : []
+
   function openBoxed(sealed: Uint8Array, lifetimeMsMax: number): Opened {
     const { content, own, suite, exportSecret } = unsealBox(sealed, prekeys)
     const opened = openContent(content, { now: clock.now(), lifetimeMsMax })
     const { from, offer } = opened
     if (offer?.heal !== undefined) throw new MeshError('ERR_WIRE_MALFORMED', 'the offer in a box names another encapsulation')
-    const isFresh = opened.items.some((item) => !(item instanceof MeshError))
-    // Nothing in it is of now: an old box must not open a session.
-    const ops = offer === undefined || !isFresh ? [] : accept(from, offer, { own, suite, secret: exportSecret(healInfo) })
-    return { ...opened, mode: 'box', ops: store.qualify(ops) }
+    // Somebody else's box put into one to us, or one of long ago, opens no session.
+    const isForUs = opened.items.some((item) => !(item instanceof MeshError) && item.statement.to === keyring.did)
+    if (offer === undefined || !isForUs) return { ...opened, mode: 'box', ops: [] }
+    const ratchet = answer(from, offer, { own, suite, secret: exportSecret(healInfo) })
+    const ops = accept(ratchet, from, offer)
+    if (ops.length > 0) for (const session of table.peer(from)?.sessions ?? []) session.isDoubted ||= session.generation > offer.generation
+    return { ...opened, mode: 'box', ops }
   }
   function openSessionFrame(sealed: Uint8Array, lifetimeMsMax: number): Opened {
     const frame = decodeSessionFrame(sealed)
-    const session = byTag.get(hex(frame.tag))
+    const session = table.held(frame.tag)
     if (session === undefined) throw new MeshError('ERR_SESSION_LOST', 'no session of that tag is held here')
-    const { ratchet, peer, skipped } = session
     const inner = openInner(session, frame)
     const opened = openContent(inner.content, { now: clock.now(), lifetimeMsMax })
-    if (opened.from !== peer) throw new MeshError('ERR_STATEMENT_SENDER', 'the statements in a session are of somebody else')
+    if (opened.from !== session.peer) throw new MeshError('ERR_STATEMENT_SENDER', 'the statements in a session are of somebody else')
     const { offer } = opened
-    const heal = offer === undefined ? undefined : openHeal(offer, ratchet)
+    const healed = offer === undefined ? undefined : answer(session.peer, offer, openHeal(offer, session.ratchet))
 
-    const ops: StoreOp[] = []
+    // Everything about the frame is right: the state goes on.
     inner.commit()
     session.isConfirmed = true
-    session.usedAt = clock.now()
-    if (inner.used !== undefined) {
-      skipped.delete(inner.used)
-      ops.push(del(skippedKey(session, inner.used)))
-    }
-    const until = clock.now() + skippedKeptMs
-    for (const { dh, n, key } of inner.skipped) {
-      const name = skippedName(dh, n)
-      skipped.set(name, { key, until })
-      ops.push(put(skippedKey(session, name), box.seal(skippedCodec.encode({ key, until }), utf8('skipped'))))
-    }
-    if (offer !== undefined && heal !== undefined) ops.push(...accept(peer, offer, { ...heal, mix: ratchet.mix }))
-    ops.push(write(session), ...sweep(peer))
-    return { ...opened, mode: 'session', ops: store.qualify(ops) }
+    session.isDoubted = false
+    table.touch(session)
+    const ops = inner.used === undefined ? [] : table.dropSkipped(session, inner.used)
+    ops.push(...table.keepSkipped(session, inner.skipped), table.write(session))
+    if (offer !== undefined && healed !== undefined) ops.push(...accept(healed, session.peer, offer))
+    return { ...opened, mode: 'session', ops }
   }
-  function openInner(session: Session, frame: ReturnType<typeof decodeSessionFrame>): ReturnType<typeof openFrame> {
+  function openInner(session: Session, frame: SessionFrame): ReturnType<typeof openFrame> {
     try {
-      return openFrame(session.ratchet, frame, (name) => session.skipped.get(name)?.key)
+      return openFrame(session.ratchet, frame, (name) => table.findSkipped(session, name))
     } catch (error) {
       // A state that went apart looks like a forgery; beginning anew mends the one and costs nothing with the other.
       const { code, message } = toMeshError(error)
       throw code === 'ERR_CRYPTO_OPEN' ? new MeshError('ERR_SESSION_LOST', message, { cause: error }) : error
     }
   }
-  function openHeal({ heal }: Offer, ratchet: Ratchet): { readonly own: OwnPrekeys; readonly suite: 1 | 2; readonly secret: Uint8Array } | undefined {
+  function openHeal({ heal }: Offer, { suite, mix }: Ratchet): Opening {
     if (heal === undefined) throw new MeshError('ERR_WIRE_MALFORMED', 'an offer in a session brings no encapsulation')
     const own = prekeys.find(heal.kid)
     if (own === undefined) throw new MeshError('ERR_SEAL_PREKEY', 'the offer is for a prekey not held here')
-    const { suite } = ratchet
+    checkSuite(suite, own.bundle)
     const recipient = hpkeRecipient({ suite, key: own.private, info: own.bundle.sealInfo, enc: heal.enc })
-    return { own, suite, secret: recipient.exportSecret(healInfo) }
-  }
-
-  for await (const [, sealed] of store.range({ gte: 's/', lt: 's0' })) {
-    add(fromStored(sessionCodec.decode(box.open(sealed, utf8('session')))))
-  }
-  for await (const [key, sealed] of store.range({ gte: 'k/', lt: 'k0' })) {
-    const [, tag, dh, n] = key.split('/')
-    byTag.get(tag ?? '')?.skipped.set(`${dh}/${n}`, skippedCodec.decode(box.open(sealed, utf8('skipped'))))
+    return { own, suite, secret: recipient.exportSecret(healInfo), mix }
   }
 
   return {
     needsBundle: (did, { isStored = false } = {}) => best(did, isStored) === undefined || (!isStored && healDue(did)),
-    seal(did, items, { bundle, isStored = false }) {
-      const session = best(did, isStored)
-      const peer = peers.get(did)
+    seal(did, items, options) {
+      erased.push(...table.sweep())
+      const sealed = seal(did, items, options)
+      const peer = table.peer(did)
       if (peer !== undefined) peer.sentSince += items.length
-      if (session !== undefined && (isStored || bundle === undefined || !healDue(did))) {
-        const startsChain = session.ratchet.sending === undefined
-        const bytes = sealFrame(session.ratchet, packContent(items, undefined, keyring), random)
-        return { bytes, mode: 'session', ops: startsChain ? store.qualify([write(session)]) : [] }
-      }
-      if (bundle === undefined) throw new MeshError('ERR_NO_PREKEYS', `the prekey bundle of ${did} is needed to begin`)
-      if (bundle.owner !== did) throw new MeshError('ERR_STATEMENT_SENDER', 'the prekey bundle is of somebody else')
-      if (session !== undefined) return sealHealing(did, session, items, bundle)
-      return sealBoxed(did, items, bundle, best(did, false) === undefined)
+      return { ...sealed, ops: store.qualify([...erased.splice(0), ...sealed.ops]) }
     },
     open(sealed, { lifetimeMsMax }) {
-      const mode = sealModeOf(sealed)
-      if (mode === sealModes.session) return openSessionFrame(sealed, lifetimeMsMax)
-      return openBoxed(sealed, lifetimeMsMax)
+      erased.push(...table.sweep())
+      const opened = sealModeOf(sealed) === sealModes.session ? openSessionFrame(sealed, lifetimeMsMax) : openBoxed(sealed, lifetimeMsMax)
+      return { ...opened, ops: store.qualify([...erased.splice(0), ...opened.ops]) }
     },
-    lost(did) {
-      for (const { ratchet } of peers.get(did)?.sessions ?? []) {
+    lost(did, frame) {
+      const sessions = table.peer(did)?.sessions ?? []
+      let last = Number.POSITIVE_INFINITY
+      if (frame !== undefined) {
+        const tag = sealModeOf(frame) === sealModes.session ? hex(decodeSessionFrame(frame).tag) : ''
+        last = sessions.find(({ ratchet }) => hex(ratchet.sendTag) === tag)?.generation ?? -1
+      }
+      for (const { ratchet, generation } of sessions) {
+        if (generation > last) continue
         ratchet.sending = undefined
         ratchet.hasSent = true
       }
     },
+    sweep: () => store.qualify([...erased.splice(0), ...table.sweep({ now: true })]),
     has: (did) => best(did, false) !== undefined,
     get count() {
-      return byTag.size
+      return table.count
+    },
+    get skippedCount() {
+      return table.skippedCount
     },
   }
 }
-
-/** The same eight bytes on both sides. */
-const idOf = ({ ratchet: { sendTag, receiveTag } }: Session): Uint8Array => (compare(sendTag, receiveTag) < 0 ? sendTag : receiveTag)
