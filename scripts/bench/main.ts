@@ -1,10 +1,14 @@
 /**
- * Measures the node against what it is built on, both in the same run: `npm run bench -- skeleton [--json] [--quick]`.
+ * Measures the node against what it is built on, both in the same run: `npm run bench -- skeleton klp [--json] [--quick]`.
  * Figures of another machine or another day mean little; ratios keep.
  */
 import { parseArgs } from 'node:util'
 import { createBench, type Row, type Suite } from './harness.ts'
 import { box } from './suites/box.ts'
+import { klpAsk } from './suites/klp-ask.ts'
+import { klpBox } from './suites/klp-box.ts'
+import { klpMemory } from './suites/klp-memory.ts'
+import { klpSession } from './suites/klp-session.ts'
 import { memory } from './suites/memory.ts'
 import { network } from './suites/network.ts'
 import { sandbox } from './suites/sandbox.ts'
@@ -17,6 +21,7 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   sandbox: [sandbox],
   memory: [memory],
   store: [store],
+  klp: [klpSession, klpBox, klpAsk, klpMemory],
   skeleton: [network, box, sandbox, memory, store],
 }
 

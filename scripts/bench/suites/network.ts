@@ -1,33 +1,12 @@
 import { createLevelStore, put } from '../../../src/store/index.ts'
 import { alternate, type Bench, type Load, median, type Peer, row, type Row, usPerCall } from '../harness.ts'
+import { type Pair, script, startNodes, startPair } from '../pairs.ts'
 import { createPrimitives } from '../primitives.ts'
 
 const manyInFlight = 64
 /** A signed statement with a payload of 1 KiB. */
 const statementBytes = 1_300
 const auditEntryBytes = 400
-
-const script = (name: string): URL => new URL(`../peers/${name}.ts`, import.meta.url)
-
-interface Pair {
-  readonly client: Peer
-  readonly server: Peer
-}
-
-async function startPair(bench: Bench, name: 'libp2p' | 'grpc'): Promise<Pair & { readonly address: unknown }> {
-  const [client, server] = [bench.start(script(name)), bench.start(script(name))]
-  const address = await server.ask('start')
-  await client.ask('connect', address)
-  return { client, server, address }
-}
-
-async function startNodes(bench: Bench): Promise<Pair & { readonly address: string }> {
-  const [client, server] = [bench.start(script('node')), bench.start(script('node'))]
-  const [address] = await Promise.all([server.ask<string>('start', bench.path('server')), client.ask('start', bench.path('client'))])
-  await server.ask('serve')
-  await client.ask('connect', address)
-  return { client, server, address }
-}
 
 /** Two processes on loopback: ours, libp2p with nothing on top, gRPC over TLS. */
 export async function* network(bench: Bench): AsyncIterable<Row> {
