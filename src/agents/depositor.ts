@@ -16,6 +16,8 @@ import type { Introductions } from './introductions.ts'
 
 /** Time one holder has to take an item, work included. */
 export const depositTimeoutMs = 60 * secondMs
+/** Deposits under way at one holder; more wait their turn. Below what a holder allows one peer. */
+export const depositsPerHolderMax = 4
 /** How often the work is done again when the holder asks for more than it said. */
 const workAttemptsMax = 3
 
@@ -31,17 +33,19 @@ export interface DepositorOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly introductions: Introductions
+  /** The newest bundle the DHT has of a peer. */
+  newestBundle(peer: Did, options: SignalOption): Promise<Pick<PrekeyBundle, 'mailboxes'>>
   /** The holder on this very node, for recipients whose mail we hold ourselves. */
   readonly own?: Pick<HolderSession, 'terms' | 'deposit'> | undefined
 }
 
 /**
- * Leaves an item with every holder of a recipient, side by side; the verified receipts of those that took it.
- * @throws ERR_MAILBOX_NONE when the bundle names no holder, ERR_WIRE_TOO_LARGE, else the reason of the first holder when none took it
+ * Leaves an item with every holder of a recipient, side by side; the verified receipts of those that took it. When none does, the DHT is asked for newer ones.
+ * @throws ERR_MAILBOX_NONE when the recipient names no holder, ERR_WIRE_TOO_LARGE, else the reason of the first holder when none took it
  */
 export type Depositor = (deposit: Deposit) => Promise<readonly StorageReceipt[]>
 
-export function createDepositor({ host, clock, logger, introductions, own }: DepositorOptions): Depositor {
+export function createDepositor({ host, clock, logger, introductions, newestBundle, own }: DepositorOptions): Depositor {
   async function offer(session: Pick<HolderSession, 'terms' | 'deposit'>, holder: Did, { recipient, sealed, expiresAt, signal }: Deposit): Promise<Uint8Array> {
     const request: Omit<RequestOf<'deposit'>, 'ask'> = { recipient: recipient.owner, item: sealed, expiresAt, delegation: undefined, nonce: undefined }
     const delegation = introductions.delegationOf(recipient.owner)
@@ -65,7 +69,22 @@ export function createDepositor({ host, clock, logger, introductions, own }: Dep
       }
     }
   }
+  const lanes = new Map<Did, { running: number; readonly waiting: (() => void)[] }>()
+  async function inTurn<T>(holder: Did, act: () => Promise<T>): Promise<T> {
+    const lane = lanes.get(holder) ?? { running: 0, waiting: [] }
+    lanes.set(holder, lane)
+    if (lane.running < depositsPerHolderMax) lane.running++
+    else await new Promise<void>((resolve) => lane.waiting.push(resolve))
+    try {
+      return await act()
+    } finally {
+      const next = lane.waiting.shift()
+      if (next !== undefined) next()
+      else if (--lane.running === 0) lanes.delete(holder)
+    }
+  }
   async function depositAt(holder: Did, deposit: Deposit): Promise<StorageReceipt> {
+    deposit.signal?.throwIfAborted()
     const signal = within(clock, depositTimeoutMs, deposit.signal, 'a deposit')
     const given = { ...deposit, signal }
     let receipt: Uint8Array
@@ -84,14 +103,12 @@ export function createDepositor({ host, clock, logger, introductions, own }: Dep
     }
     return opened
   }
-  return async (deposit) => {
-    const { mailboxes } = deposit.recipient
-    if (mailboxes.length === 0) throw new MeshError('ERR_MAILBOX_NONE', `${deposit.recipient.owner} names nobody who holds its mail`)
-    if (deposit.sealed.length > mailboxItemBytesMax) {
-      throw new MeshError('ERR_WIRE_TOO_LARGE', `an item of ${deposit.sealed.length} bytes; holders take ${mailboxItemBytesMax}`)
-    }
-    const expiresAt = Math.min(deposit.expiresAt, clock.now() + mailboxTtlMsMax)
-    const results = await Promise.allSettled([...new Set(mailboxes)].map((holder) => depositAt(holder, { ...deposit, expiresAt })))
+  /** Bundle and introduction both come from the recipient; either may be the older one. */
+  const holdersOf = ({ owner, mailboxes }: Deposit['recipient']): readonly Did[] => [...new Set([...mailboxes, ...introductions.holdersOf(owner)])]
+
+  async function depositAll(holders: readonly Did[], deposit: Deposit): Promise<readonly StorageReceipt[]> {
+    if (holders.length === 0) throw new MeshError('ERR_MAILBOX_NONE', `${deposit.recipient.owner} names nobody who holds its mail`)
+    const results = await Promise.allSettled(holders.map((holder) => inTurn(holder, () => depositAt(holder, deposit))))
     deposit.signal?.throwIfAborted()
     const receipts: StorageReceipt[] = []
     let reason: unknown
@@ -104,5 +121,22 @@ export function createDepositor({ host, clock, logger, introductions, own }: Dep
     }
     if (receipts.length === 0) throw toMeshError(reason)
     return receipts
+  }
+  return async (given) => {
+    if (given.sealed.length > mailboxItemBytesMax) {
+      throw new MeshError('ERR_WIRE_TOO_LARGE', `an item of ${given.sealed.length} bytes; holders take ${mailboxItemBytesMax}`)
+    }
+    const deposit = { ...given, expiresAt: Math.min(given.expiresAt, clock.now() + mailboxTtlMsMax) }
+    const holders = holdersOf(deposit.recipient)
+    try {
+      return await depositAll(holders, deposit)
+    } catch (error) {
+      deposit.signal?.throwIfAborted()
+      // The recipient may have others by now than when we last heard of it.
+      const newest = await newestBundle(deposit.recipient.owner, { signal: deposit.signal }).catch(() => undefined)
+      const others = (newest?.mailboxes ?? []).filter((holder) => !holders.includes(holder))
+      if (others.length === 0) throw error
+      return await depositAll(others, deposit)
+    }
   }
 }

@@ -24,6 +24,8 @@ export interface Introductions {
   take(peer: Did, introduction: Introduction): Promise<void>
   /** The delegation while it is good. */
   delegationOf(recipient: Did): Uint8Array | undefined
+  /** The holders it named last. */
+  holdersOf(recipient: Did): readonly Did[]
   addressesOf(recipient: Did, holder: Did): readonly string[]
 }
 
@@ -56,6 +58,7 @@ export async function openIntroductions({ store, self, clock }: { readonly store
         throw toMeshError(error)
       }
     },
+    holdersOf: (recipient) => known.get(recipient)?.holders.map(({ holder }) => holder) ?? [],
     addressesOf: (recipient, holder) => known.get(recipient)?.holders.find((known) => known.holder === holder)?.addresses ?? [],
   }
 }

@@ -1,4 +1,4 @@
-import { type Clock, dayMs, type Did, type Logger, MeshError, minuteMs, type Random, toMeshError } from '../base/index.ts'
+import { type Clock, createTally, dayMs, type Did, type Logger, MeshError, minuteMs, type Random, toMeshError } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import { clockSkewMsMax, type Keyring } from '../identity/index.ts'
 import {
@@ -36,6 +36,8 @@ export const strangersShare = 2
 export const depositorShare = 4
 /** Bytes of items one page carries at most, besides its last item. */
 export const pageBytesMax = 1 << 20
+/** Registrations one peer may bring per minute: each is a write. */
+export const registrationsPerMinuteMax = 20
 /** What is past its time is removed this often. */
 export const mailboxSweepMs = 10 * minuteMs
 /** An empty mailbox whose registration ended is remembered this long, so that its numbers go on. */
@@ -99,6 +101,7 @@ export async function openMailboxHolder(options: HolderOptions): Promise<Mailbox
   const { store, keyring, clock, random, logger, mayRegister = () => true, onChange = () => undefined } = options
   const limits = { ...holderLimitsUsual, ...options.limits }
   const shelf = await openShelf({ store, clock, logger })
+  const tally = createTally<Did>({ clock, most: registrationsPerMinuteMax, windowMs: minuteMs })
   const signing = () => ({ keyring, random, now: clock.now() })
 
   function boxOf(owner: Did): Box {
@@ -179,6 +182,7 @@ export async function openMailboxHolder(options: HolderOptions): Promise<Mailbox
     async register(peer, bytes) {
       const registration = openRegistration(bytes, { from: peer, to: keyring.did, now: clock.now() })
       const known = shelf.box(peer)
+      if (!tally.count(peer)) throw new MeshError('ERR_OVERLOADED', 'registered too often', { details: { retryAfterMs: minuteMs } })
       if (!mayRegister(peer)) throw new MeshError('ERR_POLICY_DENIED', 'this node holds no mail for you')
       if (known === undefined && shelf.boxes >= limits.recipients) {
         await sweep()
@@ -211,8 +215,10 @@ export async function openMailboxHolder(options: HolderOptions): Promise<Mailbox
       checkTime(expiresAt)
       const itemHash = sha256(item)
       const right = rightOf(peer, request, itemHash, box)
-      const known = await shelf.receiptOf(recipient, itemHash)
-      if (known !== undefined) return known
+      for (let known = shelf.receiptOf(recipient, itemHash); known !== undefined; known = shelf.receiptOf(recipient, itemHash)) {
+        const receipt = await known
+        if (receipt !== undefined) return receipt
+      }
       checkRoom(peer, item.length, right, boxOf(recipient))
       const { isStranger } = right
       return await shelf.keep(

@@ -50,8 +50,8 @@ export interface Shelf {
   box(owner: Did): Box | undefined
   /** Opens a mailbox or changes its quota and time; durable. */
   register(owner: Did, terms: Pick<Box, 'items' | 'bytes' | 'until' | 'registeredAt'>): Promise<void>
-  /** The receipt for an item that is there or on its way; undefined when there is none. */
-  receiptOf(owner: Did, itemHash: Uint8Array): Promise<Uint8Array | undefined>
+  /** The receipt for an item that is there or on its way, undefined at once when there is none; the promise gives undefined when it went meanwhile. */
+  receiptOf(owner: Did, itemHash: Uint8Array): Promise<Uint8Array | undefined> | undefined
   /** Gives the item the next number, has `sign` write its receipt, and resolves with that once both are on disk. Throws what the store throws; then nothing was kept that was told. */
   keep(owner: Did, item: Uint8Array, facts: Omit<Held, 'seq' | 'bytes'>, sign: (seq: number) => Uint8Array): Promise<Uint8Array>
   /** What is held with a seq above `after`, in order, and up to which seq that is the whole truth. */
@@ -147,10 +147,12 @@ export async function openShelf({ store, clock, logger }: { readonly store: Stor
     }
   }
 
-  async function receiptAt(owner: Did, { seq, writing }: Entry): Promise<Uint8Array | undefined> {
-    if (writing !== undefined) return await writing
-    const meta = await store.get(metaKey(owner, seq))
-    return meta === undefined ? undefined : metaCodec.decode(meta).receipt
+  async function receiptAt(state: State, entry: Entry): Promise<Uint8Array | undefined> {
+    if (entry.writing !== undefined) return await entry.writing
+    const meta = await store.get(metaKey(state.owner, entry.seq))
+    if (meta !== undefined) return metaCodec.decode(meta).receipt
+    if (state.entries.get(entry.seq) === entry) throw new MeshError('ERR_OVERLOADED', 'that item is being removed', { details: { retryAfterMs: 1_000 } })
+    return undefined
   }
   const deletion = (owner: Did, seqs: readonly number[]): readonly StoreOp[] => seqs.flatMap((seq) => [del(metaKey(owner, seq)), del(itemKey(owner, seq))])
   const isOver = ({ expiresAt, from }: Entry, now: number): boolean => expiresAt <= now && from <= clock.monotonic()
@@ -180,9 +182,11 @@ export async function openShelf({ store, clock, logger }: { readonly store: Stor
         throw error
       }
     },
-    async receiptOf(owner, itemHash) {
-      const entry = states.get(owner)?.byHash.get(hex(itemHash))
-      return entry === undefined ? undefined : await receiptAt(owner, entry)
+    // Not async: who finds nothing keeps its copy in the same turn, so that two at once are stored once.
+    receiptOf(owner, itemHash) {
+      const state = states.get(owner)
+      const entry = state?.byHash.get(hex(itemHash))
+      return state === undefined || entry === undefined ? undefined : receiptAt(state, entry)
     },
     keep(owner, item, facts, sign) {
       const state = stateOf(owner)

@@ -220,6 +220,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     prekeys,
     serve: parts.serveMailbox,
     publish: directory.publish,
+    newestBundle: directory.newestBundle,
     isKnown: (peer) => level(peer, messageScope) >= TrustLevel.BASIC,
     // Stays with the holder.
     receiveStored: () => Promise.reject(new MeshError('ERR_OVERLOADED', 'stored mail is not taken yet')),

@@ -11,6 +11,8 @@ const bundlesKnownMax = 4_096
 export interface Directory {
   /** @throws ERR_NO_PREKEYS */
   bundleOf(peer: Did, options?: SignalOption): Promise<PrekeyBundle>
+  /** What the DHT has now, or what is known when that is newer. @throws ERR_NO_PREKEYS */
+  newestBundle(peer: Did, options?: SignalOption): Promise<PrekeyBundle>
   /** Takes the bundle of a hello. @throws what `openBundle` throws, ERR_STATEMENT_SENDER when it is somebody else's */
   learn(peer: Did, bytes: Uint8Array): PrekeyBundle
   /** Puts our bundle into the DHT. */
@@ -47,6 +49,11 @@ export function createDirectory({ host, clock, logger, prekeys }: DirectoryOptio
       if (record !== undefined) return remember(openBundle(record, clock.now()))
       if (known !== undefined && known.expiresAt > clock.now()) return known
       throw new MeshError('ERR_NO_PREKEYS', `no prekey bundle of ${peer} was found`)
+    },
+    async newestBundle(peer, { signal } = {}) {
+      const record = await host.lookup(prekeyNamespace, keyFromDid(peer), { signal })
+      if (record === undefined) throw new MeshError('ERR_NO_PREKEYS', `no prekey bundle of ${peer} was found`)
+      return remember(openBundle(record, clock.now()))
     },
     async publish({ signal } = {}) {
       const { bundle } = await prekeys.current()

@@ -27,7 +27,7 @@ import {
   toMeshError,
   within,
 } from '../base/index.ts'
-import { mailboxesMax, type PrekeyRing } from '../envelope/index.ts'
+import { mailboxesMax, type PrekeyBundle, type PrekeyRing } from '../envelope/index.ts'
 import type { Keyring } from '../identity/index.ts'
 import type { Host } from '../net/index.ts'
 import {
@@ -50,6 +50,8 @@ export const pickupEveryMs = 10 * minuteMs
 export const visitTimeoutMs = 60 * secondMs
 /** Time `list` waits for a holder to say how full it is. */
 export const usageTimeoutMs = 4 * secondMs
+/** Time a change of the list of holders waits for the DHT. */
+export const publishTimeoutMs = 5 * secondMs
 /** Introductions one peer may make per minute. */
 export const introductionsPerMinuteMax = 10
 /** Mailboxes opened and left that are written down per minute. */
@@ -67,7 +69,9 @@ export interface MailboxOptions {
   /** Hold mail for others, under these limits. */
   readonly serve?: boolean | Partial<HolderLimits> | undefined
   /** Puts our newest prekey bundle into the DHT. */
-  publish(): Promise<void>
+  publish(options: SignalOption): Promise<void>
+  /** The newest bundle of a peer that the DHT has. @throws ERR_NO_PREKEYS */
+  newestBundle(peer: Did, options: SignalOption): Promise<PrekeyBundle>
   /** May this peer leave mail for us without work? */
   isKnown(peer: Did): boolean
   receiveStored: ReceiveStored
@@ -93,7 +97,7 @@ export interface Mailboxes {
   readonly doors: MailboxDoors
   /** Names our holders, fetches mail now and from then on regularly. Called once, when mail can be received. */
   start(): Promise<void>
-  /** A peer is linked: it learns where we get our mail, and our mail there is fetched. */
+  /** A peer is linked: it learns where we get our mail. */
   met(peer: Did): void
   stop(): void
 }
@@ -203,9 +207,9 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
   const inBackground = (what: string, act: Promise<unknown>): void => void act.catch((error: unknown) => logger.debug(what, { code: toMeshError(error).code }))
 
   /** Tells a peer where we get our mail and, when we know it, that it may leave some. */
-  async function introduceTo(peer: Did): Promise<void> {
+  async function introduceTo(peer: Did, { evenIfNone = false } = {}): Promise<void> {
     const list = own.list()
-    if (list.length === 0) return
+    if (list.length === 0 && !evenIfNone) return
     const delegation = options.isKnown(peer) ? signDepositGrant(peer, {}, signing()).bytes : undefined
     const introduction = { delegation, holders: list.map((mailbox) => ({ holder: mailbox.holder, addresses: mailbox.addresses.slice(0, 4) })) }
     const signal = clock.timeout(usageTimeoutMs, 'an introduction')
@@ -213,8 +217,8 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
   }
   async function nameHolders(): Promise<void> {
     await prekeys.nameMailboxes(holders())
-    inBackground('prekeys not published', options.publish())
-    for (const { did } of host.peers()) inBackground('not introduced', introduceTo(did))
+    // Who is told now finds us later; who is not learns it from the DHT or at the next link.
+    await Promise.allSettled([options.publish({ signal: clock.timeout(publishTimeoutMs, 'publishing') }), ...host.peers().map(({ did }) => introduceTo(did, { evenIfNone: true }))])
   }
   async function viewOf({ holder: did, items, bytes, until }: OwnMailbox, signal?: AbortSignal): Promise<MailboxView> {
     const agreed = { did, items, bytes, until }
@@ -230,26 +234,35 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
 
   let isStopped = false
   let cancel: () => void = () => undefined
+  let unwatch: () => void = () => undefined
   function later(): void {
     if (!isStopped) cancel = clock.after(pickupEveryMs, () => void collectAll().finally(later))
   }
 
   return {
-    deposit: createDepositor({ host, clock, logger, introductions, own: holder === undefined ? undefined : ownSession(holder, host.did) }),
+    deposit: createDepositor({
+      host,
+      clock,
+      logger,
+      introductions,
+      newestBundle: options.newestBundle,
+      own: holder === undefined ? undefined : ownSession(holder, host.did),
+    }),
     async start() {
       // After a crash between the two the bundle may still name other holders.
       await prekeys.nameMailboxes(holders())
       for (const { holder: did, addresses } of own.list()) inBackground('addresses not kept', host.learn(did, addresses))
       inBackground('no mail at start', collectAll())
       later()
+      unwatch = host.onPeer(({ event, peer }) => {
+        if (event === 'connected' && own.get(peer.did) !== undefined) inBackground('no mail from a holder', visit(peer.did))
+      })
     },
-    met(peer) {
-      inBackground('not introduced', introduceTo(peer))
-      if (own.get(peer) !== undefined) inBackground('no mail from a holder', visit(peer))
-    },
+    met: (peer) => inBackground('not introduced', introduceTo(peer)),
     stop() {
       isStopped = true
       cancel()
+      unwatch()
       holder?.stop()
     },
     doors: {

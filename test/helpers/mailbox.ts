@@ -1,6 +1,6 @@
 import { createAudit } from '../../src/audit/index.ts'
 import type { HolderLimits } from '../../src/agents/index.ts'
-import { createSeededRandom, createVirtualClock, type Did, fromUtf8, minuteMs, silentLogger, utf8, type VirtualClock } from '../../src/base/index.ts'
+import { createSeededRandom, createVirtualClock, type Did, fromUtf8, MeshError, minuteMs, silentLogger, utf8, type VirtualClock } from '../../src/base/index.ts'
 import { openPrekeys, type PrekeyRing } from '../../src/envelope/index.ts'
 import type { Keyring } from '../../src/identity/index.ts'
 import { createSimulator, type Host, type LinkSettings, type Simulator } from '../../src/net/index.ts'
@@ -62,6 +62,7 @@ export function createStreet(link: Partial<LinkSettings> = {}): Street {
         prekeys,
         serve: serve === undefined ? false : { workBits: 4, ...serve },
         publish: async () => undefined,
+        newestBundle: () => Promise.reject(new MeshError('ERR_NO_PREKEYS', 'there is no DHT in this street')),
         isKnown: (peer) => knows.includes(peer),
         async receiveStored(sealed) {
           resident.opened++

@@ -71,8 +71,9 @@ async function serve(stream: HostStream, clock: Clock, handlers: MailboxHandlers
     try {
       request = decodeRequest(next.value)
     } catch (error) {
+      // Said, then closed: a reset would overtake it.
       await send(refusalOf(error))
-      throw error
+      return
     }
     try {
       for await (const answer of answersTo(stream.peer, request, handlers)) await send(answer)
