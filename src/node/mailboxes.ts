@@ -218,7 +218,10 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
   async function nameHolders(): Promise<void> {
     await prekeys.nameMailboxes(holders())
     // Who is told now finds us later; who is not learns it from the DHT or at the next link.
-    await Promise.allSettled([options.publish({ signal: clock.timeout(publishTimeoutMs, 'publishing') }), ...host.peers().map(({ did }) => introduceTo(did, { evenIfNone: true }))])
+    await Promise.allSettled([
+      options.publish({ signal: clock.timeout(publishTimeoutMs, 'publishing') }),
+      ...host.peers().map(({ did }) => introduceTo(did, { evenIfNone: true })),
+    ])
   }
   async function viewOf({ holder: did, items, bytes, until }: OwnMailbox, signal?: AbortSignal): Promise<MailboxView> {
     const agreed = { did, items, bytes, until }

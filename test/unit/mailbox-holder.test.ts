@@ -38,7 +38,8 @@ async function createStage(limits: Partial<HolderLimits> = {}, { registered = tr
     holder.register(keyring.did, signRegistration(host.did, { items, bytes }, lifetimeMs, signing(keyring)).bytes)
   if (registered) await register()
   const end = (): number => clock.now() + hourMs
-  const grant = (fields: Parameters<typeof signDepositGrant>[1] = {}, to = friend, from = owner): Uint8Array => signDepositGrant(to.did, fields, signing(from)).bytes
+  const grant = (fields: Parameters<typeof signDepositGrant>[1] = {}, to = friend, from = owner): Uint8Array =>
+    signDepositGrant(to.did, fields, signing(from)).bytes
   interface Fields {
     readonly text?: string
     readonly from?: Keyring
