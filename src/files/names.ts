@@ -18,7 +18,7 @@ export function safeFileName(name: string): string {
     .replaceAll(/\s+/gu, ' ')
     .replace(/^[. ]+/u, '')
     .replace(/[. ]+$/u, '')
-  const fit = shortened(plain, fileNameBytesMax)
+  const fit = shortened(plain, fileNameBytesMax).replace(/[. ]+$/u, '')
   if (fit === '') return 'file'
   return devices.test(fit) ? `_${fit}` : fit
 }

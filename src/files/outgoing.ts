@@ -52,8 +52,6 @@ const lasting: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ERR_REFUSED',
   'ERR_CAPABILITY_DENIED',
   'ERR_WIRE_TOO_LARGE',
-  'ERR_WIRE_MALFORMED',
-  'ERR_PROTOCOL',
   'ERR_RECEIPT_INVALID',
 ])
 

@@ -11,7 +11,7 @@ export const readAheadBytes = 1 << 20
 export interface BodySource {
   readonly name: string
   readonly size: number
-  /** Its bytes from `offset` to the end, in pieces of any size. */
+  /** Its bytes from `offset` to the end, in pieces of any size; a piece may be overwritten once the next is asked for. */
   open(offset: number): AsyncIterable<Uint8Array>
 }
 
@@ -44,9 +44,9 @@ export const fileSource = (path: string, size: number): BodySource => ({
   size,
   async *open(offset) {
     await using file = await open(path, 'r')
+    const block = new Uint8Array(Math.min(readAheadBytes, Math.max(0, size - offset)))
     for (let at = offset; at < size;) {
-      const block = new Uint8Array(Math.min(readAheadBytes, size - at))
-      const { bytesRead } = await file.read(block, 0, block.length, at)
+      const { bytesRead } = await file.read(block, 0, Math.min(block.length, size - at), at)
       if (bytesRead === 0) throw new MeshError('ERR_FILE_CHANGED', `${path} is shorter than it was`)
       at += bytesRead
       yield block.subarray(0, bytesRead)
@@ -67,7 +67,7 @@ export async function hashBody(source: BodySource, { signal }: SignalOption): Pr
   return hash.digest()
 }
 
-/** The body from `cursor` to its end, cut into chunks of equal size but for the last. @throws ERR_FILE_CHANGED for a body of another size */
+/** The body from `cursor` to its end, cut into chunks of equal size but for the last; each is good until the next is asked for. @throws ERR_FILE_CHANGED for a body of another size */
 export async function* chunksOf(source: BodySource, cursor: number): AsyncGenerator<Uint8Array> {
   let rest: Uint8Array = new Uint8Array()
   let left = source.size - cursor
@@ -85,7 +85,8 @@ export async function* chunksOf(source: BodySource, cursor: number): AsyncGenera
       rest = new Uint8Array()
     }
     for (; piece.length - at >= chunkBytes; at += chunkBytes) yield piece.subarray(at, at + chunkBytes)
-    rest = piece.subarray(at)
+    // A copy: its source may put the next piece into the same place.
+    rest = piece.slice(at)
   }
   if (left !== 0) throw new MeshError('ERR_FILE_CHANGED', `${source.name} is not as long as it was`)
   if (rest.length > 0) yield rest

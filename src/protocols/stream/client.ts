@@ -8,14 +8,14 @@ import { createWatchdog } from './watchdog.ts'
 /** A sender that hears nothing and gets no chunk off for this long gives the stream up; the transfer goes on with the next. Source: stream/v1 section 6. */
 export const senderIdleMsMax = 60 * secondMs
 /** Chunks handed to the transport and not yet taken by it: what a reader that stalls costs its sender. Source: stream/v1 section 6. */
-export const chunksUnderWayMax = 4
+export const chunksUnderWayMax = 8
 
 export interface Push {
   /** The sealed, signed offer. */
   readonly sealed: Uint8Array
   readonly secret: Uint8Array
   readonly offerHash: Uint8Array
-  /** The body from `cursor` to its end, in chunks. */
+  /** The body from `cursor` to its end, in chunks; each is read before the next is asked for. */
   chunks(cursor: number): AsyncIterable<Uint8Array>
   /** Everything before `cursor` is on the receiver's disk. */
   onKept(cursor: number): void
