@@ -21,6 +21,8 @@ export type Suite = (bench: Bench) => AsyncIterable<Row>
 
 /** What a suite is given: how long to measure, a folder, and processes that end with it. */
 export interface Bench extends AsyncDisposable {
+  /** Bodies as large as the goals name them, however long that takes. */
+  readonly isFull: boolean
   /** `full` of a whole run, the least that still measures in a quick one. */
   rounds(full: number): number
   /** Milliseconds of load in one round. */
@@ -39,10 +41,11 @@ export interface Peer {
   stop(): Promise<void>
 }
 
-export function createBench({ quick }: { readonly quick: boolean }): Bench {
+export function createBench({ quick, full = false }: { readonly quick: boolean; readonly full?: boolean }): Bench {
   const folder = mkdtempSync(join(tmpdir(), 'kindmesh-bench-'))
   const peers: Peer[] = []
   return {
+    isFull: full,
     rounds: (full) => (quick ? 1 : full),
     loadMs: quick ? 60 : 500,
     calls: quick ? 20 : 100,

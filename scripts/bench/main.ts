@@ -1,5 +1,5 @@
 /**
- * Measures the node against what it is built on, both in the same run: `npm run bench -- skeleton klp [--json] [--quick]`.
+ * Measures the node against what it is built on, both in the same run: `npm run bench -- skeleton klp [--json] [--quick | --full]`.
  * Figures of another machine or another day mean little; ratios keep.
  */
 import { parseArgs } from 'node:util'
@@ -9,6 +9,7 @@ import { klpAsk } from './suites/klp-ask.ts'
 import { klpBox } from './suites/klp-box.ts'
 import { klpMemory } from './suites/klp-memory.ts'
 import { klpSession } from './suites/klp-session.ts'
+import { klpStream } from './suites/klp-stream.ts'
 import { memory } from './suites/memory.ts'
 import { network } from './suites/network.ts'
 import { sandbox } from './suites/sandbox.ts'
@@ -21,13 +22,14 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   sandbox: [sandbox],
   memory: [memory],
   store: [store],
-  klp: [klpSession, klpBox, klpAsk, klpMemory],
+  klp: [klpSession, klpBox, klpAsk, klpStream, klpMemory],
+  'klp-stream': [klpStream],
   skeleton: [network, box, sandbox, memory, store],
 }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+  options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false }, full: { type: 'boolean', default: false } },
 })
 const names = positionals.length === 0 ? ['skeleton'] : positionals
 const unknown = names.filter((name) => !Object.hasOwn(suites, name))
@@ -38,7 +40,7 @@ if (unknown.length > 0) {
 
 const rows: Row[] = []
 for (const suite of new Set(names.flatMap((name) => suites[name] ?? []))) {
-  await using bench = createBench({ quick: values.quick })
+  await using bench = createBench(values)
   for await (const row of suite(bench)) {
     rows.push(row)
     if (!values.json || process.stderr.isTTY) process.stderr.write(`${row.id} ${show(row.value)} ${row.unit}, ${show(row.ratio)} of ${row.against}\n`)

@@ -3,8 +3,8 @@ import { open } from 'node:fs/promises'
 import { alternate, type Bench, row, type Row } from '../harness.ts'
 
 const mebibyte = 1 << 20
-/** A gibibyte in a full run; what still shows the pace in a quick one. */
-const quickBytes = 32 * mebibyte
+/** A gibibyte in a full run, less in others. */
+const bodyBytes = ({ isFull, rounds }: Bench): number => (isFull ? 1_024 : rounds(2) === 1 ? 32 : 256) * mebibyte
 
 const script = (name: string): URL => new URL(`../peers/${name}.ts`, import.meta.url)
 
@@ -19,7 +19,7 @@ async function writeRandomFile(path: string, size: number): Promise<void> {
 }
 
 /** A file between two whole nodes on loopback, sealed, hashed and synced to disk, against the same bytes on a bare libp2p stream whose reader only counts. */
-export async function* klpStream(bench: Bench, bytes: number = bench.rounds(2) === 1 ? quickBytes : 256 * mebibyte): AsyncIterable<Row> {
+export async function* klpStream(bench: Bench, bytes: number = bodyBytes(bench)): AsyncIterable<Row> {
   const [sender, receiver] = [bench.start(script('bulk-node')), bench.start(script('bulk-node'))]
   const [bareSender, bareReceiver] = [bench.start(script('bulk-libp2p')), bench.start(script('bulk-libp2p'))]
   const path = bench.path('body.bin')
