@@ -6,6 +6,7 @@ import { identityRoutes } from './identity-routes.ts'
 import { findRoutes } from './find-routes.ts'
 import { fileRoutes } from './file-routes.ts'
 import { mailboxRoutes } from './mailbox-routes.ts'
+import { ownKeyRoutes } from './own-key-routes.ts'
 import * as schemas from './schemas.ts'
 import { topicRoutes } from './topic-routes.ts'
 
@@ -149,6 +150,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...topicRoutes(node),
     ...findRoutes(node),
     ...mailboxRoutes(node, who),
+    ...ownKeyRoutes(node),
     ...trustRoutes(node, who),
     ...auditRoutes(node),
     ...fileRoutes(node),

@@ -112,6 +112,10 @@ export const status = z.object({
   agents: z.array(z.string()),
   sandboxes: z.array(z.object({ level: z.string(), backend: z.string().nullable(), lacks: z.string().nullable() })),
 })
+export const identity = z.object({ did: z.string(), peerId: z.string(), kindDid: z.string(), seq: z.int(), status: z.enum(['active', 'frozen']) })
+export const rotateBody = z.object({ newRecovery: z.boolean().optional() })
+export const rotated = z.object({ did: z.string(), peerId: z.string() })
+export const recoveryBody = z.object({ recovery: z.string().max(32 * 1024) })
 export const dialed = z.object({ did: z.string(), peerId: z.string(), route: z.string(), rttMs: z.number() })
 export const pinged = z.object({ rttMs: z.number(), route: z.string() })
 export const sent = z.object({ id: z.string(), status: z.literal('acknowledged') })

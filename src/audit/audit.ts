@@ -1,7 +1,7 @@
-import { base64, type Clock, type Did, equal, type Logger, MeshError } from '../base/index.ts'
+import { base64, type Clock, equal, type Logger, MeshError } from '../base/index.ts'
 import { verify as verifySignature } from '../crypto/index.ts'
 import { put, type Store, type StoreOp } from '../store/index.ts'
-import { openCheckpoint, type SignBytes, signCheckpoint, type VerifySignature } from './checkpoint.ts'
+import { type LogOwner, openCheckpoint, type SignBytes, signCheckpoint, type VerifySignature } from './checkpoint.ts'
 import { type AuditEntry, type AuditEvent, entryCodec, firstPrevHash, fit } from './entry.ts'
 import { entryKey, headCodec, headKey, keyPrefix, putTile, readHead, type StoredHead, tileReader } from './layout.ts'
 import { type ConsistencyProof, consistencySchema, type InclusionProof, inclusionSchema, verifyProof, writeHashes } from './proof.ts'
@@ -17,13 +17,12 @@ export const waitingMax = 8_192
 /** Entries one `tail` may ask for. */
 export const tailEntriesMax = 1_000
 
-export interface AuditOptions {
+export interface AuditOptions extends LogOwner {
   /** The root store: the ops of an act name their keys in it. The log lives under `audit/`. */
   readonly store: Store
-  /** Ed25519 with the key of `did`. */
+  /** Ed25519 with the key in force of `did`. */
   readonly sign: SignBytes
   readonly verify?: VerifySignature | undefined
-  readonly did: Did
   readonly clock: Pick<Clock, 'now'>
   readonly logger: Logger
   /** Gets each checkpoint once it is on disk, to keep the newest outside the store. */
@@ -73,9 +72,9 @@ interface End {
  * Opens the log of `did` in the store, or begins it.
  * @throws ERR_AUDIT_TAMPERED when its end is not what was signed, ERR_STORE_FAILED
  */
-export async function createAudit({ store, sign, verify = verifySignature, did, clock, logger, onCheckpoint }: AuditOptions): Promise<Audit> {
+export async function createAudit({ store, sign, verify = verifySignature, did, keys, clock, logger, onCheckpoint }: AuditOptions): Promise<Audit> {
   const read = tileReader(store)
-  const opened = (await openEnd(store, { did, verify })) ?? (await beginLog(store, { did, sign }))
+  const opened = (await openEnd(store, { did, keys, verify })) ?? (await beginLog(store, { did, keys, sign }))
   /** The end that readers see. */
   let head = opened.head
   /** What the next group grows from; undefined after a failed write, when only the disk knows. */
@@ -118,7 +117,7 @@ export async function createAudit({ store, sign, verify = verifySignature, did, 
     tree = undefined
     const first = head.size
     const next = extend(grown, head.last, group)
-    const checkpoint = signCheckpoint({ size: grown.size, root: grown.root() }, { did, sign })
+    const checkpoint = signCheckpoint({ size: grown.size, root: grown.root() }, { did, keys, sign })
     const newHead: StoredHead = { size: grown.size, last: next.last, checkpoint }
     await store.durable([...next.ops, ...grown.takeChanged().map(putTile), put(headKey, headCodec.encode(newHead))])
     head = newHead
@@ -129,7 +128,7 @@ export async function createAudit({ store, sign, verify = verifySignature, did, 
 
   /** After a failed write the disk may hold the group or not; it decides where the log ends. */
   async function reopen(): Promise<GrowingTree> {
-    const end = await openEnd(store, { did, verify })
+    const end = await openEnd(store, { did, keys, verify })
     if (end === undefined || end.head.size < head.size) throw new MeshError('ERR_AUDIT_TAMPERED', 'the audit log on disk is shorter than what was written')
     head = end.head
     return end.tree
@@ -156,12 +155,12 @@ export async function createAudit({ store, sign, verify = verifySignature, did, 
   return {
     record,
     checkpoint: async () => head.checkpoint,
-    verify: (options = {}) => verifyAudit({ ...options, store, did, verify }),
+    verify: (options = {}) => verifyAudit({ ...options, store, did, keys, verify }),
     async prove(seq) {
       const { size, checkpoint } = head
       const entry = base64(await entryBytes(seq))
       const proof: InclusionProof = { schema: inclusionSchema, entry, index: seq, size, hashes: writeHashes(await inclusionPath(read, seq, size)), checkpoint }
-      const verdict = verifyProof(proof, { did, verify })
+      const verdict = verifyProof(proof, { did, keys, verify })
       if (!verdict.ok) throw new MeshError('ERR_AUDIT_TAMPERED', `audit entry ${seq} cannot be proven: ${verdict.reason}`)
       return proof
     },
@@ -187,8 +186,7 @@ export async function createAudit({ store, sign, verify = verifySignature, did, 
   }
 }
 
-interface Identity {
-  readonly did: Did
+interface Identity extends LogOwner {
   readonly verify: VerifySignature
 }
 
@@ -214,7 +212,7 @@ async function openEnd(store: Store, identity: Identity): Promise<End | undefine
 const tampered = (reason: string): MeshError => new MeshError('ERR_AUDIT_TAMPERED', `the audit log was altered: ${reason}`)
 
 /** An empty log is signed too: one whose entries were all deleted is not taken for a new one. */
-async function beginLog(store: Store, signer: { readonly did: Did; readonly sign: SignBytes }): Promise<End> {
+async function beginLog(store: Store, signer: LogOwner & { readonly sign: SignBytes }): Promise<End> {
   const head: StoredHead = { size: 0, last: firstPrevHash, checkpoint: signCheckpoint({ size: 0, root: emptyRoot }, signer) }
   await store.durable([put(headKey, headCodec.encode(head))])
   return { head, tree: growTree(0, []) }

@@ -27,19 +27,26 @@ export const originOf = (did: Did): string => `kindmesh/audit/${did}`
 export const keyHash = (name: string, key: Uint8Array): Uint8Array =>
   sha256(concat(utf8(`${name}\n`), Uint8Array.of(algorithmEd25519), key)).subarray(0, keyHashLength)
 
+/** Whose log it is. Its name stays that of the first key; the signature is by a key of that identity. Source: audit/v1 section 4. */
+export interface LogOwner {
+  readonly did: Did
+  /** Its keys, the one in force last; `did` alone when missing. */
+  readonly keys?: readonly Did[] | undefined
+}
+
 /** The signed note of a tree head. Source: C2SP tlog-checkpoint, audit/v1 section 4. */
-export function signCheckpoint({ size, root }: TreeHead, { did, sign }: { readonly did: Did; readonly sign: SignBytes }): string {
+export function signCheckpoint({ size, root }: TreeHead, { did, keys, sign }: LogOwner & { readonly sign: SignBytes }): string {
   const origin = originOf(did)
   const text = `${origin}\n${size}\n${base64(root)}\n`
-  return `${text}\n— ${origin} ${base64(concat(keyHash(origin, keyFromDid(did)), sign(utf8(text))))}\n`
+  return `${text}\n— ${origin} ${base64(concat(keyHash(origin, keyFromDid(keys?.at(-1) ?? did)), sign(utf8(text))))}\n`
 }
 
 export type OpenedCheckpoint = ({ readonly ok: true } & TreeHead) | { readonly ok: false; readonly reason: string }
 
 const refused = (reason: string): OpenedCheckpoint => ({ ok: false, reason })
 
-/** Reads a checkpoint and checks the signature of `did`; lines of other signers are skipped. Never throws. */
-export function openCheckpoint(note: string, { did, verify }: { readonly did: Did; readonly verify: VerifySignature }): OpenedCheckpoint {
+/** Reads a checkpoint and checks that a key of `did` signed it; lines of other signers are skipped. Never throws. */
+export function openCheckpoint(note: string, { did, keys = [did], verify }: LogOwner & { readonly verify: VerifySignature }): OpenedCheckpoint {
   if (note.length > checkpointBytesMax) return refused('the checkpoint is too long')
   // The last empty line ends the text: signature lines cannot be empty.
   const gap = note.lastIndexOf('\n\n')
@@ -50,7 +57,7 @@ export function openCheckpoint(note: string, { did, verify }: { readonly did: Di
   if (head === undefined) return refused(`not a checkpoint of ${origin}`)
   const lines = note.slice(gap + 2, -1).split('\n')
   if (lines.length > signatureLinesMax) return refused('the checkpoint has too many signatures')
-  return signedBy(lines, { origin, key: keyFromDid(did), message: utf8(text), verify }) ? { ok: true, ...head } : refused(`not signed by ${did}`)
+  return signedBy(lines, { origin, keys: keys.map(keyFromDid), message: utf8(text), verify }) ? { ok: true, ...head } : refused(`not signed by ${did}`)
 }
 
 /** The DID a checkpoint claims to be of, unchecked. */
@@ -75,21 +82,22 @@ export function readBase64(text: string): Uint8Array | undefined {
 
 interface SignatureCheck {
   readonly origin: string
-  readonly key: Uint8Array
+  readonly keys: readonly Uint8Array[]
   readonly message: Uint8Array
   readonly verify: VerifySignature
 }
 
-function signedBy(lines: readonly string[], { origin, key, message, verify }: SignatureCheck): boolean {
+function signedBy(lines: readonly string[], { origin, keys, message, verify }: SignatureCheck): boolean {
   const prefix = `— ${origin} `
-  const hash = keyHash(origin, key)
+  const known = keys.map((key) => ({ key, hash: keyHash(origin, key) }))
   let signed = false
   for (const line of lines) {
     if (!/^— [^\s+]+ [A-Za-z0-9+/=]+$/u.test(line)) return false
     const bytes = line.startsWith(prefix) ? readBase64(line.slice(prefix.length)) : undefined
-    if (bytes === undefined || !equal(bytes.subarray(0, keyHashLength), hash)) continue
+    const signer = bytes === undefined ? undefined : known.find(({ hash }) => equal(bytes.subarray(0, keyHashLength), hash))
+    if (bytes === undefined || signer === undefined) continue
     // A known key with a bad signature spoils the note, whatever other lines say.
-    if (bytes.length !== keyHashLength + signatureBytesLength || !verify(key, message, bytes.subarray(keyHashLength))) return false
+    if (bytes.length !== keyHashLength + signatureBytesLength || !verify(signer.key, message, bytes.subarray(keyHashLength))) return false
     signed = true
   }
   return signed

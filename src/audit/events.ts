@@ -19,6 +19,19 @@ interface Refusal {
 
 export const identityCreated = ({ did }: Own): AuditEvent => happened('identity_created', did, did, {})
 
+export interface KeyFacts extends Own {
+  /** Whose keys; `did` itself for one's own. */
+  readonly identity: Did
+  readonly key: Did
+  readonly seq: number
+}
+
+/** A key was put in force: one's own, or that of an identity known here. */
+export const keyRotated = ({ did, identity, key, seq }: KeyFacts): AuditEvent => happened('key_rotated', did, identity, { key, seq })
+
+/** Two successions of one identity were seen. */
+export const identityFrozen = ({ did, identity, key, seq }: KeyFacts): AuditEvent => happened('identity_frozen', did, identity, { key, seq })
+
 export const nodeStarted = ({ did, version, listen }: Own & { readonly version: string; readonly listen: readonly string[] }): AuditEvent =>
   happened('node_started', did, did, { version: brief(version), listen: listed(listen) })
 

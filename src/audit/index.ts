@@ -19,6 +19,8 @@ export {
   fileRefused,
   fileSent,
   identityCreated,
+  identityFrozen,
+  keyRotated,
   type IsolationFacts,
   jsonSigned,
   mailboxAdded,

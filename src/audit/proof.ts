@@ -34,6 +34,8 @@ export interface ConsistencyProof {
 export interface ProofOptions {
   /** Whose log it must be. Without it the answer names whose log it is, and the caller compares. */
   readonly did?: Did | undefined
+  /** The keys of that identity, when it has rotated. */
+  readonly keys?: readonly Did[] | undefined
   readonly verify?: VerifySignature | undefined
 }
 
@@ -78,7 +80,7 @@ export function verifyConsistency(document: unknown, { oldCheckpoint, ...options
 function checkConsistency(document: Readonly<Record<string, unknown>>, oldCheckpoint: string, options: ProofOptions): ConsistencyVerdict {
   const oldSize = readCount(document['oldSize'], 'oldSize')
   const { did, head } = readHead(document, options)
-  const old = openCheckpoint(oldCheckpoint, { did, verify: options.verify ?? verifySignature })
+  const old = openCheckpoint(oldCheckpoint, { did, keys: options.keys, verify: options.verify ?? verifySignature })
   if (!old.ok) throw unsound(`old checkpoint: ${old.reason}`)
   if (old.size !== oldSize) throw unsound('the proof starts at another size than the old checkpoint')
   const roots = rootsFromConsistency(oldSize, head.size, old.root, readHashes(document['hashes']))
@@ -114,12 +116,12 @@ function parseJson(text: string): unknown {
 /** The signed head of a document, of the DID asked for or else of the DID it claims. */
 function readHead(
   document: Readonly<Record<string, unknown>>,
-  { did: wanted, verify = verifySignature }: ProofOptions,
+  { did: wanted, keys, verify = verifySignature }: ProofOptions,
 ): { readonly did: Did; readonly head: TreeHead } {
   const note = document['checkpoint']
   if (typeof note !== 'string') throw unsound('the document has no checkpoint')
   const did = wanted ?? didFromKey(parseDidKey(claimedDid(note) ?? ''))
-  const opened = openCheckpoint(note, { did, verify })
+  const opened = openCheckpoint(note, { did, keys, verify })
   if (!opened.ok) throw unsound(opened.reason)
   if (opened.size !== readCount(document['size'], 'size')) throw unsound('the document has another size than its checkpoint')
   return { did, head: opened }

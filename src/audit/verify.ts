@@ -1,7 +1,7 @@
-import { compare, type Did, equal, MeshError } from '../base/index.ts'
+import { compare, equal, MeshError } from '../base/index.ts'
 import { verify as verifySignature } from '../crypto/index.ts'
 import type { Store } from '../store/index.ts'
-import { openCheckpoint, type TreeHead, type VerifySignature } from './checkpoint.ts'
+import { type LogOwner, openCheckpoint, type TreeHead, type VerifySignature } from './checkpoint.ts'
 import { firstPrevHash, readLinks } from './entry.ts'
 import { entryKey, headKey, readHead, type StoredHead, tileKey, tileReader } from './layout.ts'
 import { type GrowingTree, hashBytesLength, joinHashes, leafHash, openTree, rootAt, type Tile, tileWidth } from './tree.ts'
@@ -18,9 +18,8 @@ export interface VerifyOptions {
   readonly expectedCheckpoint?: string | undefined
 }
 
-export interface VerifyAuditOptions extends VerifyOptions {
+export interface VerifyAuditOptions extends VerifyOptions, LogOwner {
   readonly store: Store
-  readonly did: Did
   readonly verify?: VerifySignature | undefined
 }
 
@@ -35,14 +34,14 @@ export type AuditVerdict =
   | { readonly ok: false; readonly entries: number; readonly firstBad: FirstBad; readonly checkpoint?: string }
 
 /** Walks the log and compares it with its signed checkpoint. Needs no private key and writes nothing. Source: audit/v1 section 7. @throws ERR_STORE_FAILED */
-export async function verifyAudit({ store, did, verify = verifySignature, from = 0, expectedCheckpoint }: VerifyAuditOptions): Promise<AuditVerdict> {
-  const expected = expectedCheckpoint === undefined ? undefined : openCheckpoint(expectedCheckpoint, { did, verify })
+export async function verifyAudit({ store, did, keys, verify = verifySignature, from = 0, expectedCheckpoint }: VerifyAuditOptions): Promise<AuditVerdict> {
+  const expected = expectedCheckpoint === undefined ? undefined : openCheckpoint(expectedCheckpoint, { did, keys, verify })
   if (expected?.ok === false) return { ok: false, entries: 0, firstBad: { seq: 0, reason: `expected checkpoint: ${expected.reason}` } }
   try {
     const walk = await startWalk(store, from, expected)
     const broken = await walkEntries(store, walk)
     const suspect = await compareTiles(store, walk)
-    const firstBad = earliest(walk.suspect ?? suspect, broken) ?? compareHeads(walk, { did, verify, expected })
+    const firstBad = earliest(walk.suspect ?? suspect, broken) ?? compareHeads(walk, { did, keys, verify, expected })
     const checkpoint = walk.head?.checkpoint
     if (firstBad === undefined && checkpoint !== undefined) return { ok: true, entries: walk.tree.size, checkpoint }
     const bad = firstBad ?? { seq: 0, reason: 'no signed checkpoint' }
@@ -150,17 +149,16 @@ async function compareLevel(store: Store, level: number, tiles: readonly Tile[])
 
 const earliest = (a: FirstBad | undefined, b: FirstBad | undefined): FirstBad | undefined => (a === undefined || (b !== undefined && b.seq < a.seq) ? b : a)
 
-interface HeadCheck {
-  readonly did: Did
+interface HeadCheck extends LogOwner {
   readonly verify: VerifySignature
   readonly expected: TreeHead | undefined
 }
 
 /** Compares a walk without a break with the checkpoint behind it and the one expected. */
-function compareHeads({ tree, head, last, expectedRoot, from }: Walk, { did, verify, expected }: HeadCheck): FirstBad | undefined {
+function compareHeads({ tree, head, last, expectedRoot, from }: Walk, { did, keys, verify, expected }: HeadCheck): FirstBad | undefined {
   const { size } = tree
   if (head === undefined) return { seq: size, reason: 'no signed checkpoint' }
-  const signed = openCheckpoint(head.checkpoint, { did, verify })
+  const signed = openCheckpoint(head.checkpoint, { did, keys, verify })
   if (!signed.ok) return { seq: size, reason: signed.reason }
   if (signed.size !== head.size) return { seq: size, reason: 'the stored head differs from its checkpoint' }
   if (signed.size > size) return { seq: size, reason: 'missing' }

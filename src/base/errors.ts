@@ -42,6 +42,21 @@ export const errorTable = {
   ERR_SEALED: { meaning: 'a passphrase is needed and none was given', hint: 'give --passphrase-file or KINDMESH_PASSPHRASE_FILE', exit: 'sealed' },
 
   ERR_IDENTITY_INVALID: { meaning: 'not a valid Ed25519 identity', hint: 'give a did:key, a peer ID or a kind:agent DID', exit: 'usage' },
+  ERR_IDENTITY_CHAIN: {
+    meaning: 'a statement has no place in the chain of keys of its identity',
+    hint: 'ignore it; for your own identity see `kindmesh id`',
+    exit: 'generic',
+  },
+  ERR_IDENTITY_SUPERSEDED: {
+    meaning: 'the key was replaced by its owner',
+    hint: 'use the DID: it leads to the key in force',
+    exit: 'denied',
+  },
+  ERR_IDENTITY_FROZEN: {
+    meaning: 'two different successions of one identity exist: somebody else has its keys',
+    hint: 'its owner takes it back with `kindmesh id recover`',
+    exit: 'denied',
+  },
   ERR_CRYPTO_SELF_TEST: {
     meaning: 'the signature library does not verify as it must',
     hint: 'reinstall with `npm ci`; do not run this build',

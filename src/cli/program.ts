@@ -11,6 +11,7 @@ import { addIdentityCommands } from './commands/identity.ts'
 import { addMailboxCommands } from './commands/mailbox.ts'
 import { addMeshCommands } from './commands/mesh.ts'
 import { addMessageCommands } from './commands/messages.ts'
+import { addOwnKeyCommands } from './commands/own-keys.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSigningCommands } from './commands/signing.ts'
 import { addTopicCommands } from './commands/topics.ts'
@@ -76,6 +77,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
   }
   for (const addAll of [
     addIdentityCommands,
+    addOwnKeyCommands,
     addUpCommand,
     addMeshCommands,
     addFindCommand,

@@ -42,6 +42,10 @@ export interface Client {
   collectMail(options?: SignalOption): Promise<Out<'collected'>>
   /** What the node holds for others. */
   heldMail(options?: SignalOption): Promise<Out<'heldMail'>>
+  identity(options?: SignalOption): Promise<Out<'identity'>>
+  rotate(body: In<'rotateBody'>, options?: SignalOption): Promise<Out<'rotated'>>
+  exportRecovery(options?: SignalOption): Promise<Out<'recoveryBody'>>
+  recover(body: In<'recoveryBody'>, options?: SignalOption): Promise<Out<'rotated'>>
   attest(body: In<'attestBody'>, options?: SignalOption): Promise<Out<'attested'>>
   attestations(options?: SignalOption): Promise<{ readonly attestations: readonly Out<'attestation'>[] }>
   revoke(body: In<'revokeBody'>, options?: SignalOption): Promise<{ readonly id: string }>
@@ -119,6 +123,10 @@ export function createClient({ url, token }: ClientOptions): Client {
     removeMailbox: (holder, options) => call('/v1/mailboxes/remove', options, { holder }),
     collectMail: (options) => call('/v1/mailboxes/collect', options, {}),
     heldMail: (options) => call('/v1/mailboxes/held', options),
+    identity: (options) => call('/v1/identity', options),
+    rotate: (body, options) => call('/v1/identity/rotate', options, body),
+    exportRecovery: (options) => call('/v1/identity/recovery', options, {}),
+    recover: (body, options) => call('/v1/identity/recover', options, body),
     attest: (body, options) => call('/v1/attestations', options, body),
     attestations: (options) => call('/v1/attestations', options),
     revoke: (body, options) => call('/v1/revocations', options, body),

@@ -137,13 +137,14 @@ export async function openPrekeys({ store, keyring, clock, random }: PrekeyOptio
 
   function remember(kemSeed: Uint8Array, ratchetSecret: Uint8Array, signed: Signed): OwnPrekeys {
     const made = {
-      bundle: bundleOf(signed.statement.payload, keyring.did, signed.bytes),
+      bundle: bundleOf(signed.statement.payload, signed.statement.from, signed.bytes),
       private: createKemPrivateKey(kemSeed),
       ratchetSecret,
       madeAt: signed.statement.issuedAt,
     }
     kept.set(hex(made.bundle.kid), made)
-    if (newest === undefined || made.bundle.seq > newest.bundle.seq) newest = made
+    // Bundles of an earlier key still open what was sealed to them; none is shown again.
+    if (made.bundle.owner === keyring.did && (newest === undefined || made.bundle.seq > newest.bundle.seq)) newest = made
     return made
   }
   async function make(): Promise<OwnPrekeys> {

@@ -8,7 +8,19 @@ export {
   openAgentIdentities,
 } from './agent-identities.ts'
 export { kindDidFromDid, parseDid, peerIdFromDid } from './did.ts'
-export { createKeyFile, openKeyFile, readKeyFile } from './key-file.ts'
+export { type Chain, type ChainKey, readChain, recoveryWindowMs, type SeenStatement } from './chain.ts'
+export { chainRecordKey, chainRecordRule, encodeChainRecord, openChainRecord, rankOf } from './chain-record.ts'
+export {
+  chainBytesMax,
+  chainLengthMax,
+  type ChainStatement,
+  chainStatementBytesMax,
+  commitmentOf,
+  openChainStatement,
+  signInception,
+  signSuccession,
+} from './chain-statements.ts'
+export { beginChain, createKeyFile, exportRecovery, openKeyFile, readKeyFile, recoverKeyFile, rotateKeyFile } from './key-file.ts'
 export { createKeyring, type Keyring } from './keyring.ts'
 export { batchStatementsMax, signBatch, verifyBatch } from './batch.ts'
 export {
@@ -28,3 +40,4 @@ export {
   verifySignature,
 } from './statement.ts'
 export { type SignatureClaim, signedJsonBytesMax, verifySignedJson } from './signed-json.ts'
+export { decodeRecoveryKey, encodeRecoveryKey, type RecoveryKey } from './recovery-key.ts'

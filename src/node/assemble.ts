@@ -28,9 +28,9 @@ import {
   minuteMs,
 } from '../base/index.ts'
 import { openPrekeys, openReplayGuard, type PrekeyBundle, prekeyRecordRule } from '../envelope/index.ts'
-import { kindDidFromDid, type Keyring, peerIdFromDid } from '../identity/index.ts'
+import { chainBytesMax, chainLengthMax, type ChainStatement, chainRecordRule, kindDidFromDid, type Keyring, peerIdFromDid } from '../identity/index.ts'
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
-import { decideFile, decideMessage, decideTask, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
+import { type Decision, decideFile, decideMessage, decideTask, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
 import { serveStatements } from '../protocols/att/index.ts'
 import {
   createPlane,
@@ -48,7 +48,18 @@ import { serveTasks, taskResultBytesMax } from '../protocols/task/index.ts'
 import { type Sandboxes, sandboxLimitsMax } from '../sandbox/index.ts'
 import { put, type Store } from '../store/index.ts'
 import { createAsker, createExecutor, type Tasks } from '../tasks/index.ts'
-import { type AttestFields, type Explanation, headRecordRule, type Level, openTrustBook, type TrustBook, TrustLevel } from '../trust/index.ts'
+import {
+  type AttestFields,
+  type Explanation,
+  headRecordRule,
+  type KeyBook,
+  type Level,
+  openTrustBook,
+  type TrustBook,
+  type TrustItem,
+  TrustLevel,
+} from '../trust/index.ts'
+import { chainNamespace, type KeyChains, openKeyChains } from './key-chains.ts'
 import { type Capabilities, createCapabilities } from './capabilities.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
 import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
@@ -58,6 +69,7 @@ import { createFiles, type Files } from './files.ts'
 import { createMailboxes, type MailboxDoors } from './mailboxes.ts'
 import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
+import { openRecentPeers } from './recent-peers.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { createTrustSync, headNamespace, type TrustSync } from './trust-sync.ts'
 
@@ -78,6 +90,8 @@ const ownWants: Hello['wants'] = [
   { name: 'ask', need: 'preferred' },
   { name: 'task', need: 'optional' },
 ]
+/** Time a rotation waits for the peers of before. */
+const announceMsMax = 5 * secondMs
 
 /** What a node allows when its operator says nothing else. */
 export const policyDefault: Policy = {
@@ -90,10 +104,14 @@ export const policyDefault: Policy = {
 
 /** A peer in the mesh and everything that lives there, over any host. */
 export interface MeshRooms {
+  /** The first key: stays through every rotation. */
   readonly did: Did
+  /** Of the key in force. */
   readonly peerId: string
   /** `kind:agent:…#ed25519` */
   readonly kindDid: string
+  /** The chain of this node's keys. */
+  identity(): { readonly did: Did; readonly peerId: string; readonly kindDid: string; readonly seq: number; readonly status: 'active' | 'frozen' }
   addresses(): readonly string[]
   /** Text that lets others dial this node. */
   ticket(): string
@@ -150,18 +168,33 @@ export interface Parts {
   readonly roles?: readonly Role[] | undefined
   /** Hold mail for others while they are off, under these limits. */
   readonly serveMailbox?: boolean | Partial<HolderLimits>
+  /** Where events go, when that outlives this assembly. */
+  readonly events?: EventHub
 }
 
 /** What may be put into the DHT of this mesh. */
 export const recordRules = (clock: Clock): Readonly<Record<string, RecordRule>> => ({
   [prekeyNamespace]: prekeyRecordRule(clock),
   [headNamespace]: headRecordRule(clock),
+  [chainNamespace]: chainRecordRule(clock),
 })
 
+/** The rooms at work. */
+export interface Assembled {
+  readonly node: MeshRooms
+  /** @throws ERR_IDENTITY_SUPERSEDED, ERR_IDENTITY_FROZEN when others know a later key of ours than we do */
+  confirmKey(): Promise<void>
+  /** Every statement known of our own chain, a thief's among them. */
+  knownOfOwn(): readonly ChainStatement[]
+  /** After a rotation: meets the last peers again, so that they see the new key, and publishes it. */
+  announceKey(): Promise<void>
+  stop(): Promise<void>
+}
+
 /** Wires the rooms over any host: the real one, or the simulator's. */
-export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms; stop(): Promise<void> }> {
+export async function assemble(parts: Parts): Promise<Assembled> {
   const { store, keyring, sandboxes, audit, host, clock, random, logger, policy = policyDefault } = parts
-  const events = createEventHub()
+  const { events = createEventHub() } = parts
   const canRun = sandboxes.available().some(({ backend }) => backend !== undefined)
   const hasMailbox = parts.serveMailbox !== undefined && parts.serveMailbox !== false
   const capabilities: Capabilities = createCapabilities({
@@ -172,13 +205,29 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
   const prekeys = await openPrekeys({ store: store.sub('prekeys'), keyring, clock, random })
   const replay = await openReplayGuard({ store: store.sub('replay'), clock })
   const inbox = await openInbox(store.sub('inbox'))
-  const book = await openBook(parts, events)
+  const { book, chains } = await openWho(parts, events)
+  const self = keyring.identity
   const agents = await openAgents(store.sub('agents'), () => capabilities.changed())
   const directory = createDirectory({ host, clock, logger, prekeys })
-  const sync = createTrustSync({ host, clock, logger, book, scopes: [taskScope, messageScope, fileScope] })
+  const sync = createTrustSync({ host, clock, logger, book, self, reach: chains, scopes: [taskScope, messageScope, fileScope] })
 
-  const level = (did: Did, scope: string): Level => book.snapshot(scope).level(did)
+  const level = (did: Did, scope: string): Level => book.snapshot(scope).level(chains.subject(did))
   const identities = await openIdentities({ store: store.sub('identities'), keyring, clock, random, audit, level: (did) => level(did, taskScope) })
+  /** Refuses what a key says that is no longer in force. */
+  const standing = (key: Did): Decision<never> | undefined => {
+    try {
+      chains.check(key)
+      return undefined
+    } catch (error) {
+      const { code, message } = toMeshError(error)
+      return { allow: false, code, reason: message }
+    }
+  }
+  /** An agent is told who asks, not by which key. */
+  const known = (agent: Agent): Agent => ({
+    ...agent,
+    receive: (message, given) => agent.receive({ ...message, from: chains.subject(message.from) }, given),
+  })
   const mail = createMail({
     keyring,
     clock,
@@ -186,19 +235,23 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     prekeys,
     replay,
     audit,
-    agents,
+    agents: { ...agents, get: (name) => known(agents.get(name)) },
     inbox,
     plane: () => plane,
     bundleOf: directory.bundleOf,
-    decide: (from) => decideMessage(policy, level(from, messageScope)),
-    onMessage: ({ id, from, type }) => events.emit({ event: 'message', id, from, type }),
+    decide: (from) => standing(from) ?? decideMessage(policy, level(from, messageScope)),
+    onMessage: ({ id, from, type }) => events.emit({ event: 'message', id, from: chains.subject(from), type }),
   })
   const plane: Plane = createPlane({
     host,
     clock,
     logger,
-    hello: async () => helloOf({ bundle: (await prekeys.current()).bundle.bytes, capabilities, book }),
+    hello: async () => helloOf({ bundle: (await prekeys.current()).bundle.bytes, capabilities, book, chain: chains.own() }),
     judge: async (peer, hello) => {
+      await chains.meet(
+        peer,
+        hello.evidence.filter(isOfChain).map(({ bytes }) => bytes),
+      )
       directory.learn(peer, hello.bundle)
       const answers = negotiate({
         wants: hello.wants,
@@ -227,7 +280,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
   })
   async function welcome({ peer, hello }: Link): Promise<void> {
     mailboxes.met(peer)
-    await sync.take(peer, hello.evidence)
+    await sync.take(peer, hello.evidence.filter(isAboutTrust))
     await sync.pull(peer)
   }
   const topics = createTopics({
@@ -238,7 +291,7 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     logger,
     audit,
     store,
-    decide: (from) => decideMessage(policy, level(from, messageScope)),
+    decide: (from) => standing(from) ?? decideMessage(policy, level(from, messageScope)),
   })
   const bundleAfterHello = async (peer: Did, { signal }: SignalOption): Promise<PrekeyBundle> => {
     await plane.link(peer, { signal })
@@ -254,8 +307,10 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     sandboxes,
     store: store.sub('tasks'),
     policyText: JSON.stringify(policy),
-    onEnd: ({ id, asker, outcome }) => events.emit({ event: 'task', id, asker, outcome }),
+    onEnd: ({ id, asker, outcome }) => events.emit({ event: 'task', id, asker: chains.subject(asker), outcome }),
     async decide(asker, question) {
+      const refusal = standing(asker)
+      if (refusal !== undefined) return refusal
       await sync.refresh(taskScope, { maxAgeMs: level(asker, taskScope) >= policy.taskLevelMin ? admissionAgeMsMax : refusalAgeMsMax })
       return decideTask(policy, { ...question, level: level(asker, taskScope) })
     },
@@ -268,51 +323,81 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
     events,
     bundleOf: bundleAfterHello,
     async decide(from) {
+      const refusal = standing(from)
+      if (refusal !== undefined) return refusal
       await sync.refresh(fileScope, { maxAgeMs: admissionAgeMsMax })
       return decideFile(policy, level(from, fileScope))
     },
   })
   serveStatements({ host, logger, list: book.list })
-  const stopWatching = watchPeers({ host, audit, events, keyring, clock, logger, onFirstPeer: () => publishAll({ directory, sync, finder }) })
-  const stopRepublishing = repeat(clock, prekeyRepublishMs, () => publishAll({ directory, sync }))
+  const stopWatching = watchPeers({ host, audit, events, keyring, clock, logger, chains, onFirstPeer: () => publishAll({ directory, sync, chains, finder }) })
+  const stopRepublishing = repeat(clock, prekeyRepublishMs, () => publishAll({ directory, sync, chains }))
 
   async function dial(target: Did | string, { signal }: SignalOption = {}): Promise<PeerInfo & { readonly rttMs: number }> {
-    const peer = await host.dial(await targetOf(target), { signal })
+    const { to, expected } = await targetOf(target, signal)
+    const peer = await host.dial(to, { signal })
     const link = await plane.link(peer.did, { signal })
-    return { ...peer, rttMs: await link.ping({ signal }) }
+    const did = chains.subject(peer.did)
+    if (expected !== undefined && did !== expected) {
+      await host.disconnect(peer.did)
+      throw new MeshError('ERR_NET_IDENTITY', `${did} answers at the address of ${expected}`)
+    }
+    return { ...peer, did, rttMs: await link.ping({ signal }) }
   }
   const resolve = (text: string): Did =>
-    resolveName(text, { known: [keyring.did, ...host.peers().map(({ did }) => did), ...book.show().flatMap(({ issuer, subject }) => [issuer, subject])] })
-  async function targetOf(target: string): Promise<Did | { readonly addresses: readonly string[] }> {
-    if (!isTicket(target)) return target.startsWith('/') ? { addresses: [target] } : resolve(target)
-    const { did, addresses } = decodeTicket(target)
-    if (addresses.length > 0) await host.learn(did, addresses)
-    return did
+    chains.subject(
+      resolveName(text, {
+        known: [self, ...host.peers().map(({ did }) => chains.subject(did)), ...book.show().flatMap(({ issuer, subject }) => [issuer, subject])],
+      }),
+    )
+  /** Whom to dial, and who it must turn out to be. */
+  async function targetOf(
+    target: string,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly to: Did | { readonly addresses: readonly string[] }; readonly expected?: Did }> {
+    if (target.startsWith('/')) return { to: { addresses: [target] } }
+    if (!isTicket(target)) return { to: await chains.current(resolve(target), { signal }) }
+    const { did, key, addresses } = decodeTicket(target)
+    if (addresses.length > 0) await host.learn(key, addresses)
+    // The key of a ticket may be out of date by now, the identity is not.
+    const current = await chains.current(did, { signal })
+    return { to: current === did ? key : current, expected: chains.subject(did) }
   }
   /** In the background: the statement is on disk, and others also learn of it when they ask. */
   function announce(): void {
     sync.announce().catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
   }
 
+  const recent = await openRecentPeers({ store: store.sub('peers'), host, clock, logger })
+  const asker = createAsker({ host, keyring, clock, random, audit, store: store.sub('tasks'), bundleOf: bundleAfterHello })
+
   const node: MeshRooms = {
-    did: keyring.did,
+    did: self,
     peerId: host.peerId,
-    kindDid: kindDidFromDid(keyring.did),
+    kindDid: kindDidFromDid(self),
+    identity() {
+      const { seq, status } = chains.chain(self) ?? { seq: 0, status: 'active' }
+      return { did: self, peerId: host.peerId, kindDid: kindDidFromDid(self), seq, status }
+    },
     addresses: () => host.addresses(),
-    ticket: () => encodeTicket({ did: keyring.did, addresses: host.addresses() }),
-    peers: () => host.peers().map((peer) => ({ ...peer, level: level(peer.did, taskScope), ...selfDescription(finder, peer.did) })),
-    find: async (capability, findOptions) => (await finder.find(capability, findOptions)).map((peer) => ({ ...peer, level: level(peer.did, taskScope) })),
+    ticket: () => encodeTicket({ did: self, key: keyring.did, addresses: host.addresses() }),
+    peers: () =>
+      host.peers().map((peer) => ({ ...peer, did: chains.subject(peer.did), level: level(peer.did, taskScope), ...selfDescription(finder, peer.did) })),
+    find: async (capability, findOptions) =>
+      (await finder.find(capability, findOptions)).map((peer) => ({ ...peer, did: chains.subject(peer.did), level: level(peer.did, taskScope) })),
     capabilities,
     resolve,
     dial,
-    async ping(peer, { signal } = {}) {
+    async ping(to, { signal } = {}) {
+      const peer = await chains.current(to, { signal })
       const link = await plane.link(peer, { signal })
       const rttMs = await link.ping({ signal })
       return { rttMs, route: host.peers().find(({ did }) => did === peer)?.route ?? 'direct' }
     },
-    send: (to, message, sendOptions) => mail.send(to, { type: 'text', encoding: 'text', ...message }, sendOptions),
-    ask: (to, data, { agent = 'echo', ...sendOptions } = {}) =>
-      mail.ask(to, { type: 'ask', agent, encoding: 'json', body: JSON.stringify(data ?? null) }, sendOptions),
+    send: async (to, message, sendOptions) =>
+      await mail.send(await chains.current(to, sendOptions), { type: 'text', encoding: 'text', ...message }, sendOptions),
+    ask: async (to, data, { agent = 'echo', ...sendOptions } = {}) =>
+      await mail.ask(await chains.current(to, sendOptions), { type: 'ask', agent, encoding: 'json', body: JSON.stringify(data ?? null) }, sendOptions),
     agents: {
       list: agents.list,
       register: agents.register,
@@ -322,20 +407,20 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
           throw new MeshError('ERR_AGENT_UNKNOWN', `no built-in agent '${name}'`, { hint: `built in: ${Object.keys(builtInAgents).join(', ')}` })
         }
         agents.register(agent)
-        await audit.record(agentAdded({ did: keyring.did, agent: keyring.did, name }), store.sub('agents').qualify([put(name, utf8(name))]))
+        await audit.record(agentAdded({ did: self, agent: self, name }), store.sub('agents').qualify([put(name, utf8(name))]))
       },
     },
-    inbox: { list: inbox.list },
+    inbox: { list: async (page) => (await inbox.list(page)).map((message) => ({ ...message, from: chains.subject(message.from) })) },
     identities,
     trust: {
       show: book.show,
       snapshot: book.snapshot,
       async attest(fields) {
-        const signed = await book.attest(fields)
+        const signed = await book.attest({ ...fields, subject: chains.subject(fields.subject) })
         announce()
         // Somebody whom we now follow may have introduced others already.
         void sync.pull(fields.subject)
-        return { id: signed.ref, seq: book.newestSeq(keyring.did) }
+        return { id: signed.ref, seq: book.newestSeq(self) }
       },
       async revoke(id, kind = 'soft') {
         const signed = await book.revoke(id, kind)
@@ -344,12 +429,21 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
       },
       async explain(subject, { scope = taskScope, name, signal } = {}) {
         await sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })
-        return book.explain(subject, scope, { name })
+        return book.explain(chains.subject(subject), scope, { name })
+      },
+    },
+    tasks: {
+      async *run(order, options) {
+        yield* asker.run({ ...order, on: await chains.current(order.on, options) }, options)
       },
     },
     topics,
-    tasks: createAsker({ host, keyring, clock, random, audit, store: store.sub('tasks'), bundleOf: bundleAfterHello }),
-    files: files.doors,
+    files: {
+      ...files.doors,
+      async *send(to, what, sendOptions) {
+        yield* files.doors.send(await chains.current(to, sendOptions), what, sendOptions)
+      },
+    },
     mailboxes: mailboxes.doors,
     audit,
     sandboxes,
@@ -358,8 +452,16 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
   await mailboxes.start()
   return {
     node,
+    confirmKey: chains.confirm,
+    knownOfOwn: () => chains.held(self),
+    async announceKey() {
+      if (!chains.isNews()) return
+      await recent.redial(announceMsMax)
+      await chains.publish()
+    },
     async stop() {
       finder.stop()
+      recent.stop()
       stopRepublishing()
       mailboxes.stop()
       stopWatching()
@@ -370,16 +472,33 @@ export async function assemble(parts: Parts): Promise<{ readonly node: MeshRooms
   }
 }
 
-async function openBook({ store, keyring, clock, random, audit }: Parts, events: EventHub): Promise<TrustBook> {
+/** Who is who, and who trusts whom: each asks the other. */
+async function openWho(parts: Parts, events: EventHub): Promise<{ readonly book: TrustBook; readonly chains: KeyChains }> {
+  const { store } = parts
+  const late: { book?: TrustBook } = {}
+  const chains = await openKeyChains({
+    ...parts,
+    store: store.sub('key-chains'),
+    events,
+    isKnown: (did) => late.book?.knows(did) ?? false,
+    onChange: (keys) => late.book?.rekey(keys),
+  })
+  late.book = await openBook(parts, events, chains)
+  return { book: late.book, chains }
+}
+
+async function openBook({ store, keyring, clock, random, audit }: Parts, events: EventHub, keys: KeyBook): Promise<TrustBook> {
   const entries = { issued: attestationIssued, accepted: attestationAccepted } as const
   return await openTrustBook({
     store: store.sub('trust'),
     keyring,
     clock,
     random,
+    keys,
     async commit(change, ops) {
       const { event, ...facts } = change
-      const entry = event === 'revoked' ? attestationRevoked({ did: keyring.did, ...facts, reason: '' }) : entries[event]({ did: keyring.did, ...facts })
+      const entry =
+        event === 'revoked' ? attestationRevoked({ did: keyring.identity, ...facts, reason: '' }) : entries[event]({ did: keyring.identity, ...facts })
       await audit.record(entry, ops)
       events.emit({ event: 'attestation', id: hex(change.id), issuer: change.issuer, subject: change.subject, change: event })
     },
@@ -395,8 +514,21 @@ async function openAgents(store: Store, onChange: () => void): Promise<Agents> {
   return agents
 }
 
-function helloOf({ bundle, capabilities, book }: { readonly bundle: Uint8Array; readonly capabilities: Capabilities; readonly book: TrustBook }): Hello {
-  const evidence = book.evidence({ itemsMax: evidenceMax, bytesMax: evidenceBytesMax })
+type Evidence = Hello['evidence'][number]
+const isOfChain = ({ kind }: Evidence): boolean => kind === 'inception' || kind === 'succession'
+const isAboutTrust = (item: Evidence): item is Evidence & TrustItem => !isOfChain(item)
+
+interface HelloFacts {
+  readonly bundle: Uint8Array
+  readonly capabilities: Capabilities
+  readonly book: TrustBook
+  readonly chain: readonly Uint8Array[]
+}
+
+/** Shows our chain of keys first, then what others say of us. */
+function helloOf({ bundle, capabilities, book, chain }: HelloFacts): Hello {
+  const keys = chain.map((bytes, index) => ({ kind: index === 0 ? 'inception' : 'succession', bytes }) as const)
+  const evidence = [...keys, ...book.evidence({ itemsMax: evidenceMax - chainLengthMax, bytesMax: evidenceBytesMax - chainBytesMax })]
   return { versions: [klpVersion], wants: ownWants, manifest: capabilities.manifest(), credit: creditBytes, bundle, evidence }
 }
 
@@ -412,11 +544,12 @@ function selfDescription(
 interface Announcers {
   readonly directory: Directory
   readonly sync: TrustSync
+  readonly chains: KeyChains
   readonly finder?: Finder
 }
 
-async function publishAll({ directory, sync, finder }: Announcers): Promise<void> {
-  await Promise.allSettled([directory.publish(), sync.announce(), finder?.announce()])
+async function publishAll({ directory, sync, chains, finder }: Announcers): Promise<void> {
+  await Promise.allSettled([directory.publish(), sync.announce(), chains.publish(), finder?.announce()])
 }
 
 function repeat(clock: Clock, everyMs: number, act: () => Promise<void>): () => void {
@@ -435,15 +568,20 @@ function watchPeers({
   keyring,
   clock,
   logger,
+  chains,
   onFirstPeer,
-}: Pick<Parts, 'host' | 'audit' | 'keyring' | 'clock' | 'logger'> & { readonly events: EventHub; onFirstPeer(): Promise<void> }): () => void {
+}: Pick<Parts, 'host' | 'audit' | 'keyring' | 'clock' | 'logger'> & {
+  readonly events: EventHub
+  readonly chains: KeyChains
+  onFirstPeer(): Promise<void>
+}): () => void {
   let isFirst = true
   const tally = createTally<'all'>({ clock, most: peerEventsNotedMax, windowMs: minuteMs })
   return host.onPeer(({ event, peer }) => {
-    const facts = { did: keyring.did, peer: peer.did, route: peer.route, direction: peer.direction }
+    const facts = { did: keyring.identity, peer: chains.subject(peer.did), route: peer.route, direction: peer.direction }
     const entry = event === 'connected' ? peerConnected(facts) : peerDisconnected(facts)
     if (tally.count('all')) audit.record(entry).catch((error: unknown) => logger.error('peer event not logged', { code: toMeshError(error).code }))
-    events.emit({ event, did: peer.did, peerId: peerIdFromDid(peer.did), route: peer.route })
+    events.emit({ event, did: chains.subject(peer.did), peerId: peerIdFromDid(peer.did), route: peer.route })
     if (!isFirst || event !== 'connected') return
     isFirst = false
     void onFirstPeer()

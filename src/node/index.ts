@@ -4,7 +4,7 @@ export { type Identities, type TrustedIdentity } from './identities.ts'
 export type { NodeEvent } from './events.ts'
 export type { Files } from './files.ts'
 export { createNode, type MeshNode, type NodeOptions } from './node.ts'
-export { readIdentity, verifyProfileAudit } from './offline.ts'
+export { exportRecoveryOffline, readIdentity, recoverOffline, rotateOffline, verifyProfileAudit } from './offline.ts'
 export { createProfile } from './profile.ts'
 export { parseDocument, verifySignedDocument } from './signed-document.ts'
 

@@ -1,16 +1,18 @@
-import { isTopicChannel } from '../agents/index.ts'
-import { createAudit, identityCreated, nodeStarted, nodeStopped } from '../audit/index.ts'
-import { type Clock, type Logger, profilePaths, type Random, realClock, realRandom, silentLogger, toMeshError } from '../base/index.ts'
+import { type Agent, isTopicChannel } from '../agents/index.ts'
+import { type Audit, createAudit, identityCreated, nodeStarted, nodeStopped } from '../audit/index.ts'
+import { type Clock, type Did, type Logger, MeshError, profilePaths, type Random, realClock, realRandom, silentLogger, toMeshError } from '../base/index.ts'
 import { selfTest } from '../crypto/index.ts'
-import type { Keyring } from '../identity/index.ts'
+import { decodeRecoveryKey, encodeRecoveryKey, type Keyring, readKeyFile } from '../identity/index.ts'
 import { createLibp2pHost } from '../net/index.ts'
 import type { Policy } from '../policy/index.ts'
 import type { Role } from '../protocols/klp/index.ts'
 import { createSandboxes } from '../sandbox/index.ts'
 import { createLevelStore } from '../store/index.ts'
-import { assemble, type MeshRooms, recordRules } from './assemble.ts'
+import { assemble, type Assembled, type MeshRooms, recordRules } from './assemble.ts'
 import { createCheckpointFile } from './checkpoint-file.ts'
-import { createProfile, openProfile } from './profile.ts'
+import { createEventHub } from './events.ts'
+import { chainTopic } from './key-chains.ts'
+import { beginProfileChain, createProfile, exportProfileRecovery, openProfile, type ProfileOptions, recoverProfile, rotateProfile } from './profile.ts'
 import { headTopic } from './trust-sync.ts'
 
 export interface NodeOptions {
@@ -36,9 +38,18 @@ export interface NodeOptions {
 }
 
 /** A running node. */
-export interface MeshNode extends MeshRooms, AsyncDisposable {
+export interface MeshNode extends MeshRooms, NodeOwn {}
+
+/** What stays when a rotation exchanges the rooms. */
+interface NodeOwn extends AsyncDisposable {
   /** Checkpoint kept beside the store, which the log must still contain. */
   keptCheckpoint(): Promise<string | undefined>
+  /** Puts the next key in force and starts again under it, same ports. The DID stays. @throws ERR_IDENTITY_*, ERR_WIRE_TOO_LARGE at the chain's end */
+  rotate(how?: { readonly newRecovery?: boolean | undefined }): Promise<{ readonly did: Did; readonly peerId: string }>
+  /** Takes the identity back from whoever has its keys and lives on under the recovery's. @throws ERR_IDENTITY_CHAIN, ERR_USAGE when it is no recovery key */
+  recover(recovery: string): Promise<{ readonly did: Did; readonly peerId: string }>
+  /** Hands over the recovery key, then erases it here. @throws ERR_NOT_FOUND when that was done before */
+  exportRecovery(deliver: (recovery: string) => Promise<void>): Promise<void>
   stop(reason?: string): Promise<void>
 }
 
@@ -50,58 +61,151 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   const { dataDir, logger = silentLogger, clock = realClock, random = realRandom } = options
   selfTest()
   await using undo = new AsyncDisposableStack()
-  const { keyring, isNew } = await unlock({ ...options, clock, random })
+  const profile = { home: dataDir, passphrase: options.passphrase, clock, random }
+  const { keyring: unlocked, isNew } = await unlock({ ...options, clock, random })
   const paths = profilePaths(dataDir)
   const store = await createLevelStore(paths.store)
   undo.defer(() => store.close())
+  // The store is ours alone from here on, and so is the key file. It may have changed while somebody else had it.
+  let keyring = await settled(profile, unlocked)
   const sandboxes = await createSandboxes({ clock, logger })
   undo.defer(() => sandboxes.stop())
   const checkpointFile = createCheckpointFile({ path: paths.checkpoint, clock, logger })
   undo.defer(() => checkpointFile.flush())
-  const audit = await createAudit({ store, sign: keyring.sign, did: keyring.did, clock, logger, onCheckpoint: checkpointFile.keep })
-  undo.defer(() => audit.close())
-  if (isNew) await audit.record(identityCreated({ did: keyring.did }))
+  const events = createEventHub()
+  const registered: Agent[] = []
 
-  const host = await createLibp2pHost({
-    signer: keyring,
-    listen: options.listen ?? ['/ip4/127.0.0.1/tcp/0'],
-    bootstrap: options.bootstrap ?? [],
-    store,
-    datastorePath: paths.peerStore,
-    clock,
-    random,
-    logger,
-    rules: recordRules(clock),
-    mayExist: (topic) => topic === headTopic || isTopicChannel(topic),
-    mdns: options.mdns ?? false,
-    relayServer: options.relayServer ?? false,
-  })
-  undo.defer(() => host.stop())
-  const assembled = await assemble({
-    ...options,
-    offers: options.relayServer === true ? ['relay'] : [],
-    store,
-    keyring,
-    sandboxes,
-    audit,
-    host,
-    clock,
-    random,
-    logger,
-  })
-  undo.defer(() => assembled.stop())
-  await audit.record(nodeStarted({ did: keyring.did, version: options.version ?? 'unknown', listen: host.addresses() }))
+  /** One life of the node, under one key. */
+  async function live(addresses: readonly string[]): Promise<Life> {
+    await using halfway = new AsyncDisposableStack()
+    const { identity: did } = keyring
+    const audit = await createAudit({ store, sign: keyring.sign, did, keys: keyring.keys, clock, logger, onCheckpoint: checkpointFile.keep })
+    halfway.defer(() => audit.close())
+    const host = await createLibp2pHost({
+      signer: keyring,
+      listen: addresses,
+      bootstrap: options.bootstrap ?? [],
+      store,
+      datastorePath: paths.peerStore,
+      clock,
+      random,
+      logger,
+      rules: recordRules(clock),
+      mayExist: (topic) => topic === headTopic || topic === chainTopic || isTopicChannel(topic),
+      mdns: options.mdns ?? false,
+      relayServer: options.relayServer ?? false,
+    })
+    halfway.defer(() => host.stop())
+    const offers = options.relayServer === true ? ['relay'] : []
+    const assembled = await assemble({ ...options, offers, store, keyring, sandboxes, audit, host, clock, random, logger, events })
+    halfway.defer(() => assembled.stop())
+    for (const agent of registered) assembled.node.agents.register(agent)
+    const ending = halfway.move()
+    return { ...assembled, audit, end: () => ending.disposeAsync() }
+  }
+  const listen = options.listen ?? ['/ip4/127.0.0.1/tcp/0']
+  let life = await live(listen)
+  undo.defer(() => life.end())
+  if (isNew) await life.audit.record(identityCreated({ did: keyring.identity }))
+  await life.audit.record(nodeStarted({ did: keyring.identity, version: options.version ?? 'unknown', listen: life.node.addresses() }))
 
   const running = undo.move()
   let stopping: Promise<void> | undefined
+  let changing: Promise<unknown> = Promise.resolve()
   const stop = (reason = 'asked to'): Promise<void> => {
-    stopping ??= audit
-      .record(nodeStopped({ did: keyring.did, reason }))
+    stopping ??= changing
+      .then(() => life.audit.record(nodeStopped({ did: keyring.identity, reason })))
       .catch((error: unknown) => logger.error('the stop is not in the audit log', { code: toMeshError(error).code }))
       .then(() => running.disposeAsync())
     return stopping
   }
-  return { ...assembled.node, keptCheckpoint: checkpointFile.read, stop, [Symbol.asyncDispose]: () => stop('disposed') }
+  /** One change of the key file at a time, none while stopping. */
+  function inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const turn = changing.then(async () => {
+      if (stopping !== undefined) throw new MeshError('ERR_STOPPED', 'the node is stopping')
+      return await change()
+    })
+    changing = turn.catch(() => undefined)
+    return turn
+  }
+  /** Changes the key file, then lives on under the key it names. */
+  async function changeKey(change: () => Promise<Keyring>): Promise<{ readonly did: Did; readonly peerId: string }> {
+    keyring = await change()
+    const before = samePorts(listen, life.node.addresses())
+    await life.end()
+    life = await live(before).catch(async (error: unknown) => {
+      logger.warn('not all ports were free again', { code: toMeshError(error).code })
+      return await live(listen)
+    })
+    await life.announceKey()
+    return { did: keyring.identity, peerId: life.node.peerId }
+  }
+  const own: NodeOwn = {
+    keptCheckpoint: checkpointFile.read,
+    rotate: (how) =>
+      inTurn(async () => {
+        await life.confirmKey()
+        return await changeKey(async () => await rotateProfile(profile, how))
+      }),
+    recover: (recovery) => inTurn(() => changeKey(async () => await recoverProfile(profile, decodeRecoveryKey(recovery), life.knownOfOwn()))),
+    exportRecovery: (deliver) => inTurn(() => exportProfileRecovery(profile, (key) => deliver(encodeRecoveryKey(key)))),
+    stop,
+    [Symbol.asyncDispose]: () => stop('disposed'),
+  }
+  void life.announceKey().catch((error: unknown) => logger.info('the new key was not announced', { code: toMeshError(error).code }))
+  return withRooms(own, () => life.node, registered)
+}
+
+/** The node as its rooms are now: a rotation exchanges them all, and what somebody took out of the node before goes on working. */
+function withRooms(own: NodeOwn, rooms: () => MeshRooms, registered: Agent[]): MeshNode {
+  const node = Object.defineProperties(own, following(rooms)) as MeshNode
+  const { agents } = node
+  const register = (agent: Agent): void => {
+    rooms().agents.register(agent)
+    registered.push(agent)
+  }
+  return Object.defineProperty(node, 'agents', { enumerable: true, value: { ...agents, register } })
+}
+
+/** The members of what `now` gives: functions and objects lead to those of the moment of the call. */
+function following(now: () => object): PropertyDescriptorMap {
+  const member = (name: string): unknown => (now() as Readonly<Record<string, unknown>>)[name]
+  const lead = (name: string): PropertyDescriptor => {
+    const value = member(name)
+    if (typeof value === 'function') return { value: (...given: readonly unknown[]) => (member(name) as (...given: readonly unknown[]) => unknown)(...given) }
+    if (typeof value === 'object' && value !== null)
+      return {
+        configurable: true,
+        value: Object.defineProperties(
+          {},
+          following(() => member(name) as object),
+        ),
+      }
+    return { get: () => member(name) }
+  }
+  return Object.fromEntries(Object.keys(now()).map((name) => [name, { enumerable: true, ...lead(name) }]))
+}
+
+/** The addresses asked for, with the ports they got where any would do: whoever knows our addresses finds the new key there. */
+export function samePorts(listen: readonly string[], addresses: readonly string[]): readonly string[] {
+  const isWebSocket = (address: string): boolean => address.includes('/ws')
+  return listen.map((address) => {
+    const got = addresses.find((other) => isWebSocket(other) === isWebSocket(address) && !other.includes('/p2p-circuit'))
+    const port = /\/tcp\/(\d+)/.exec(got ?? '')?.[1]
+    return port === undefined ? address : address.replace(/\/tcp\/0(?=\/|$)/, `/tcp/${port}`)
+  })
+}
+
+interface Life extends Assembled {
+  readonly audit: Audit
+  end(): Promise<void>
+}
+
+/** The profile's key as its file is now that nobody else changes it. */
+async function settled(profile: ProfileOptions, keyring: Keyring): Promise<Keyring> {
+  const { current } = await readKeyFile(profilePaths(profile.home).keyFile)
+  if (keyring.chain.length === 0) return await beginProfileChain(profile)
+  return current === keyring.did ? keyring : await openProfile(profile)
 }
 
 async function unlock({

@@ -1,30 +1,82 @@
 import { type AuditVerdict, verifyAudit } from '../audit/index.ts'
-import { type Did, profilePaths } from '../base/index.ts'
-import { kindDidFromDid, peerIdFromDid, readKeyFile } from '../identity/index.ts'
-import { createLevelStore } from '../store/index.ts'
+import { type Did, MeshError, profilePaths } from '../base/index.ts'
+import {
+  type Chain,
+  decodeRecoveryKey,
+  encodeRecoveryKey,
+  kindDidFromDid,
+  type Keyring,
+  openChainStatement,
+  peerIdFromDid,
+  readKeyFile,
+} from '../identity/index.ts'
+import { createLevelStore, type Store } from '../store/index.ts'
 import { readCheckpoint } from './checkpoint-file.ts'
+import { readKeptChain } from './key-chains.ts'
+import { exportProfileRecovery, type ProfileOptions, recoverProfile, rotateProfile } from './profile.ts'
 
 export interface IdentityView {
   readonly did: Did
+  /** Of the key in force. */
   readonly peerId: string
   readonly kindDid: string
   readonly createdAt: number
+  /** How often the key was replaced. */
+  readonly seq: number
 }
 
 /** Who a profile is, without unlocking it. @throws ERR_PROFILE_MISSING */
 export async function readIdentity(home: string): Promise<IdentityView> {
-  const { did, createdAt } = await readKeyFile(profilePaths(home).keyFile)
-  return { did, peerId: peerIdFromDid(did), kindDid: kindDidFromDid(did), createdAt }
+  const { did, createdAt, current, seq } = await readKeyFile(profilePaths(home).keyFile)
+  return { did, peerId: peerIdFromDid(current), kindDid: kindDidFromDid(did), createdAt, seq }
 }
 
 /** Verifies the audit log of a profile whose node does not run. @throws ERR_PROFILE_MISSING, ERR_PROFILE_LOCKED */
 export async function verifyProfileAudit(home: string): Promise<AuditVerdict> {
   const paths = profilePaths(home)
-  const { did } = await readIdentity(home)
+  const file = await readKeyFile(paths.keyFile)
+  const keys = file.schema === 'kindmesh.key-file/1' ? [file.did] : file.chain.map((bytes) => openChainStatement(bytes).key)
   const expectedCheckpoint = await readCheckpoint(paths.checkpoint)
-  const store = await createLevelStore(paths.store)
+  return await withStore(home, (store) => verifyAudit({ store, did: file.did, keys, ...(expectedCheckpoint === undefined ? {} : { expectedCheckpoint }) }))
+}
+
+// The store is the profile's lock: while we hold it no node runs and nobody else writes the key file.
+
+/** Puts the next key in force while the node is down. @throws ERR_PROFILE_*, ERR_SEALED, ERR_AUTH_FAILED, ERR_IDENTITY_* when this node has seen a later key */
+export async function rotateOffline(options: ProfileOptions, how: { readonly newRecovery?: boolean | undefined }): Promise<void> {
+  const { did, current } = await readKeyFile(profilePaths(options.home).keyFile)
+  await withStore(options.home, async (store) => {
+    checkInForce(await readKeptChain(store.sub('key-chains'), did), current)
+    await rotateProfile(options, how)
+  })
+}
+
+/** Takes the identity back while the node is down, from all that this profile knows of its chain. @throws as `rotateOffline`, ERR_IDENTITY_CHAIN, ERR_USAGE when it is no recovery key */
+export async function recoverOffline(options: ProfileOptions, recovery: string): Promise<Keyring> {
+  const key = decodeRecoveryKey(recovery)
+  return await withStore(options.home, async (store) => {
+    const known = await readKeptChain(store.sub('key-chains'), key.did)
+    return await recoverProfile(options, key, known === undefined ? [] : [...known.path, ...known.rivals, ...known.beaten])
+  })
+}
+
+/** Hands over the recovery key while the node is down. @throws ERR_NOT_FOUND when that was done before */
+export async function exportRecoveryOffline(options: ProfileOptions, deliver: (recovery: string) => Promise<void>): Promise<void> {
+  await readKeyFile(profilePaths(options.home).keyFile)
+  await withStore(options.home, () => exportProfileRecovery(options, (key) => deliver(encodeRecoveryKey(key))))
+}
+
+function checkInForce(chain: Chain | undefined, current: Did): void {
+  if (chain === undefined) return
+  if (chain.status === 'frozen') throw new MeshError('ERR_IDENTITY_FROZEN', `two successions number ${chain.seq} of this identity are known`)
+  const isReplaced = chain.keys.some(({ key, until }) => key === current && until !== undefined)
+  if (isReplaced) throw new MeshError('ERR_IDENTITY_SUPERSEDED', 'a later key of this identity was seen: an old copy of the key file, or a thief')
+}
+
+async function withStore<T>(home: string, act: (store: Store) => Promise<T>): Promise<T> {
+  const store = await createLevelStore(profilePaths(home).store)
   try {
-    return await verifyAudit({ store, did, ...(expectedCheckpoint === undefined ? {} : { expectedCheckpoint }) })
+    return await act(store)
   } finally {
     await store.close()
   }

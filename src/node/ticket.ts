@@ -1,5 +1,5 @@
 import { base64url, type Did, fromBase64, MeshError } from '../base/index.ts'
-import { peerIdFromDid } from '../identity/index.ts'
+import { parseDid, peerIdFromDid } from '../identity/index.ts'
 import { codec, did, listOf, literal, row, textUpTo } from '../wire/index.ts'
 
 const prefix = 'kindmesh:'
@@ -10,6 +10,8 @@ const ticketCodec = codec('ticket', row({ version: literal(1), did, addresses: l
 /** Who to dial and where: what an invite shows as text and QR. */
 export interface Ticket {
   readonly did: Did
+  /** Its key in force when the ticket was made: whom to expect at the addresses. */
+  readonly key: Did
   /** Multiaddrs with /p2p/. */
   readonly addresses: readonly string[]
 }
@@ -21,9 +23,10 @@ const isPlainTcp = (address: string): boolean => !address.includes('/ws')
 /** Best first: reachable from elsewhere, then plain TCP. */
 const rank = (address: string): number => (isLoopback(address) ? 2 : 0) + (isPlainTcp(address) ? 0 : 1)
 
-export function encodeTicket({ did: owner, addresses }: Ticket): string {
-  // The DID says whom to expect: a second spelling of the key at each address would only fatten the QR.
-  const bare = addresses.toSorted((a, b) => rank(a) - rank(b)).map((address) => address.replace(/\/p2p\/[^/]+$/, ''))
+export function encodeTicket({ did: owner, key = owner, addresses }: Omit<Ticket, 'key'> & Partial<Pick<Ticket, 'key'>>): string {
+  const sorted = addresses.toSorted((a, b) => rank(a) - rank(b))
+  // The DID says whom to expect: a second spelling of the same key at each address would only fatten the QR.
+  const bare = key === owner ? sorted.map((address) => address.replace(/\/p2p\/[^/]+$/, '')) : sorted
   const kept = bare.filter((address, index) => index === 0 || isPlainTcp(address)).slice(0, ticketAddressesMax)
   return prefix + base64url(ticketCodec.encode({ version: 1, did: owner, addresses: kept }))
 }
@@ -34,7 +37,9 @@ export function decodeTicket(text: string): Ticket {
   if (bytes === undefined) throw new MeshError('ERR_USAGE', 'not a ticket', { hint: 'copy it again, whole' })
   try {
     const { did: owner, addresses } = ticketCodec.decode(bytes)
-    return { did: owner, addresses: addresses.map((address) => (address.includes('/p2p/') ? address : `${address}/p2p/${peerIdFromDid(owner)}`)) }
+    const whole = addresses.map((address) => (address.includes('/p2p/') ? address : `${address}/p2p/${peerIdFromDid(owner)}`))
+    const peerId = /\/p2p\/([^/]+)$/.exec(whole[0] ?? '')?.[1]
+    return { did: owner, key: peerId === undefined ? owner : parseDid(peerId), addresses: whole }
   } catch (cause) {
     throw new MeshError('ERR_USAGE', 'the ticket is damaged', { cause, hint: 'copy it again, whole' })
   }

@@ -17,11 +17,20 @@ export const refreshRoundsMax = 4
 /** Pulls of one issuer that gossip may cause per minute. */
 export const headPullsMax = 30
 
+/** Which identity a key speaks for, and under which key one is reached. */
+export interface Reach {
+  subject(key: Did): Did
+  currentKnown(did: Did): Did
+  current(did: Did, options: { readonly signal: AbortSignal }): Promise<Did>
+}
+
 export interface TrustSyncOptions {
   readonly host: Host
   readonly clock: Clock
   readonly logger: Logger
   readonly book: TrustBook
+  readonly self: Did
+  readonly reach: Reach
   /** Scopes whose introducers are worth following. */
   readonly scopes: readonly string[]
 }
@@ -38,7 +47,7 @@ export interface TrustSync {
   announce(): Promise<void>
 }
 
-export function createTrustSync({ host, clock, logger, book, scopes }: TrustSyncOptions): TrustSync {
+export function createTrustSync({ host, clock, logger, book, self, reach, scopes }: TrustSyncOptions): TrustSync {
   /** Up to which seq we have everything of an issuer whom we follow. */
   const followed = new Map<Did, number>()
   const askedAt = new Map<Did, number>()
@@ -64,11 +73,11 @@ export function createTrustSync({ host, clock, logger, book, scopes }: TrustSync
   }
   /** Everything of `issuer` that `holder` has and we have not. */
   async function fetchAll(holder: Did, issuer: Did, signal: AbortSignal): Promise<void> {
-    const items = await fetchStatements(host, holder, { issuer, afterSeq: followed.get(issuer) ?? 0, signal })
+    const items = await fetchStatements(host, await reach.current(holder, { signal }), { issuer, afterSeq: followed.get(issuer) ?? 0, signal })
     const all = isFollowed(issuer)
     const refused = await acceptAll(items, (item) => {
       const parties = book.parties(item)
-      return parties !== undefined && parties.from === issuer && (all || item.kind === 'head' || parties.to === host.did)
+      return parties !== undefined && parties.from === issuer && (all || item.kind === 'head' || parties.to === self)
     })
     // Somebody else may have left out what he does not like: only the issuer's own list is a whole one.
     if (all && holder === issuer && refused === 0) followed.set(issuer, book.newestSeq(issuer))
@@ -81,10 +90,10 @@ export function createTrustSync({ host, clock, logger, book, scopes }: TrustSync
     } catch (error) {
       logger.debug('issuer does not answer', { issuer, code: toMeshError(error).code })
     }
-    const record = await host.lookup(headNamespace, headRecordKey(issuer), { signal }).catch(() => undefined)
+    const record = await host.lookup(headNamespace, headRecordKey(reach.currentKnown(issuer)), { signal }).catch(() => undefined)
     if (record !== undefined) await acceptAll([{ kind: 'head', bytes: record }], (item) => book.parties(item)?.from === issuer)
     for (const { did } of host.peers().slice(0, holdersAskedMax)) {
-      await fetchAll(did, issuer, signal).catch(() => undefined)
+      await fetchAll(reach.subject(did), issuer, signal).catch(() => undefined)
     }
   }
   async function refresh(scope: string, { maxAgeMs, signal }: { readonly maxAgeMs: number; readonly signal?: AbortSignal | undefined }): Promise<void> {
@@ -99,7 +108,8 @@ export function createTrustSync({ host, clock, logger, book, scopes }: TrustSync
       await Promise.allSettled(due.map((issuer) => ask(issuer, deadline)))
     }
   }
-  function pull(peer: Did): Promise<void> {
+  function pull(key: Did): Promise<void> {
+    const peer = reach.subject(key)
     const running = pulling.get(peer)
     if (running !== undefined) return running
     const done = fetchAll(peer, peer, clock.timeout(refreshTimeoutMs, 'fetching statements'))
@@ -110,9 +120,10 @@ export function createTrustSync({ host, clock, logger, book, scopes }: TrustSync
   }
   function judge({ data }: GossipMessage): GossipVerdict {
     const item = { kind: 'head', bytes: data } as const
-    const issuer = verifiedHeadOf(item, clock.now())
-    if (issuer === undefined) return 'reject'
-    const isNear = host.peers().some(({ did }) => did === issuer)
+    const signer = verifiedHeadOf(item, clock.now())
+    if (signer === undefined) return 'reject'
+    const issuer = reach.subject(signer)
+    const isNear = host.peers().some(({ did }) => reach.subject(did) === issuer)
     if (!isFollowed(issuer) && !isNear) return 'ignore'
     if (pulls.count(issuer)) void pull(issuer)
     return 'accept'
@@ -127,11 +138,11 @@ export function createTrustSync({ host, clock, logger, book, scopes }: TrustSync
       await acceptAll(items, (item) => {
         const parties = book.parties(item)
         if (parties === undefined || !isFollowed(parties.from)) return false
-        return item.kind === 'head' || parties.to === peer
+        return item.kind === 'head' || parties.to === reach.subject(peer)
       })
     },
     async announce() {
-      const head = await book.head(host.did)
+      const head = await book.head(self)
       if (head === undefined) return
       const results = await Promise.allSettled([
         host.gossip(headTopic, head.bytes),

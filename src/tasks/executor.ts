@@ -171,7 +171,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
           })
         : codeExecuted({ ...facts, resultHash }),
     )
-    const head = openCheckpoint(await audit.checkpoint(), { did: keyring.did, verify })
+    const head = openCheckpoint(await audit.checkpoint(), { did: keyring.identity, keys: [keyring.did], verify })
     if (!head.ok) throw new MeshError('ERR_AUDIT_TAMPERED', head.reason)
     const issuedAt = clock.now()
     const payload = receiptCodec.encode({

@@ -47,11 +47,23 @@ export interface TrustChange {
   readonly scope: string
 }
 
+/** Which key speaks for whom. Statements count for the identity of the key that signed them. Source: identity/v1 section 5. */
+export interface KeyBook {
+  /** The first key of a key's identity. */
+  subject(key: Did): Did
+  /** @throws ERR_IDENTITY_SUPERSEDED, ERR_IDENTITY_FROZEN for what a key signed when it no longer spoke for its identity */
+  check(key: Did, signedAt: number): void
+}
+
+/** Every key stands for itself. */
+const plainKeys: KeyBook = { subject: (key) => key, check: () => undefined }
+
 export interface TrustBookOptions {
   readonly store: Store
   readonly keyring: Keyring
   readonly clock: Clock
   readonly random: Random
+  readonly keys?: KeyBook
   /** Writes the change and its audit entry in one durable batch. `ops` have full keys. */
   commit(change: TrustChange, ops: readonly StoreOp[]): Promise<unknown>
 }
@@ -85,7 +97,11 @@ export interface TrustBook {
   /** Those who may introduce others in `scope`, whose news is worth fetching. */
   introducers(scope: string): readonly Did[]
   show(): readonly Attestation[]
-  /** Who says it to or about whom, unverified; undefined when it is no statement. */
+  /** Statements by or about an identity are kept. */
+  knows(did: Did): boolean
+  /** Reads all statements anew after it became known that these keys belong together, or no longer count. */
+  rekey(keys: readonly Did[]): void
+  /** Which identity says it to or about which, unverified; undefined when it is no statement. */
   parties(item: TrustItem): { readonly from: Did; readonly to: Did } | undefined
 }
 
@@ -97,7 +113,10 @@ interface Held {
 
 const storeKey = (issuer: Did, kind: string, seq: number): string => `${issuer}/${kind === 'head' ? 'head' : String(seq).padStart(16, '0')}`
 
-export async function openTrustBook({ store, keyring, clock, random, commit }: TrustBookOptions): Promise<TrustBook> {
+export async function openTrustBook({ store, keyring, clock, random, keys = plainKeys, commit }: TrustBookOptions): Promise<TrustBook> {
+  const own = keyring.identity
+  /** Everything kept, also what does not count now. */
+  const all = new Map<string, Held>()
   /** Per issuer, in order of seq; heads apart. */
   const byIssuer = new Map<Did, Map<number, Held>>()
   const heads = new Map<Did, Held>()
@@ -109,35 +128,59 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
   const snapshots = new Map<string, TrustSnapshot>()
   let writing: Promise<unknown> = Promise.resolve()
 
+  const counts = ({ statement: { signed } }: Held): boolean => {
+    try {
+      keys.check(signed.statement.from, signed.statement.issuedAt)
+      return true
+    } catch (error) {
+      if (error instanceof MeshError) return false
+      throw error
+    }
+  }
   function remember(held: Held): void {
+    all.set(storeKey(held.statement.signed.statement.from, held.item.kind, held.statement.seq), held)
+    index(held)
+  }
+  function index(held: Held): void {
     const { statement, firstSeenAt } = held
-    const issuer = statement.signed.statement.from
+    const issuer = keys.subject(statement.signed.statement.from)
     snapshots.clear()
+    if (!counts(held)) return
     if (statement.kind === 'head') {
-      heads.set(issuer, held)
+      const before = heads.get(issuer)
+      if (before === undefined || before.statement.signed.statement.issuedAt < statement.signed.statement.issuedAt) heads.set(issuer, held)
       return
     }
-    const own = byIssuer.get(issuer) ?? new Map<number, Held>()
-    byIssuer.set(issuer, own)
-    own.set(statement.seq, held)
+    const theirs = byIssuer.get(issuer) ?? new Map<number, Held>()
+    byIssuer.set(issuer, theirs)
+    theirs.set(statement.seq, held)
     if (statement.kind === 'revocation') {
-      revocations.set(statement.signed.ref, statement.revocation)
+      revocations.set(statement.signed.ref, { ...statement.revocation, issuer })
       return
     }
-    const { subject } = statement.attestation
+    const subject = keys.subject(statement.attestation.subject)
+    // Found out to be one identity: nobody rates himself.
+    if (subject === issuer) return
     const pair = `${issuer} ${subject}`
     const seen = Math.min(firstSeen.get(pair) ?? Infinity, firstSeenAt)
     firstSeen.set(pair, seen)
     perSubject.set(subject, (perSubject.get(subject) ?? 0) + 1)
-    const attestation = { ...statement.attestation, firstSeenAt: seen }
+    const attestation = { ...statement.attestation, issuer, subject, firstSeenAt: seen }
     attestations.set(attestation.id, attestation)
-    if (subject === keyring.did) aboutSelf.add(attestation)
+    if (subject === own) aboutSelf.add(attestation)
+  }
+  function rekey(changed: readonly Did[]): void {
+    const affected = new Set(changed)
+    const isAffected = ({ statement: { signed } }: Held): boolean => affected.has(signed.statement.from) || affected.has(signed.statement.to)
+    if (![...all.values()].some(isAffected)) return
+    for (const part of [byIssuer, heads, attestations, revocations, firstSeen, perSubject, aboutSelf, snapshots]) part.clear()
+    for (const held of all.values()) index(held)
   }
   const stored = ({ item, statement, firstSeenAt }: Held): StoreOp =>
     put(storeKey(statement.signed.statement.from, item.kind, statement.seq), storedCodec.encode({ ...item, firstSeenAt }))
   const seqsOf = (issuer: Did): readonly number[] => [...(byIssuer.get(issuer)?.keys() ?? [])].sort((a, b) => a - b)
-  const newestSeq = (issuer: Did): number => seqsOf(issuer).at(-1) ?? 0
-  const own = (): readonly Held[] => seqsOf(keyring.did).flatMap((seq) => byIssuer.get(keyring.did)?.get(seq) ?? [])
+  const newestSeq = (issuer: Did): number => seqsOf(keys.subject(issuer)).at(-1) ?? 0
+  const ownStatements = (): readonly Held[] => seqsOf(own).flatMap((seq) => byIssuer.get(own)?.get(seq) ?? [])
 
   for await (const [, value] of store.range({})) {
     const { kind, bytes, firstSeenAt } = storedCodec.decode(value)
@@ -169,7 +212,7 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     return signed
   }
   const chain = (): { readonly seq: number; readonly prev: Uint8Array | undefined } => {
-    const last = own().at(-1)
+    const last = ownStatements().at(-1)
     // Time based, so that a restored backup does not sign one seq twice.
     return { seq: Math.max(clock.now(), (last?.statement.seq ?? 0) + 1), prev: last?.statement.signed.hash }
   }
@@ -178,13 +221,16 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     return signStatement(kind, { to, type: kind, payload, issuedAt, expiresAt: issuedAt + lifetimeMs }, { keyring, random })
   }
   async function renewHead(): Promise<Signed> {
-    const known = heads.get(keyring.did)
-    const fingerprint = fingerprintOf(own().map(({ statement }) => statement.signed.hash))
+    const known = heads.get(own)
+    const fingerprint = fingerprintOf(ownStatements().map(({ statement }) => statement.signed.hash))
     const isFresh =
-      known !== undefined && known.statement.signed.statement.issuedAt + headRenewalMs > clock.now() && known.statement.seq === newestSeq(keyring.did)
+      known !== undefined &&
+      known.statement.signed.statement.issuedAt + headRenewalMs > clock.now() &&
+      known.statement.seq === newestSeq(own) &&
+      known.statement.signed.statement.from === keyring.did
     if (isFresh) return known.statement.signed
     return await keep(
-      sign('head', keyring.did, headCodec.encode({ version: 1, seq: newestSeq(keyring.did), count: own().length, fingerprint }), headLifetimeMsMax),
+      sign('head', keyring.did, headCodec.encode({ version: 1, seq: newestSeq(own), count: ownStatements().length, fingerprint }), headLifetimeMsMax),
       'head',
     )
   }
@@ -193,7 +239,7 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     const known = snapshots.get(scope)
     if (known !== undefined && known.at <= now && (known.validUntil === undefined || now < known.validUntil)) return known
     const fresh = computeTrust({
-      root: keyring.did,
+      root: own,
       scope,
       attestations: attestations.values(),
       revocations: revocations.values(),
@@ -208,18 +254,18 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     return fresh
   }
   function checkRoom(statement: TrustStatement): void {
-    const issuer = statement.signed.statement.from
+    const issuer = keys.subject(statement.signed.statement.from)
     if ((byIssuer.get(issuer)?.size ?? 0) >= statementsPerIssuerMax) {
       throw new MeshError('ERR_OVERLOADED', `${statementsPerIssuerMax} statements of this issuer are kept`)
     }
     if (attestations.size + revocations.size >= statementsMax) throw new MeshError('ERR_OVERLOADED', `${statementsMax} statements are kept`)
     if (statement.kind !== 'attestation') return
-    const { subject } = statement.attestation
+    const subject = keys.subject(statement.attestation.subject)
     // A stranger gets a few places, so that one cannot take them all.
     const fromIssuer = [...(byIssuer.get(issuer)?.values() ?? [])].filter(
-      ({ statement: held }) => held.kind === 'attestation' && held.attestation.subject === subject,
+      ({ statement: held }) => held.kind === 'attestation' && keys.subject(held.attestation.subject) === subject,
     ).length
-    const most = subject === keyring.did ? statementsAboutSelfMax : statementsPerSubjectMax
+    const most = subject === own ? statementsAboutSelfMax : statementsPerSubjectMax
     if (fromIssuer < statementsPerStrangerMax && (perSubject.get(subject) ?? 0) < most) return
     const isCertified = snapshot(statement.attestation.scopes[0] ?? '/').level(issuer) >= TrustLevel.VERIFIED
     if (!isCertified) {
@@ -228,7 +274,7 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
   }
   async function acceptHead(held: Held): Promise<boolean> {
     const { statement } = held
-    const known = heads.get(statement.signed.statement.from)
+    const known = heads.get(keys.subject(statement.signed.statement.from))
     if (known !== undefined && known.statement.signed.statement.issuedAt >= statement.signed.statement.issuedAt) return false
     if (known !== undefined && known.statement.seq > statement.seq) throw new MeshError('ERR_RECORD_ROLLBACK', 'a head that goes back')
     await store.batch([stored(held)])
@@ -239,19 +285,19 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
   return {
     attest: ({ subject, level, scopes, depth = depthDefault(level), lifetimeMs }) =>
       inTurn(async () => {
-        if (subject === keyring.did) throw new MeshError('ERR_TRUST_INVALID', 'nobody rates himself', { hint: 'name another DID' })
+        if (keys.subject(subject) === own) throw new MeshError('ERR_TRUST_INVALID', 'nobody rates himself', { hint: 'name another DID' })
         if (lifetimeMs <= 0 || lifetimeMs > attestationLifetimeMsMax) {
           throw new MeshError('ERR_TRUST_INVALID', 'an attestation lives at most 400 days', { hint: 'give --expires 400d or less' })
         }
         checkScopes(scopes)
         const { seq, prev } = chain()
         const signed = sign('attestation', subject, attestationCodec.encode({ version: 1, level, scopes, depth, evidence: undefined, seq, prev }), lifetimeMs)
-        return await keep(signed, 'attestation', { event: 'issued', issuer: keyring.did, subject, id: signed.hash, level, scope: scopes.join(' ') })
+        return await keep(signed, 'attestation', { event: 'issued', issuer: own, subject, id: signed.hash, level, scope: scopes.join(' ') })
       }),
     revoke: (id, kind) =>
       inTurn(async () => {
         const revoked = attestations.get(id)
-        if (revoked === undefined || revoked.issuer !== keyring.did) {
+        if (revoked === undefined || revoked.issuer !== own) {
           throw new MeshError('ERR_NOT_FOUND', `no statement ${id} of this node`, { hint: 'see `kindmesh trust show`' })
         }
         const { seq, prev } = chain()
@@ -259,7 +305,7 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
         const signed = sign('revocation', revoked.subject, payload, revocationLifetimeMsMax)
         return await keep(signed, 'revocation', {
           event: 'revoked',
-          issuer: keyring.did,
+          issuer: own,
           subject: revoked.subject,
           id: fromHex(id),
           level: revoked.level,
@@ -269,8 +315,11 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     accept: (item) =>
       inTurn(async () => {
         const statement = openTrustStatement(item, clock.now())
-        const { from: issuer, to: subject } = statement.signed.statement
-        if (issuer === keyring.did) return false
+        const { from, to, issuedAt } = statement.signed.statement
+        const [issuer, subject] = [keys.subject(from), keys.subject(to)]
+        if (issuer === own) return false
+        keys.check(from, issuedAt)
+        if (statement.kind === 'attestation' && issuer === subject) throw new MeshError('ERR_TRUST_INVALID', 'nobody rates himself')
         const held: Held = { item, statement, firstSeenAt: clock.now() }
         if (statement.kind === 'head') return await acceptHead(held)
         const known = byIssuer.get(issuer)?.get(statement.seq)
@@ -289,10 +338,11 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
       }),
     snapshot,
     explain: (subject, scope, options) => snapshot(scope).explain(subject, options),
-    head: async (issuer) => (issuer === keyring.did ? await inTurn(renewHead) : heads.get(issuer)?.statement.signed),
+    head: async (issuer) => (issuer === own ? await inTurn(renewHead) : heads.get(keys.subject(issuer))?.statement.signed),
     newestSeq,
-    async *list(issuer, afterSeq) {
-      const head = issuer === keyring.did ? await inTurn(renewHead) : heads.get(issuer)?.statement.signed
+    async *list(key, afterSeq) {
+      const issuer = keys.subject(key)
+      const head = issuer === own ? await inTurn(renewHead) : heads.get(issuer)?.statement.signed
       if (head !== undefined) yield { kind: 'head', bytes: head.bytes }
       for (const seq of seqsOf(issuer)) {
         const held = seq > afterSeq ? byIssuer.get(issuer)?.get(seq) : undefined
@@ -322,9 +372,14 @@ export async function openTrustBook({ store, keyring, clock, random, commit }: T
     },
     introducers(scope) {
       const now = snapshot(scope)
-      return now.subjects().filter((subject) => subject !== keyring.did && now.level(subject) >= TrustLevel.VERIFIED)
+      return now.subjects().filter((subject) => subject !== own && now.level(subject) >= TrustLevel.VERIFIED)
     },
-    parties: ({ kind, bytes }) => partiesOf(kind, bytes),
+    knows: (did) => perSubject.has(did) || byIssuer.has(did),
+    rekey,
+    parties({ kind, bytes }) {
+      const parties = partiesOf(kind, bytes)
+      return parties === undefined ? undefined : { from: keys.subject(parties.from), to: keys.subject(parties.to) }
+    },
     show() {
       const revoked = new Set([...revocations.values()].map(({ issuer, attestationId }) => `${issuer} ${attestationId}`))
       return [...attestations.values()].filter(({ issuer, id }) => !revoked.has(`${issuer} ${id}`))

@@ -17,5 +17,5 @@ export {
   type StatementLevelName,
   TrustLevel,
 } from './types.ts'
-export { type AttestFields, openTrustBook, type TrustBook, type TrustChange } from './book.ts'
+export { type AttestFields, openTrustBook, type KeyBook, type TrustBook, type TrustChange } from './book.ts'
 export { headRecordKey, headRecordRule, verifiedHeadOf, type TrustItem, type TrustKind } from './statements.ts'

@@ -25,8 +25,20 @@ export function addIdentityCommands(program: Command, add: AddCommand): void {
     (command) => command,
     async (context) => {
       const { readIdentity } = await import('../../node/index.ts')
-      const { did, peerId, kindDid, createdAt } = await readIdentity(context.home)
-      context.print('id', { did, peerId, kindDid, createdAt }, () => `${did}\npeer ID  ${peerId}\nkind DID ${kindDid}`)
+      const { did, peerId, kindDid, createdAt, seq } = await readIdentity(context.home)
+      // The file does not say whether somebody else continued the chain; a node that runs may know.
+      const status = await context
+        .client()
+        .then(
+          async (client) => await client.identity({ signal: context.signal }).then(({ status: found }) => found),
+          () => 'active' as const,
+        )
+        .catch(() => 'active' as const)
+      context.print(
+        'id',
+        { did, peerId, kindDid, createdAt, seq, status },
+        () => `${did}\npeer ID  ${peerId}\nkind DID ${kindDid}\nkey      number ${seq}, ${status}`,
+      )
     },
   )
 }

@@ -138,6 +138,7 @@ function tell(context: Context, event: NodeEvent): void {
     if (event.event === 'file') return `file      ${event.name} (${event.bytes} bytes) from ${short(event.from)}`
     if (event.event === 'task') return `task      of ${short(event.asker)}: ${event.outcome}`
     if (event.event === 'attestation') return `trust     ${event.change}: ${short(event.issuer)} about ${short(event.subject)}`
+    if (event.event === 'identity') return `identity  ${short(event.did)}: key number ${event.seq}, ${event.status}`
     return `peer      ${short(event.did)} ${event.event}, ${event.route}`
   })
 }

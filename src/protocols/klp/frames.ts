@@ -35,7 +35,7 @@ const helloShape = row({
   manifest: manifestShape,
   credit: uintUpTo(16 << 20),
   bundle: bytesUpTo(bundleBytesMax),
-  evidence: listOf(row({ kind: oneOf(['attestation', 'revocation', 'head']), bytes: bytesUpTo(1_280) }), evidenceMax),
+  evidence: listOf(row({ kind: oneOf(['attestation', 'revocation', 'head', 'inception', 'succession']), bytes: bytesUpTo(1_280) }), evidenceMax),
 })
 const termsShape = row({
   frame: literal(1),

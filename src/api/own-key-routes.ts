@@ -1,0 +1,39 @@
+import { z } from 'zod'
+import type { MeshNode } from '../node/index.ts'
+import type { Route } from './routes.ts'
+import * as schemas from './schemas.ts'
+
+/** The node's own keys: what they are, and changing them. */
+export const ownKeyRoutes = (node: MeshNode): readonly Route[] => [
+  { method: 'GET', url: '/v1/identity', summary: 'The chain of this node’s keys', reply: schemas.identity, handle: async () => node.identity() },
+  {
+    method: 'POST',
+    url: '/v1/identity/rotate',
+    summary: 'Put the next key in force; the node starts again under it, the DID stays',
+    body: schemas.rotateBody,
+    reply: schemas.rotated,
+    handle: async ({ body }) => await node.rotate(body as z.infer<typeof schemas.rotateBody>),
+  },
+  {
+    method: 'POST',
+    url: '/v1/identity/recovery',
+    summary: 'Hand over the recovery key, once: it is erased here',
+    body: z.object({}),
+    reply: schemas.recoveryBody,
+    async handle() {
+      let recovery = ''
+      await node.exportRecovery(async (text) => {
+        recovery = text
+      })
+      return { recovery }
+    },
+  },
+  {
+    method: 'POST',
+    url: '/v1/identity/recover',
+    summary: 'Take the identity back with its recovery key',
+    body: schemas.recoveryBody,
+    reply: schemas.rotated,
+    handle: async ({ body }) => await node.recover((body as z.infer<typeof schemas.recoveryBody>).recovery),
+  },
+]
