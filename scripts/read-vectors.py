@@ -655,6 +655,125 @@ def read_did(v, _x):
         same(key_of(text), key)
 
 
+def public_of(seed):
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+# --- chains of keys, identity/v1 sections 4 to 7 --------------------------------------------------------------------
+
+CENTURY = 36_500 * DAY
+WINDOW = 72 * 60 * MINUTE
+CHAIN_LENGTH, CHAIN_BYTES, CHAIN_STATEMENT = 26, 7_200, 512
+INCEPTION = listing(exactly(1), octets(32), octets(32))
+SUCCESSION = listing(exactly(1), integer(0, CHAIN_LENGTH - 1), octets(32), octets(32), nullable(octets(32)))
+
+
+def open_chain_statement(data):
+    if len(data) > CHAIN_STATEMENT:
+        raise Refused('ERR_WIRE_TOO_LARGE')
+    envelope = cbor(data)
+    first = isinstance(envelope, list) and len(envelope) == 2 and isinstance(envelope[1], dict) and 'klp/inception@1' in envelope[1]
+    kind = 'inception' if first else 'succession'
+    try:
+        at = shaped(STATEMENT, cbor(envelope[1]['klp/%s@1' % kind]))[4]
+    except (LookupError, TypeError):
+        raise Refused('ERR_WIRE_MALFORMED')
+    s = open_statement(kind, data, at, CENTURY)
+    fields = shaped(INCEPTION if first else SUCCESSION, cbor(s['payload']))
+    seq, prev, following, recovery = (0, None, fields[1], fields[2]) if first else fields[1:]
+    own = sha256(s['from'])
+    if (s['to'] == s['from']) != first or (seq == 0) != first or own in (following, recovery) or following == recovery:
+        raise Refused('ERR_IDENTITY_CHAIN')
+    return {'did': s['to'], 'key': s['from'], 'seq': seq, 'prev': prev, 'next': following, 'recovery': recovery, 'iat': s['iat'], 'hash': s['hash'], 'bytes': data}
+
+
+def state_of(path, rivals, beaten, digits, did):
+    if len(path) > CHAIN_LENGTH or sum(len(s['bytes']) for s in path) > CHAIN_BYTES:
+        raise Refused('ERR_WIRE_TOO_LARGE')
+    forked = min((s['iat'] for s in rivals), default=None)
+    keys = []
+    for index, s in enumerate(path):
+        until = path[index + 1]['iat'] if index + 1 < len(path) else forked
+        keys.append([s['key'], 0 if index == 0 else s['iat'], until])
+    for s in rivals + beaten:
+        if all(s['key'] != key for key, _, _ in keys):
+            keys.append([s['key'], s['iat'], s['iat']])
+    recovery = next((s['recovery'] for s in reversed(path) if s['recovery'] is not None), None)
+    tip = path[-1] if path else None
+    return {
+        'did': did,
+        'current': tip['key'] if tip else did,
+        'seq': rivals[0]['seq'] if rivals else tip['seq'],
+        'status': 'frozen' if rivals else 'active',
+        'keys': keys,
+        'next': tip['next'] if tip else None,
+        'recovery': recovery,
+        'used': sorted(path + rivals, key=lambda s: (s['seq'], s['hash'])),
+        'digits': digits,
+    }
+
+
+def read_states(statements):
+    """The state of an identity from (bytes, seen at) in any order."""
+    by_hash = {}
+    for data, seen in statements:
+        s = open_chain_statement(data)
+        if s['hash'] not in by_hash or seen < by_hash[s['hash']]['seen']:
+            by_hash[s['hash']] = dict(s, seen=seen)
+    everything = sorted(by_hash.values(), key=lambda s: (s['seq'], s['hash']))
+    inceptions = [s for s in everything if s['seq'] == 0]
+    if not inceptions or any(s['did'] != inceptions[0]['did'] for s in everything):
+        raise Refused('ERR_IDENTITY_CHAIN')
+    did = inceptions[0]['did']
+    two = lambda found: sorted(found, key=lambda s: (s['seen'], s['hash']))[:2]
+    if len(inceptions) > 1:
+        return state_of([], two(inceptions), [], None, did)
+    path, beaten, digits, recovery = inceptions, [], [], inceptions[0]['recovery']
+    while True:
+        tip = path[-1]
+        heirs = [s for s in everything if s['seq'] == tip['seq'] + 1 and s['prev'] == tip['hash'] and s['iat'] >= tip['iat'] and all(s['key'] != held['key'] for held in path)]
+        ordinary = [s for s in heirs if sha256(s['key']) == tip['next']]
+        recoveries = [s for s in heirs if s['recovery'] is not None and sha256(s['key']) == recovery]
+        seen = sorted(s['seen'] for s in ordinary)
+        if seen:
+            since = seen[1] if len(seen) > 1 else seen[0]
+            recoveries = [s for s in recoveries if s['seen'] <= since + WINDOW]
+        found = recoveries or ordinary
+        if not found:
+            return state_of(path, [], beaten, digits, did)
+        if len(found) > 1:
+            return state_of(path, two(found), beaten, None if recoveries else digits + [2], did)
+        if recoveries:
+            beaten = beaten + two(ordinary)
+        path = path + found
+        digits = digits + [3 if recoveries else 1]
+        recovery = found[0]['recovery'] or recovery
+
+
+def read_chain_statement(v, x):
+    s = open_chain_statement(x('signed'))
+    same((s['did'], s['key'], s['seq'], s['hash']), (x('did'), x('key'), v['seq'], x('hash')))
+
+
+def read_chain(v, x):
+    state = read_states([(bytes.fromhex(s['signed']), s['seenAt']) for s in v['statements']])
+    same((state['did'], state['current'], state['seq'], state['status']), (x('did'), x('current'), v['seq'], v['status']))
+    same([[key.hex(), since, until] for key, since, until in state['keys']], v['keys'])
+
+
+def read_chain_record(v, x):
+    if len(x('value')) > 8_192:
+        raise Refused('ERR_WIRE_TOO_LARGE')
+    _, statements = shaped(listing(exactly(1), many(octets(0, CHAIN_STATEMENT), CHAIN_LENGTH + 2)), cbor(x('value')))
+    state = read_states([(data, 0) for data in statements])
+    if state['did'] != x('key') or [s['bytes'] for s in state['used']] != statements:
+        raise Refused('ERR_RECORD_INVALID')
+    if max(s['iat'] for s in state['used']) > v['now'] + 2 * MINUTE:
+        raise Refused('ERR_STATEMENT_FUTURE')
+    rank = 2 ** 53 - 1 if state['digits'] is None else sum(digit * 4 ** (CHAIN_LENGTH - 2 - index) for index, digit in enumerate(state['digits']))
+    same(rank, v['seq'])
+
+
 def read_key_file(v, x):
     """From the key that Argon2id gives for the file as it was made: deriving is not repeated here."""
     f, slot = v['file'], v['file']['slots'][0]
@@ -664,11 +783,23 @@ def read_key_file(v, x):
     context = 'kindmesh.key-file/1 slot %s argon2id %d %d %d %s' % (f['did'], slot['memoryKiB'], slot['iterations'], slot['parallelism'], slot['salt'])
     try:
         root = open_local(x('wrappingKey'), base64.b64decode(slot['rootKey']), context.encode())
-        seed = open_local(derive(root, b'identity'), base64.b64decode(f['seed']), ('kindmesh.key-file/1 seed ' + f['did']).encode())
+        if f['schema'] == 'kindmesh.key-file/1':
+            first, current = f['did'], f['did']
+            seed = open_local(derive(root, b'identity'), base64.b64decode(f['seed']), ('kindmesh.key-file/1 seed ' + f['did']).encode())
+        else:
+            state = read_states([(base64.b64decode(statement), 0) for statement in f['chain']])
+            first, current = spellings(state['did'])[0], spellings(state['current'])[0]
+            seeds = {}
+            for what in ('seed', 'next', 'recovery'):
+                if what in f:
+                    where = 'kindmesh.key-file/2 %s %s %d' % (what, f['did'], len(f['chain']) - 1)
+                    seeds[what] = open_local(derive(root, b'identity'), base64.b64decode(f[what]), where.encode())
+            seed = seeds['seed']
+            if sha256(public_of(seeds['next'])) != state['next'] or ('recovery' in seeds and sha256(public_of(seeds['recovery'])) != state['recovery']):
+                raise Refused('ERR_AUTH_FAILED')
     except InvalidTag:
         raise Refused('ERR_AUTH_FAILED')
-    public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    if spellings(public)[0] != f['did']:
+    if first != f['did'] or spellings(public_of(seed))[0] != current:
         raise Refused('ERR_AUTH_FAILED')
     same(seed, x('seed'))
 
@@ -1061,6 +1192,9 @@ def read_audit_consistency(v, _x):
 READERS = {
     'did': read_did,
     'key-file': read_key_file,
+    'chain-statement': read_chain_statement,
+    'chain': read_chain,
+    'chain-record': read_chain_record,
     'cbor': read_cbor,
     'statement': read_statement,
     'prekeys': read_prekeys,

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { base58btc } from 'multiformats/bases/base58'
 import { base64, base64url, didFromKey, fromBase64, fromHex, utf8 } from '../../src/base/index.ts'
 import { deriveFromPassphrase } from '../../src/crypto/index.ts'
-import { createKeyFile, kindDidFromDid, peerIdFromDid } from '../../src/identity/index.ts'
+import { createKeyFile, kindDidFromDid, peerIdFromDid, rotateKeyFile } from '../../src/identity/index.ts'
+import { chainVectors } from './chain.ts'
 import { anna, ben, chance, clock, type Vector, type Vectors } from './world.ts'
 
 const smallOrder = fromHex('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05')
@@ -50,6 +51,7 @@ export async function identityVectors(): Promise<Vectors> {
     'did-x25519': refused('did:key of an X25519 key', `did:key:${base58btc.encode(Uint8Array.from([0xec, 0x01, ...anna.publicKey]))}`),
     'did-short': refused('31 bytes', `did:key:${base58btc.encode(Uint8Array.from([0xed, 0x01, ...anna.publicKey.subarray(1)]))}`),
     ...(await keyFiles()),
+    ...chainVectors(),
   }
 }
 
@@ -65,18 +67,25 @@ async function keyFiles(): Promise<Vectors> {
   })
   return {
     'key-file': good,
+    'key-file-rotated': await keyFile({ rotations: 1 }),
     'key-file-altered-slot': altered('an iteration added: the slot is bound to its parameters', '3.3', { slots: [{ ...file.slots[0], iterations: 4 }] }),
     'key-file-weak-slot': altered('one iteration: weaker than a reader takes', '3.2', { slots: [{ ...file.slots[0], iterations: 1 }] }),
+    'key-file-cut-chain': altered('the chain cut back: its seeds are those of a later key', '3.4', {
+      ...((await keyFile({ rotations: 1 }))['file'] as object),
+      chain: [((await keyFile({ rotations: 1 }))['file'] as { readonly chain: readonly [string] }).chain[0]],
+    }),
     'key-file-other-did': altered('the DID of somebody else', '3.4', { did: ben.did }),
   }
 }
 
-async function keyFile(): Promise<Vector> {
+async function keyFile({ rotations = 0 } = {}): Promise<Vector> {
   const folder = await mkdtemp(join(tmpdir(), 'kindmesh-vectors-'))
   try {
     const path = join(folder, 'identity.json')
     const passphrase = utf8('correct horse battery staple')
-    const { did } = await createKeyFile({ path, passphrase, clock, random: chance(40) })
+    const random = chance(40)
+    const { did } = await createKeyFile({ path, passphrase, clock, random })
+    for (let index = 0; index < rotations; index++) await rotateKeyFile({ path, passphrase, clock, random })
     const file = JSON.parse(await readFile(path, 'utf8')) as {
       readonly slots: readonly [{ readonly salt: string; readonly memoryKiB: number; readonly iterations: number }]
     }
@@ -88,11 +97,13 @@ async function keyFile(): Promise<Vector> {
       parallelism: 1,
       salt: fromBase64(salt) ?? new Uint8Array(),
     })
-    // The first thing drawn.
-    const seed = chance(40).bytes(32)
+    // Drawn first: seed, root key, next seed.
+    const drawn = chance(40)
+    const seeds = [drawn.bytes(32), drawn.bytes(32), drawn.bytes(32)]
+    const seed = seeds[rotations * 2]
     return {
-      comment: 'a key file, its passphrase, and the key Argon2id makes of it',
-      spec: '3',
+      comment: rotations === 0 ? 'a key file, its passphrase, and the key Argon2id makes of it' : 'a key file after a rotation',
+      spec: rotations === 0 ? '3' : '8',
       expect: 'ok',
       kind: 'key-file',
       file,

@@ -172,15 +172,13 @@ function following(now: () => object): PropertyDescriptorMap {
   const member = (name: string): unknown => (now() as Readonly<Record<string, unknown>>)[name]
   const lead = (name: string): PropertyDescriptor => {
     const value = member(name)
-    if (typeof value === 'function') return { value: (...given: readonly unknown[]) => (member(name) as (...given: readonly unknown[]) => unknown)(...given) }
-    if (typeof value === 'object' && value !== null)
-      return {
-        configurable: true,
-        value: Object.defineProperties(
-          {},
-          following(() => member(name) as object),
-        ),
-      }
+    if (typeof value === 'function') {
+      return { value: (...given: readonly unknown[]) => (member(name) as (...given: readonly unknown[]) => unknown)(...given) }
+    }
+    if (typeof value === 'object' && value !== null) {
+      const members = following(() => member(name) as object)
+      return { configurable: true, value: Object.defineProperties({}, members) }
+    }
     return { get: () => member(name) }
   }
   return Object.fromEntries(Object.keys(now()).map((name) => [name, { enumerable: true, ...lead(name) }]))

@@ -7,10 +7,10 @@ import { makeVectors } from '../../scripts/make-vectors.ts'
 import { entryCodec } from '../../src/audit/entry.ts'
 import { openCheckpoint, verifyConsistency, verifyProof } from '../../src/audit/index.ts'
 import { growTree, leafHash } from '../../src/audit/tree.ts'
-import { base64, createSeededRandom, type Did, didFromKey, fromBase64, fromHex, fromUtf8, hex, MeshError } from '../../src/base/index.ts'
+import { base64, createSeededRandom, type Did, didFromKey, fromBase64, fromHex, fromUtf8, hex, keyFromDid, MeshError } from '../../src/base/index.ts'
 import { createKemPrivateKey, createSigner, deriveFromPassphrase, verify } from '../../src/crypto/index.ts'
 import { openBox, openBundle } from '../../src/envelope/index.ts'
-import { kindDidFromDid, openKeyFile, openStatement, parseDid, peerIdFromDid, type StatementKind, verifySignedJson } from '../../src/identity/index.ts'
+import { chainRecordRule, kindDidFromDid, openChainStatement, openKeyFile, openStatement, parseDid, readChain, peerIdFromDid, type StatementKind, verifySignedJson } from '../../src/identity/index.ts'
 import { signedJsonInput } from '../../src/identity/signed-json.ts'
 import { parseDocument, verifySignedDocument } from '../../src/node/index.ts'
 import { capabilityKey } from '../../src/node/capabilities.ts'
@@ -61,7 +61,7 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
       const path = join(folder, 'identity.json')
       await writeFile(path, JSON.stringify(vector['file']))
       const keyring = await openKeyFile({ path, passphrase: bytes(vector, 'passphrase'), random: createSeededRandom(1) })
-      expect(keyring.did).toBe(text(vector, 'did'))
+      expect(keyring.identity).toBe(text(vector, 'did'))
       expect(hex(createSigner(bytes(vector, 'seed')).publicKey)).toBe(hex(keyring.publicKey))
       const [{ salt, memoryKiB, iterations, parallelism }] = (vector['file'] as KeyFile).slots
       const params = { kdf: 'argon2id', memoryKiB, iterations, parallelism, salt: fromBase64(salt) ?? new Uint8Array() } as const
@@ -69,6 +69,21 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     } finally {
       await rm(folder, { recursive: true })
     }
+  },
+  'chain-statement'(vector) {
+    const { did, key, seq, signed } = openChainStatement(bytes(vector, 'signed'))
+    expect([keyFromDid(did), keyFromDid(key), seq, signed.ref]).toEqual([bytes(vector, 'did'), bytes(vector, 'key'), number(vector, 'seq'), text(vector, 'hash')])
+  },
+  'chain'(vector) {
+    const given = vector['statements'] as readonly { readonly signed: string; readonly seenAt: number }[]
+    const { did, current, seq, status, keys } = readChain(given.map(({ signed, seenAt }) => ({ ...openChainStatement(fromHex(signed)), seenAt })))
+    expect([did, current].map((key) => hex(keyFromDid(key)))).toEqual([text(vector, 'did'), text(vector, 'current')])
+    expect([seq, status]).toEqual([vector['seq'], vector['status']])
+    expect(keys.map(({ key, from, until }) => [hex(keyFromDid(key)), from, until ?? null])).toEqual(vector['keys'])
+  },
+  'chain-record'(vector) {
+    const rule = chainRecordRule({ now: () => number(vector, 'now') })
+    expect(rule.check(bytes(vector, 'key'), bytes(vector, 'value')).seq).toBe(number(vector, 'seq'))
   },
   'cbor'(vector) {
     expect(hex(encode(decode(bytes(vector, 'cbor'), 1 << 16) as Plain))).toBe(text(vector, 'cbor'))
