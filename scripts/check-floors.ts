@@ -45,7 +45,7 @@ const packages: readonly (readonly [name: RegExp, users: readonly string[]])[] =
   // The sandbox worker runs in a process that holds no other room.
   [/^node:crypto$/, ['crypto', 'base/random.ts', 'sandbox/worker.ts']],
   [/^(level|classic-level|abstract-level)$/, ['store']],
-  [/^(cborg|canonicalize)$/, ['wire']],
+  [/^canonicalize$/, ['wire']],
   [/^(isolated-vm|acorn|acorn-walk)$/, ['sandbox']],
   [/^node:(vm|wasi)$/, []],
   [/^(fastify|@fastify\/.+)$/, ['api']],

@@ -1,3 +1,4 @@
+import { decode as decodeWithLibrary, encode as encodeWithLibrary } from 'cborg'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { fromHex, hex, type MeshError } from '../../src/base/index.ts'
@@ -106,13 +107,65 @@ describe('deterministic CBOR', () => {
         const back = decode(bytes, 1 << 20)
         expect(hex(encode(back as Plain))).toBe(hex(bytes))
         expect(back).toEqual(value === 0 ? 0 : value)
+        // Written and read by another library, it is the same.
+        expect(hex(encodeWithLibrary(value))).toBe(hex(bytes))
+        expect(decodeWithLibrary(bytes)).toEqual(back)
       }),
       { seed: 1, numRuns: 2_000 },
     )
   })
 
+  test('heads of every width, at both ends of each', () => {
+    for (const length of [0, 23, 24, 255, 256, 65_535, 65_536, 100_000]) {
+      for (const value of [new Uint8Array(length).fill(7), 'ä'.repeat(length), 'x'.repeat(length), Array.from({ length: Math.min(length, 4_095) }, () => 1)]) {
+        const bytes = encode(value)
+        expect(Buffer.compare(bytes, encodeWithLibrary(value))).toBe(0)
+        expect(decode(bytes, 1 << 20)).toEqual(value)
+      }
+    }
+    for (const power of [0, 8, 16, 32, 40, 52, 53]) {
+      for (const value of [2 ** power - 2, 2 ** power - 1, 2 ** power, 2 ** power + 1].filter((number) => Number.isSafeInteger(number))) {
+        for (const signed of value === 0 ? [0] : [value, -value]) {
+          expect(hex(encode(signed))).toBe(hex(encodeWithLibrary(signed)))
+          expect(decode(encode(signed), 16)).toBe(signed)
+        }
+      }
+    }
+  })
+
+  test('what is read shares no memory with what it was read from, nor what is written with a pool', () => {
+    const source = Buffer.from(encode([Uint8Array.of(1, 2, 3)]))
+    const [inner] = decode(source, 64) as readonly [Uint8Array]
+    source.fill(0)
+    expect(inner).toEqual(Uint8Array.of(1, 2, 3))
+    expect(Object.getPrototypeOf(inner)).toBe(Uint8Array.prototype)
+    const bytes = encode({ a: 1 })
+    expect(Object.getPrototypeOf(bytes)).toBe(Uint8Array.prototype)
+    expect(bytes.buffer.byteLength).toBe(bytes.length)
+  })
+
+  test('half of a surrogate pair becomes the replacement character', () => {
+    expect(decode(encode(['\ud800a', { '\udc00': 1 }]), 64)).toEqual(['\ufffda', { '\ufffd': 1 }])
+  })
+
   test('writes only what the profile carries', () => {
-    for (const value of [1.5, -0, Number.NaN, 2 ** 53, undefined, { a: undefined }, [Symbol('x')], () => 1]) {
+    const circle: unknown[] = []
+    circle.push(circle)
+    for (const value of [
+      1.5,
+      -0,
+      Number.NaN,
+      2 ** 53,
+      1n,
+      undefined,
+      { a: undefined },
+      [Symbol('x')],
+      () => 1,
+      new Map(),
+      new Date(0),
+      circle,
+      JSON.parse('{"__proto__":1}'),
+    ]) {
       expect(() => encode(value as Plain)).toThrow(malformed)
     }
   })

@@ -102,8 +102,8 @@ function createSymmetric(statementBytes: number): () => void {
   const [aad, nonce, chain] = [randomBytes(headerBytes), new Uint8Array(12), randomBytes(32)]
   const [one, two] = [Uint8Array.of(1), Uint8Array.of(2)]
   const step = (): Buffer => {
-    createHmac('sha256', chain).update(two).digest()
-    return createHmac('sha256', chain).update(one).digest()
+    createHmac('sha256', createSecretKey(chain)).update(two).digest()
+    return createHmac('sha256', createSecretKey(chain)).update(one).digest()
   }
   return () => {
     const cipher = createCipheriv('aes-256-gcm', createSecretKey(step()), nonce)
