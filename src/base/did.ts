@@ -12,28 +12,30 @@ const multicodecEd25519 = [0xed, 0x01] as const
 const prefix = 'did:key:'
 const cacheMax = 4_096
 const keys = new Map<Did, Uint8Array>()
+/** By the key as Latin-1 text: base58 of a key takes longer than the rest of reading a statement. */
+const dids = new Map<string, Did>()
 
-function remember(did: Did, key: Uint8Array): void {
-  if (keys.size >= cacheMax) {
-    const oldest = keys.keys().next()
-    if (oldest.done !== true) keys.delete(oldest.value)
+function remember<K, V>(cache: Map<K, V>, key: K, value: V): V {
+  if (cache.size >= cacheMax) {
+    const oldest = cache.keys().next()
+    if (oldest.done !== true) cache.delete(oldest.value)
   }
-  keys.set(did, key)
+  cache.set(key, value)
+  return value
 }
 
 /** Spells a raw key as did:key. Does not look whether the key is a point: `identity.parseDid` and the statement check do. Source: did:key method, multicodec 0xed. */
 export function didFromKey(key: Uint8Array): Did {
   if (key.length !== keyBytesLength) throw new MeshError('ERR_IDENTITY_INVALID', `an Ed25519 key has ${keyBytesLength} bytes, not ${key.length}`)
-  return (prefix + base58btc.encode(Uint8Array.from([...multicodecEd25519, ...key]))) as Did
+  const latin1 = Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
+  return dids.get(latin1) ?? remember(dids, latin1, (prefix + base58btc.encode(Uint8Array.from([...multicodecEd25519, ...key]))) as Did)
 }
 
 /** The raw 32 bytes behind a DID. The array is shared: do not write to it. */
 export function keyFromDid(did: Did): Uint8Array {
   const known = keys.get(did)
   if (known !== undefined) return known
-  const key = parseDidKey(did)
-  remember(did, key)
-  return key
+  return remember(keys, did, parseDidKey(did))
 }
 
 /** Decodes the text of a did:key of an Ed25519 key. @throws ERR_IDENTITY_INVALID */

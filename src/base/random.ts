@@ -7,8 +7,26 @@ export interface Random {
   fraction(): number
 }
 
+const poolBytes = 4_096
+/** Ids, nonces and keys are drawn from a pool: each call into the system costs more than all else about a nonce. */
+const pooledBytesMax = 64
+const pool = new Uint8Array(poolBytes)
+let drawn = poolBytes
+
+/** Bytes of the pool, which keeps no copy of them. */
+function draw(length: number): Uint8Array {
+  if (drawn + length > poolBytes) {
+    randomFillSync(pool)
+    drawn = 0
+  }
+  const bytes = pool.slice(drawn, drawn + length)
+  pool.fill(0, drawn, drawn + length)
+  drawn += length
+  return bytes
+}
+
 export const realRandom: Random = {
-  bytes: (length) => randomFillSync(new Uint8Array(length)),
+  bytes: (length) => (length <= pooledBytesMax ? draw(length) : randomFillSync(new Uint8Array(length))),
   fraction: () => (randomFillSync(new Uint32Array(1))[0] ?? 0) / 2 ** 32,
 }
 

@@ -299,3 +299,16 @@ test('a logger writes what is at its level or above, one line each', () => {
     expect(lines.join('').split('\n')).toHaveLength(count + 1)
   }
 })
+
+test('no two draws of real chance are alike, whatever their length, and one written to changes no other', () => {
+  const seen = new Set<string>()
+  for (let draw = 0; draw < 3_000; draw++) {
+    const bytes = realRandom.bytes(12 + (draw % 60))
+    expect(bytes.length).toBe(12 + (draw % 60))
+    expect(bytes.some((byte) => byte !== 0)).toBe(true)
+    seen.add(hex(bytes.subarray(0, 12)))
+    bytes.fill(0)
+  }
+  expect(seen.size).toBe(3_000)
+  expect(realRandom.bytes(0)).toHaveLength(0)
+})
