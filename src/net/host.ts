@@ -79,9 +79,14 @@ export interface Host {
   /** Calls `listener` for each first connection made and last connection lost of a peer; returns the remover. */
   onPeer(listener: (event: PeerEvent) => void): () => void
 
+  /** How the next stream to a peer would go; undefined when it is not connected. */
+  routeTo(peer: Did): Route | undefined
+  /** Calls `listener` when a peer that was reached through a relay is reached directly; returns the remover. */
+  onUpgrade(listener: (peer: PeerInfo) => void): () => void
+
   /** Registers a protocol such as `/kindmesh/klp/1.0.0`. Registering twice throws. */
   handle(protocol: string, options: ProtocolOptions, handler: StreamHandler): void
-  /** Connects by known addresses, else through the DHT. @throws ERR_NET_UNREACHABLE, ERR_NET_IDENTITY, ERR_NET_ADDRESS */
+  /** Connects by whatever is there first: known addresses, those the DHT knows, a relay. @throws ERR_NET_UNREACHABLE, ERR_NET_IDENTITY, ERR_NET_ADDRESS */
   dial(target: Did | { readonly addresses: readonly string[] }, options?: SignalOption): Promise<PeerInfo>
   /** Opens a stream, dialling if needed. @throws ERR_NET_UNREACHABLE, ERR_PROTOCOL when the peer does not speak it */
   open(peer: Did, protocol: string, options: Omit<ProtocolOptions, 'inboundStreamsMax'> & SignalOption): Promise<HostStream>

@@ -1,19 +1,23 @@
-import type { Connection, PeerId, Stream } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { LevelDatastore } from 'datastore-level'
 import { type Clock, type Did, type Logger, MeshError, type Random, secondMs } from '../base/index.ts'
 import type { Signer } from '../crypto/index.ts'
 import type { Store } from '../store/index.ts'
-import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, StreamHandler } from './host.ts'
+import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, Route, StreamHandler } from './host.ts'
 import { InboundSlots } from './inbound-slots.ts'
 import { netError } from './libp2p-errors.ts'
 import { createGossip, gateTopics } from './libp2p-gossip.ts'
 import { forgetRelays, keepConnected } from './libp2p-keep.ts'
-import { buildLibp2p, type HostLimits, type MeshLibp2p } from './libp2p-options.ts'
+import { buildLibp2p, type HostLimits, type MeshLibp2p, type Transports } from './libp2p-options.ts'
 import { bestOf, Libp2pPeers, routeOf } from './libp2p-peers.ts'
+import { pingOn } from './libp2p-ping.ts'
+import { limitPlaces } from './libp2p-places.ts'
 import { createProviders } from './libp2p-providers.ts'
+import { reach } from './libp2p-reach.ts'
 import { createRecords, createValidators, settleRouting } from './libp2p-records.ts'
 import { createLibp2pStream } from './libp2p-stream.ts'
+import { upgradeRelayed } from './libp2p-upgrade.ts'
 import { dialTimeoutMs, pingTimeoutMs } from './limits.ts'
 import { didOfPeer, privateKeyOf, peerOfDid } from './peer-key.ts'
 import { deadline } from './promises.ts'
@@ -44,6 +48,8 @@ export interface Libp2pHostOptions {
   readonly mayExist?: (topic: string) => boolean
   readonly mdns?: boolean
   readonly relayServer?: boolean
+  /** Ask the router to let others in; true unless said otherwise, and never for a host that listens on loopback only. */
+  readonly upnp?: boolean
   readonly limits?: Partial<HostLimits>
 }
 
@@ -69,10 +75,12 @@ export async function createLibp2pHost(options: Libp2pHostOptions): Promise<Host
     records,
     mdns: options.mdns ?? false,
     relayServer: options.relayServer ?? false,
+    upnp: options.upnp ?? true,
     limits: options.limits ?? {},
   })
   if (options.mayExist !== undefined) gateTopics(libp2p.services.gossip, options.mayExist)
   const providers = createProviders({ libp2p, clock, random, logger, settle: (signal) => settleRouting(libp2p, clock, signal) })
+  limitPlaces(libp2p, options.limits?.routingPeersPerPlaceMax)
   await forgetRelays(libp2p)
   try {
     await libp2p.start()
@@ -82,15 +90,22 @@ export async function createLibp2pHost(options: Libp2pHostOptions): Promise<Host
   }
   undo.defer(() => Promise.race([libp2p.stop(), clock.sleep(stopTimeoutMs)]))
   undo.defer(keepConnected({ libp2p, relaying, bootstrap: options.bootstrap, relays, clock, random, logger }))
+  const transports = relaying.transportManager
+  undo.defer(upgradeRelayed({ libp2p, transports, clock, logger }))
   if (options.mdns === true) dialDiscovered(libp2p, logger)
   const routing = {
     ...createRecords({ libp2p, guard, wanted: records.wanted, clock, logger }),
     ...providers,
   }
-  return new Libp2pHost(libp2p, clock, logger, routing, undo.move())
+  return new Libp2pHost({ libp2p, transports, clock, random, logger, routing, undo: undo.move() })
 }
 
-type Routing = Pick<Host, 'publish' | 'lookup' | 'provide' | 'providers'>
+interface HostParts extends Pick<Libp2pHostOptions, 'clock' | 'random' | 'logger'> {
+  readonly libp2p: MeshLibp2p
+  readonly transports: Transports
+  readonly routing: Pick<Host, 'publish' | 'lookup' | 'provide' | 'providers'>
+  readonly undo: AsyncDisposableStack
+}
 
 class Libp2pHost implements Host {
   readonly did: Did
@@ -102,7 +117,9 @@ class Libp2pHost implements Host {
   readonly subscribe: Host['subscribe']
   readonly gossip: Host['gossip']
   readonly #libp2p: MeshLibp2p
+  readonly #transports: Transports
   readonly #clock: Clock
+  readonly #random: Random
   readonly #logger: Logger
   readonly #undo: AsyncDisposableStack
   readonly #protocols = new Set<string>()
@@ -110,9 +127,11 @@ class Libp2pHost implements Host {
   readonly #slots: InboundSlots
   #stopping: Promise<void> | undefined
 
-  constructor(libp2p: MeshLibp2p, clock: Clock, logger: Logger, routing: Routing, undo: AsyncDisposableStack) {
+  constructor({ libp2p, transports, clock, random, logger, routing, undo }: HostParts) {
     this.#libp2p = libp2p
+    this.#transports = transports
     this.#clock = clock
+    this.#random = random
     this.#logger = logger
     this.#undo = undo
     const did = didOfPeer(libp2p.peerId)
@@ -143,6 +162,15 @@ class Libp2pHost implements Host {
 
   onPeer(listener: (event: PeerEvent) => void): () => void {
     return this.#peers.listen(listener)
+  }
+
+  routeTo(peer: Did): Route | undefined {
+    const best = bestOf(this.#libp2p.getConnections(peerOfDid(peer)))
+    return best === undefined ? undefined : routeOf(best)
+  }
+
+  onUpgrade(listener: (peer: PeerInfo) => void): () => void {
+    return this.#peers.onUpgrade(listener)
   }
 
   handle(protocol: string, { frameBytesMax, inboundStreamsMax }: ProtocolOptions, handler: StreamHandler): void {
@@ -192,9 +220,10 @@ class Libp2pHost implements Host {
   async ping(peer: Did, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<number> {
     return await this.#running(async () => {
       using limit = deadline(this.#clock, pingTimeoutMs, signal, 'ping')
-      await this.#connect(peer, limit.signal, signal)
+      const connection = await this.#connect(peer, limit.signal, signal)
       try {
-        return await this.#libp2p.services.ping.ping(peerOfDid(peer), { signal: limit.signal, runOnLimitedConnection: true })
+        // Not by libp2p's own `ping`: it dials anew when the connection is a relayed one.
+        return await pingOn(connection, { clock: this.#clock, random: this.#random }, limit.signal)
       } catch (error) {
         throw netError(error, 'ERR_NET_UNREACHABLE', 'ping', signal)
       }
@@ -229,22 +258,14 @@ class Libp2pHost implements Host {
     }
   }
 
-  /** Known addresses first; if none of them leads there, those the DHT knows. */
   async #connect(did: Did, both: AbortSignal, signal: AbortSignal | undefined): Promise<Connection> {
     const peer = peerOfDid(did)
     const open = bestOf(this.#libp2p.getConnections(peer))
     if (open !== undefined) return open
     try {
-      return await this.#libp2p.dial(peer, { signal: both })
+      return await reach(peer, { libp2p: this.#libp2p, transports: this.#transports, clock: this.#clock, logger: this.#logger }, both)
     } catch (error) {
-      if (both.aborted) throw netError(error, 'ERR_NET_UNREACHABLE', 'dialling', signal)
-      const found = await this.#libp2p.peerRouting.findPeer(peer, { signal: both }).catch(() => undefined)
-      if (found === undefined || found.multiaddrs.length === 0) throw netError(error, 'ERR_NET_UNREACHABLE', 'dialling', signal)
-      return await this.#connectTo(
-        found.multiaddrs.map((address) => withPeer(address, peer)),
-        both,
-        signal,
-      )
+      throw netError(error, 'ERR_NET_UNREACHABLE', 'dialling', signal)
     }
   }
 
@@ -265,11 +286,6 @@ function parseAddress(text: string): Multiaddr {
   } catch (cause) {
     throw new MeshError('ERR_NET_ADDRESS', 'not a multiaddr', { cause })
   }
-}
-
-const withPeer = (address: Multiaddr, peer: PeerId): string => {
-  const text = address.toString()
-  return text.endsWith(`/p2p/${peer.toString()}`) ? text : `${text}/p2p/${peer.toString()}`
 }
 
 /** Peers a LAN announces are dialled as they appear; libp2p only tells of them. */

@@ -10,7 +10,7 @@ const relayTag = 'keep-alive-circuit-relay'
 
 export interface KeepOptions {
   readonly libp2p: MeshLibp2p
-  readonly relaying: Relaying | undefined
+  readonly relaying: Relaying
   readonly bootstrap: readonly string[]
   /** Relays to reserve at, as `<address of the relay>/p2p-circuit`. */
   readonly relays: readonly string[]
@@ -63,7 +63,7 @@ async function keep(address: Multiaddr, circuit: Multiaddr | undefined, options:
 
 /** The first time a listener is made; later its reservation is renewed, and the listener announces the address again. */
 async function reserve(connection: Connection, circuit: Multiaddr, listening: boolean, { relaying }: KeepOptions): Promise<void> {
-  if (relaying === undefined || relaying.reservationStore.hasReservation(connection.remotePeer)) return
+  if (relaying.reservationStore.hasReservation(connection.remotePeer)) return
   if (listening) await relaying.reservationStore.addRelay(connection.remotePeer, 'configured')
   else await relaying.transportManager.listen([circuit])
 }

@@ -1,6 +1,8 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
+import { autoNATv2 } from '@libp2p/autonat-v2'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { dcutr } from '@libp2p/dcutr'
 import { type GossipSub, gossipsub } from '@libp2p/gossipsub'
 import { type Identify, identify } from '@libp2p/identify'
 import type { Connection, Ed25519PrivateKey } from '@libp2p/interface'
@@ -9,10 +11,11 @@ import { mdns } from '@libp2p/mdns'
 import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
+import { uPnPNAT } from '@libp2p/upnp-nat'
 import { webSockets } from '@libp2p/websockets'
 import type { LevelDatastore } from 'datastore-level'
 import { createLibp2p, type Libp2p } from 'libp2p'
-import { base64, concat, hourMs, minuteMs, secondMs, utf8 } from '../base/index.ts'
+import { base64, concat, hourMs, MeshError, minuteMs, secondMs, utf8 } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import { connectionsPerAddressMax, connectionsPerSubnetMax, createGater } from './libp2p-gater.ts'
 import { gossipBytesMax, streamWindowBytesMax } from './limits.ts'
@@ -31,6 +34,11 @@ export const pendingConnectionsMax = 200
 export const upgradeTimeoutMs = 3 * secondMs
 /** Time for a stranger to name the protocol of a new stream. net/v1 section 5. */
 export const negotiationTimeoutMs = 5 * secondMs
+/** Time for one of several addresses of a peer. net/v1 section 5. */
+export const addressTimeoutMs = 3 * secondMs
+/** How often a gateway that maps ports is looked for, and how long; mappings live as long as they are refreshed. net/v1 section 7. */
+export const gatewaySearchMs = 15 * minuteMs
+export const gatewaySearchTimeoutMs = 10 * secondMs
 /** Streams of all protocols one connection may hold open towards us. net/v1 section 5. */
 export const streamsPerConnectionMax = 1_000
 /** Topics one peer may be subscribed to as we see it; more of its subscriptions are passed over. net/v1 section 6. */
@@ -48,6 +56,8 @@ export interface HostLimits {
   readonly connectionsPerAddressMax: number
   readonly connectionsPerSubnetMax: number
   readonly pendingConnectionsMax: number
+  /** Peers of one place in the routing table; when set, private places count too. */
+  readonly routingPeersPerPlaceMax: number
 }
 
 export interface MeshServices extends Record<string, unknown> {
@@ -67,13 +77,16 @@ export interface BuildOptions {
   readonly records: RecordValidators
   readonly mdns: boolean
   readonly relayServer: boolean
+  /** Ask gateways to map our ports; never for a host that listens on loopback only. */
+  readonly upnp: boolean
   readonly limits: Partial<HostLimits>
 }
 
 /** The libp2p node with every setting that differs from its defaults. Not started. */
-export async function buildLibp2p(options: BuildOptions): Promise<{ readonly libp2p: MeshLibp2p; readonly relaying: Relaying | undefined }> {
+export async function buildLibp2p(options: BuildOptions): Promise<{ readonly libp2p: MeshLibp2p; readonly relaying: Relaying }> {
   const { limits } = options
   const onLoopback = options.listen.length > 0 && options.listen.every((address) => /^\/ip4\/127\.|^\/ip6\/::1\//.test(address))
+  const isOpen = options.listen.length > 0 && !onLoopback
   let relaying: Relaying | undefined
   const relayTransport = circuitRelayTransport({ reservationCompletionTimeout: upgradeTimeoutMs * 2 })
   const libp2p: MeshLibp2p = await createLibp2p<MeshServices>({
@@ -112,6 +125,7 @@ export async function buildLibp2p(options: BuildOptions): Promise<{ readonly lib
       maxConnections: limits.connectionsMax ?? connectionsMax,
       inboundConnectionThreshold: limits.connectionRatePerSecond ?? (onLoopback ? connectionRateLoopbackPerSecond : connectionRatePerSecond),
       maxIncomingPendingConnections: limits.pendingConnectionsMax ?? pendingConnectionsMax,
+      addressDialTimeout: addressTimeoutMs,
       inboundUpgradeTimeout: upgradeTimeoutMs,
       inboundStreamProtocolNegotiationTimeout: negotiationTimeoutMs,
     },
@@ -148,6 +162,21 @@ export async function buildLibp2p(options: BuildOptions): Promise<{ readonly lib
         },
         scoreParams: { IPColocationFactorWhitelist: new Set(['127.0.0.1', '::1']) },
       }),
+      dcutr: dcutr(),
+      // Both look at public addresses only, which a host on loopback has none of.
+      ...(isOpen ? { autonat: autoNATv2() } : {}),
+      ...(isOpen && options.upnp
+        ? {
+            upnp: uPnPNAT({
+              portMappingDescription: 'kindmesh',
+              initialGatewaySearchInterval: gatewaySearchMs,
+              initialGatewaySearchTimeout: gatewaySearchTimeoutMs,
+              initialGatewaySearchMessageInterval: gatewaySearchTimeoutMs / 2,
+              gatewaySearchInterval: gatewaySearchMs,
+              gatewaySearchTimeout: gatewaySearchTimeoutMs,
+            }),
+          }
+        : {}),
       ...(options.relayServer
         ? {
             relay: circuitRelayServer({
@@ -157,12 +186,18 @@ export async function buildLibp2p(options: BuildOptions): Promise<{ readonly lib
         : {}),
     },
   })
+  if (relaying === undefined) throw new MeshError('ERR_INTERNAL', 'libp2p made no relay transport')
   return { libp2p, relaying }
+}
+
+/** What dials one address, besides the queue that tries the addresses of a peer one after the other. */
+export interface Transports {
+  dial(address: import('@multiformats/multiaddr').Multiaddr, options: { readonly signal: AbortSignal }): Promise<Connection>
 }
 
 /** What reserving at a relay again needs of the transport; libp2p itself does it once, at start, and fails the start. */
 export interface Relaying {
-  readonly transportManager: { listen(addresses: import('@multiformats/multiaddr').Multiaddr[]): Promise<void> }
+  readonly transportManager: Transports & { listen(addresses: import('@multiformats/multiaddr').Multiaddr[]): Promise<void> }
   readonly reservationStore: {
     hasReservation(relay: import('@libp2p/interface').PeerId): boolean
     addRelay(relay: import('@libp2p/interface').PeerId, type: 'configured'): Promise<unknown>

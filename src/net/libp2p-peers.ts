@@ -1,4 +1,5 @@
 import type { Connection, PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Did } from '../base/index.ts'
 import type { PeerEvent, PeerInfo, Route } from './host.ts'
 import type { MeshLibp2p } from './libp2p-options.ts'
@@ -10,11 +11,13 @@ export class Libp2pPeers {
   /** What was last known of each: it is gone from libp2p when its last connection is. */
   readonly #connected = new Map<Did, PeerInfo>()
   readonly #listeners = new Set<(event: PeerEvent) => void>()
+  readonly #upgradeListeners = new Set<(peer: PeerInfo) => void>()
 
   constructor(libp2p: MeshLibp2p) {
     this.#libp2p = libp2p
     libp2p.addEventListener('peer:connect', ({ detail }) => this.#onConnect(detail))
     libp2p.addEventListener('peer:disconnect', ({ detail }) => this.#onDisconnect(detail))
+    libp2p.addEventListener('connection:open', ({ detail }) => this.#onConnection(detail))
     for (const peer of libp2p.getPeers()) this.#onConnect(peer)
   }
 
@@ -41,6 +44,21 @@ export class Libp2pPeers {
     return () => this.#listeners.delete(listener)
   }
 
+  /** Tells of peers that were relayed and are reached directly now. */
+  onUpgrade(listener: (peer: PeerInfo) => void): () => void {
+    this.#upgradeListeners.add(listener)
+    return () => this.#upgradeListeners.delete(listener)
+  }
+
+  #onConnection({ remotePeer }: Connection): void {
+    const info = this.info(remotePeer)
+    const before = info === undefined ? undefined : this.#connected.get(info.did)
+    if (info === undefined || before === undefined) return
+    this.#connected.set(info.did, info)
+    if (before.route === 'direct' || info.route === 'relayed') return
+    for (const listener of this.#upgradeListeners) listener(info)
+  }
+
   #onConnect(peer: PeerId): void {
     const info = this.info(peer)
     if (info === undefined || this.#connected.has(info.did)) return
@@ -61,8 +79,9 @@ export class Libp2pPeers {
   }
 }
 
-export const routeOf = (connection: Connection): Route =>
-  connection.remoteAddr.getComponents().some(({ name }) => name === 'p2p-circuit') ? 'relayed' : 'direct'
+export const isCircuit = (address: Multiaddr): boolean => address.getComponents().some(({ name }) => name === 'p2p-circuit')
+
+export const routeOf = ({ remoteAddr }: Connection): Route => (isCircuit(remoteAddr) ? 'relayed' : 'direct')
 
 /** A direct connection rather than a relayed one. */
 export function bestOf(connections: readonly Connection[]): Connection | undefined {

@@ -4,8 +4,9 @@ import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import { type Clock, type Did, type Logger, type Random, type SignalOption } from '../base/index.ts'
 import type { Host, Provider } from './host.ts'
-import { subnetOf } from './libp2p-gater.ts'
 import type { MeshLibp2p } from './libp2p-options.ts'
+import { placeOf } from './libp2p-places.ts'
+import { withPeer } from './libp2p-reach.ts'
 import { providersFoundMax, recordTimeoutMs } from './limits.ts'
 import { didOfPeer, peerOfDid } from './peer-key.ts'
 import { deadline } from './promises.ts'
@@ -119,7 +120,7 @@ export function createProviders({ libp2p, clock, random, logger, settle }: Provi
           const { addresses } = await libp2p.peerStore.get(peer, { signal })
           add(
             peer,
-            addresses.map(({ multiaddr }) => withPeer(multiaddr.toString(), peer)),
+            addresses.map(({ multiaddr }) => withPeer(multiaddr, peer).toString()),
           )
         }
         const closest: PeerId[] = []
@@ -137,7 +138,7 @@ export function createProviders({ libp2p, clock, random, logger, settle }: Provi
               for (const { id, multiaddrs } of event.providers) {
                 add(
                   id,
-                  multiaddrs.map((address) => withPeer(address.toString(), id)),
+                  multiaddrs.map((address) => withPeer(address, id).toString()),
                 )
               }
             }
@@ -158,21 +159,6 @@ function cidOf(key: Uint8Array): CID {
 }
 
 const keyOf = ({ multihash }: CID): Uint8Array | undefined => (multihash.code === sha256Code && multihash.digest.length === 32 ? multihash.digest : undefined)
-
-const withPeer = (address: string, peer: PeerId): string => (address.endsWith(`/p2p/${peer.toString()}`) ? address : `${address}/p2p/${peer.toString()}`)
-
-/** The public place a connected peer comes from; nothing for private and relayed ones. */
-function placeOf(libp2p: MeshLibp2p, peer: PeerId): string | undefined {
-  for (const { remoteAddr } of libp2p.getConnections(peer)) {
-    const parts = remoteAddr.getComponents()
-    if (parts.some(({ name }) => name === 'p2p-circuit')) continue
-    const ip = parts.find(({ name }) => name === 'ip4' || name === 'ip6')?.value
-    if (ip !== undefined) return isPublic(ip) ? subnetOf(ip) : undefined
-  }
-  return undefined
-}
-
-const isPublic = (ip: string): boolean => !/^(?:10\.|127\.|169\.254\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|::1$|fe[89ab]|f[cd])/i.test(ip)
 
 async function inTurns<T>(items: readonly T[], atOnce: number, act: (item: T) => Promise<void>): Promise<void> {
   const left = [...items]

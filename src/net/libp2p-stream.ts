@@ -262,5 +262,5 @@ class Libp2pStream implements HostStream {
   }
 }
 
-const closedError = (protocol: string, cause?: unknown): MeshError =>
+export const closedError = (protocol: string, cause?: unknown): MeshError =>
   new MeshError('ERR_NET_CLOSED', `${protocol}: the stream ended${cause instanceof Error ? `: ${cause.message}` : ''}`, { cause })

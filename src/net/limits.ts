@@ -21,3 +21,5 @@ export const gossipBytesMax = 64 << 10
 /** First and longest pause before a bootstrap peer or relay is dialled again. net/v1 section 7. */
 export const redialMsMin = secondMs
 export const redialMsMax = 300 * secondMs
+/** Pauses before each try to reach a peer directly that was dialled through a relay, ms. net/v1 section 7. */
+export const upgradeTriesMs: readonly number[] = [secondMs / 2, 5 * secondMs, 60 * secondMs, 600 * secondMs]

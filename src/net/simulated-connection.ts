@@ -1,21 +1,29 @@
 import { type Did, MeshError } from '../base/index.ts'
+import type { Route } from './host.ts'
 import type { SimulatedNetwork } from './simulated-network.ts'
 import type { SimulatedStream } from './simulated-stream.ts'
 
-/** One TCP-like connection: what goes in on one side comes out on the other in order, or the connection ends. */
+/** One TCP-like connection, straight or through a relay: what goes in on one side comes out on the other in order, or the connection ends. */
 export class SimulatedConnection {
   /** Who dialled. */
   readonly from: Did
   readonly to: Did
+  /** Who carries it, when the two do not reach each other. */
+  readonly via: Did | undefined
   readonly streams = new Set<SimulatedStream>()
   readonly #network: SimulatedNetwork
   readonly #arrivals = new Map<Did, number>()
   #alive = true
 
-  constructor(network: SimulatedNetwork, from: Did, to: Did) {
+  constructor(network: SimulatedNetwork, from: Did, to: Did, via?: Did) {
     this.#network = network
     this.from = from
     this.to = to
+    this.via = via
+  }
+
+  get route(): Route {
+    return this.via === undefined ? 'direct' : 'relayed'
   }
 
   get alive(): boolean {
@@ -30,7 +38,7 @@ export class SimulatedConnection {
   transmit(sender: Did, what: string, bytes: number, arrive: () => void): void {
     if (!this.#alive) return
     const receiver = this.other(sender)
-    const ms = this.#network.segment(sender, receiver)
+    const ms = this.#network.journey(sender, receiver, this.via)
     if (ms === undefined) {
       this.die()
       return

@@ -1,8 +1,8 @@
 import { type Did, MeshError, type SignalOption } from '../base/index.ts'
 import type { Store } from '../store/index.ts'
-import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, StreamHandler } from './host.ts'
+import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, Route, StreamHandler } from './host.ts'
 import { InboundSlots } from './inbound-slots.ts'
-import { dialTimeoutMs, pingTimeoutMs } from './limits.ts'
+import { dialTimeoutMs, pingTimeoutMs, upgradeTriesMs } from './limits.ts'
 import { peerIdTextOfDid } from './peer-key.ts'
 import { deadline, orAborted, redialPause } from './promises.ts'
 import { createRecordGuard } from './record-guard.ts'
@@ -19,6 +19,20 @@ export interface SimulatedHostOptions {
   readonly rules: Readonly<Record<string, RecordRule>>
   /** Peers dialled at once and again while they are not there. */
   readonly bootstrap?: readonly string[]
+  /** Carries others. */
+  readonly relayServer?: boolean
+  /** Addresses of relays that carry to this host; it stays connected to them. */
+  readonly relays?: readonly string[]
+  /** Takes no dials but through its relays, as behind a NAT. */
+  readonly hidden?: boolean
+}
+
+/** Where to dial: an address, or the far end of a relay at one. */
+interface Target {
+  readonly ip: string
+  readonly peerId: string | undefined
+  /** The peer behind the relay at `ip`. */
+  readonly beyond: string | undefined
 }
 
 interface Served {
@@ -37,22 +51,25 @@ export class SimulatedHost implements Host {
   readonly #ip: string
   readonly #protocols = new Map<string, Served>()
   readonly #slots: InboundSlots
-  readonly #book = new Map<Did, string>()
+  readonly #options: SimulatedHostOptions
+  readonly #book = new Map<Did, readonly Target[]>()
   readonly #dialling = new Map<string, Promise<SimulatedConnection>>()
   readonly #listeners = new Set<(event: PeerEvent) => void>()
+  readonly #upgradeListeners = new Set<(peer: PeerInfo) => void>()
   #stopped = false
 
   static async create(network: SimulatedNetwork, did: Did, options: SimulatedHostOptions): Promise<SimulatedHost> {
     const guard = await createRecordGuard({ store: options.store, clock: network.clock, rules: options.rules })
-    const host = new SimulatedHost(network, did, (self) => new SimulatedRecords(network, self, guard))
-    for (const address of options.bootstrap ?? []) void host.#keep(address)
+    const host = new SimulatedHost(network, did, options, (self) => new SimulatedRecords(network, self, guard))
+    for (const address of [...(options.bootstrap ?? []), ...(options.relays ?? [])]) void host.#keep(address)
     return host
   }
 
-  private constructor(network: SimulatedNetwork, did: Did, records: (host: SimulatedHost) => SimulatedRecords) {
+  private constructor(network: SimulatedNetwork, did: Did, options: SimulatedHostOptions, records: (host: SimulatedHost) => SimulatedRecords) {
     this.did = did
     this.peerId = peerIdTextOfDid(did)
     this.#network = network
+    this.#options = options
     this.#slots = new InboundSlots(network.clock)
     this.records = records(this)
     this.gossiping = new SimulatedGossip(network, this)
@@ -64,7 +81,28 @@ export class SimulatedHost implements Host {
   }
 
   addresses(): readonly string[] {
-    return [`/ip4/${this.#ip}/tcp/${port}/p2p/${this.peerId}`]
+    const own = this.#options.hidden === true ? [] : [`/ip4/${this.#ip}/tcp/${port}/p2p/${this.peerId}`]
+    const relays = [...this.connections].filter(([did, { alive }]) => alive && this.#isRelay(did))
+    return [
+      ...own,
+      ...relays.flatMap(
+        ([did]) =>
+          this.#network.hosts
+            .get(did)
+            ?.addresses()
+            .map((address) => `${address}/p2p-circuit/p2p/${this.peerId}`) ?? [],
+      ),
+    ]
+  }
+
+  routeTo(peer: Did): Route | undefined {
+    const connection = this.connections.get(peer)
+    return connection?.alive === true ? connection.route : undefined
+  }
+
+  onUpgrade(listener: (peer: PeerInfo) => void): () => void {
+    this.#upgradeListeners.add(listener)
+    return () => this.#upgradeListeners.delete(listener)
   }
 
   peers(): readonly PeerInfo[] {
@@ -118,7 +156,7 @@ export class SimulatedHost implements Host {
   }
 
   async learn(peer: Did, addresses: readonly string[]): Promise<void> {
-    for (const address of addresses) this.#book.set(peer, parseAddress(address).ip)
+    this.#book.set(peer, addresses.map(parseAddress))
   }
 
   async publish(...args: Parameters<Host['publish']>): ReturnType<Host['publish']> {
@@ -168,9 +206,12 @@ export class SimulatedHost implements Host {
   /** The other end of a dial. */
   join(connection: SimulatedConnection): void {
     const peer = connection.other(this.did)
-    const isNew = !this.connections.has(peer)
+    const before = this.connections.get(peer)
     this.connections.set(peer, connection)
-    if (isNew) this.#tell({ event: 'connected', peer: this.#info(connection) })
+    if (before?.alive === true && before.route === 'relayed' && connection.route === 'direct') {
+      for (const listener of this.#upgradeListeners) listener(this.#info(connection))
+    }
+    if (before === undefined) this.#tell({ event: 'connected', peer: this.#info(connection) })
   }
 
   lost(connection: SimulatedConnection): void {
@@ -234,25 +275,25 @@ export class SimulatedHost implements Host {
   async #connect(did: Did, signal: AbortSignal | undefined): Promise<SimulatedConnection> {
     const open = this.connections.get(did)
     if (open?.alive === true) return open
-    const known = this.#book.get(did)
-    if (known !== undefined) {
+    for (const target of this.#book.get(did) ?? []) {
       try {
-        return await this.#dialIp(known, did, signal)
+        return await this.#dialTarget(target, did, signal)
       } catch (error) {
         if (signal?.aborted === true) throw error
       }
     }
     const found = this.#network.known(this.did).find((host) => host.did === did)
-    if (found === undefined) throw new MeshError('ERR_NET_UNREACHABLE', `no address of ${did} is known`)
-    return await this.#dialIp(found.#ip, did, signal)
+    const addresses = found?.addresses() ?? []
+    if (addresses.length === 0) throw new MeshError('ERR_NET_UNREACHABLE', `no address of ${did} is known`)
+    return await this.#connectTo(addresses, signal)
   }
 
   async #connectTo(addresses: readonly string[], signal: AbortSignal | undefined): Promise<SimulatedConnection> {
     const targets = addresses.map(parseAddress)
     let last: unknown = new MeshError('ERR_NET_ADDRESS', 'no address given')
-    for (const { ip, peerId } of targets) {
+    for (const target of targets) {
       try {
-        return await this.#dialIp(ip, peerId, signal)
+        return await this.#dialTarget(target, target.beyond ?? target.peerId, signal)
       } catch (error) {
         if (signal?.aborted === true) throw error
         last = error
@@ -261,20 +302,20 @@ export class SimulatedHost implements Host {
     throw last
   }
 
-  #dialIp(ip: string, expected: Did | string | undefined, signal: AbortSignal | undefined): Promise<SimulatedConnection> {
-    const name = `${ip} ${expected ?? ''}`
-    const running = this.#dialling.get(name) ?? this.#shake(ip, expected)
+  #dialTarget(target: Target, expected: Did | string | undefined, signal: AbortSignal | undefined): Promise<SimulatedConnection> {
+    const name = `${target.ip} ${target.beyond ?? ''} ${expected ?? ''}`
+    const running = this.#dialling.get(name) ?? (target.beyond === undefined ? this.#shake(target, expected) : this.#shakeThrough(target, target.beyond))
     this.#dialling.set(name, running)
     running.catch(() => undefined).finally(() => this.#dialling.delete(name))
     return orAborted(running, signal)
   }
 
   /** A handshake takes three latencies; whoever is not there is not heard from until the deadline. */
-  async #shake(ip: string, expected: Did | string | undefined): Promise<SimulatedConnection> {
+  async #shake(target: Target, expected: Did | string | undefined): Promise<SimulatedConnection> {
+    const { ip } = target
     const { clock } = this.#network
     const host = this.#network.byIp.get(ip)
-    const silent = host === undefined || !this.#network.reachable(this.did, host.did)
-    if (silent) {
+    if (host === undefined || host.#options.hidden === true || !this.#network.reachable(this.did, host.did)) {
       await clock.sleep(host === undefined ? this.#network.latency(this.did, this.did) : dialTimeoutMs)
       throw new MeshError('ERR_NET_UNREACHABLE', `nobody answers at ${ip}`)
     }
@@ -284,14 +325,57 @@ export class SimulatedHost implements Host {
     this.#mustRun()
     if (!host.running || !this.#network.reachable(this.did, host.did)) throw new MeshError('ERR_NET_UNREACHABLE', `nobody answers at ${ip}`)
     if (expected !== undefined && expected !== host.did && expected !== host.peerId) throw new MeshError('ERR_NET_IDENTITY', `${host.peerId} answered at ${ip}`)
-    this.#book.set(host.did, ip)
+    this.#book.set(host.did, [target])
+    const open = this.connections.get(host.did)
+    if (open?.alive === true && open.route === 'direct') return open
+    return this.#joined(host)
+  }
+
+  /** Through a relay, which must be connected to the other. */
+  async #shakeThrough({ ip, peerId }: Target, beyond: string): Promise<SimulatedConnection> {
+    const relay = await this.#dialTarget({ ip, peerId, beyond: undefined }, peerId, undefined)
+    const via = relay.other(this.did)
+    const server = this.#network.hosts.get(via)
+    const host = [...(server?.connections.keys() ?? [])].map((did) => this.#network.hosts.get(did)).find((one) => one?.peerId === beyond)
+    const ms = host === undefined ? this.#network.latency(this.did, via) : (this.#network.journey(this.did, host.did, via) ?? dialTimeoutMs)
+    await this.#network.clock.sleep(3 * ms)
+    this.#mustRun()
+    const isWhole = server?.running === true && server.#options.relayServer === true && host?.running === true && host !== this && host.#isRelay(via)
+    if (!isWhole || server.connections.get(host.did)?.alive !== true || !relay.alive) {
+      throw new MeshError('ERR_NET_UNREACHABLE', `the relay at ${ip} does not reach ${beyond}`)
+    }
     const open = this.connections.get(host.did)
     if (open?.alive === true) return open
-    const connection = new SimulatedConnection(this.#network, this.did, host.did)
-    this.#network.record('connect', this.did, host.did, 0)
+    void this.#upgrade(host)
+    return this.#joined(host, via)
+  }
+
+  /** As on libp2p, who dialled through a relay tries the direct addresses behind it. */
+  async #upgrade(host: SimulatedHost): Promise<void> {
+    for (const ms of upgradeTriesMs) {
+      await this.#network.clock.sleep(ms)
+      if (this.#stopped || !host.running || this.routeTo(host.did) !== 'relayed') return
+      if (host.#options.hidden === true) continue
+      const isDone = await this.#dialTarget({ ip: host.#ip, peerId: host.peerId, beyond: undefined }, host.did, undefined).then(
+        () => true,
+        () => false,
+      )
+      if (isDone) return
+    }
+  }
+
+  #joined(host: SimulatedHost, via?: Did): SimulatedConnection {
+    const connection = new SimulatedConnection(this.#network, this.did, host.did, via)
+    this.#network.record(via === undefined ? 'connect' : 'connect-relayed', this.did, host.did, 0)
     this.join(connection)
     host.join(connection)
     return connection
+  }
+
+  /** Is the peer one of the relays this host keeps to? */
+  #isRelay(did: Did): boolean {
+    const { peerId } = this.#network.hosts.get(did) ?? {}
+    return (this.#options.relays ?? []).some((address) => address.endsWith(`/${peerId ?? ''}`))
   }
 
   #info(connection: SimulatedConnection): PeerInfo {
@@ -300,7 +384,7 @@ export class SimulatedHost implements Host {
     return {
       did,
       peerId: this.#network.hosts.get(did)?.peerId ?? peerIdTextOfDid(did),
-      route: 'direct',
+      route: connection.route,
       direction,
       addresses: this.#network.hosts.get(did)?.addresses() ?? [],
     }
@@ -316,8 +400,8 @@ export class SimulatedHost implements Host {
 }
 
 /** @throws ERR_NET_ADDRESS */
-function parseAddress(text: string): { readonly ip: string; readonly peerId: string | undefined } {
-  const [, ip, peerId] = /^\/ip4\/([\d.]+)\/tcp\/\d+(?:\/p2p\/(\w+))?$/.exec(text) ?? []
+function parseAddress(text: string): Target {
+  const [, ip, peerId, beyond] = /^\/ip4\/([\d.]+)\/tcp\/\d+(?:\/p2p\/(\w+))?(?:\/p2p-circuit\/p2p\/(\w+))?$/.exec(text) ?? []
   if (ip === undefined) throw new MeshError('ERR_NET_ADDRESS', 'not an address of the simulator')
-  return { ip, peerId }
+  return { ip, peerId, beyond }
 }

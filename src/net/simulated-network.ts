@@ -1,4 +1,5 @@
 import { createSeededRandom, type Did, MeshError, type Random, secondMs, type VirtualClock } from '../base/index.ts'
+import type { SimulatedConnection } from './simulated-connection.ts'
 import type { SimulatedHost } from './simulated-host.ts'
 
 /**
@@ -36,7 +37,7 @@ export class SimulatedNetwork {
   readonly #cuts = new Set<string>()
   #settings: LinkSettings
   #groups = new Map<Did, number>()
-  #placed = 0
+  readonly #places = new Map<Did, string>()
   #low = 0x811c9dc5
   #high = 0x9dc5811c
   #events = 0
@@ -57,14 +58,16 @@ export class SimulatedNetwork {
 
   place(host: SimulatedHost): string {
     if (this.hosts.has(host.did)) throw new MeshError('ERR_USAGE', `${host.did} is on the network already`)
-    const ip = `10.${this.#placed >> 16}.${(this.#placed >> 8) & 0xff}.${this.#placed & 0xff}`
-    this.#placed++
+    // Who comes back comes back to where it was.
+    const ip = this.#places.get(host.did) ?? `10.${this.#places.size >> 16}.${(this.#places.size >> 8) & 0xff}.${this.#places.size & 0xff}`
+    this.#places.set(host.did, ip)
     this.hosts.set(host.did, host)
     this.byIp.set(ip, host)
     return ip
   }
 
   remove(host: SimulatedHost): void {
+    for (const connection of this.#connections()) if (connection.via === host.did) connection.die()
     if (this.hosts.get(host.did) === host) this.hosts.delete(host.did)
     for (const [ip, other] of this.byIp) if (other === host) this.byIp.delete(ip)
   }
@@ -120,6 +123,13 @@ export class SimulatedNetwork {
     return ms
   }
 
+  /** The same from end to end, over a relay if there is one. */
+  journey(from: Did, to: Did, via: Did | undefined): number | undefined {
+    if (via === undefined) return this.segment(from, to)
+    const [first, second] = [this.segment(from, via), this.segment(via, to)]
+    return first === undefined || second === undefined ? undefined : first + second
+  }
+
   /** Runs `arrive` after `ms` and records it. */
   deliver(ms: number, what: string, from: Did, to: Did, bytes: number, arrive: () => void): void {
     this.clock.after(ms, () => {
@@ -149,8 +159,15 @@ export class SimulatedNetwork {
   }
 
   #breakUnreachable(): void {
-    const connections = new Set([...this.hosts.values()].flatMap((host) => [...host.connections.values()]))
-    for (const connection of connections) if (!this.reachable(connection.from, connection.to)) connection.die()
+    for (const connection of this.#connections()) {
+      const { from, to, via } = connection
+      const isWhole = via === undefined ? this.reachable(from, to) : this.reachable(from, via) && this.reachable(via, to)
+      if (!isWhole) connection.die()
+    }
+  }
+
+  #connections(): ReadonlySet<SimulatedConnection> {
+    return new Set([...this.hosts.values()].flatMap((host) => [...host.connections.values()]))
   }
 }
 

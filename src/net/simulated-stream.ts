@@ -1,6 +1,6 @@
 import { type Clock, type Did, MeshError, type SignalOption } from '../base/index.ts'
 import { frameBytesCeiling, frameHeaderBytesMax } from './frames.ts'
-import type { HostStream } from './host.ts'
+import type { HostStream, Route } from './host.ts'
 import { closeTimeoutMs, sendQueueBytesMax, streamWindowBytesMax } from './limits.ts'
 import { deadline, orAborted, quietResolvers, refused } from './promises.ts'
 import type { SimulatedConnection } from './simulated-connection.ts'
@@ -15,7 +15,7 @@ export class SimulatedStream implements HostStream {
   readonly owner: Did
   readonly peer: Did
   readonly protocol: string
-  readonly route = 'direct'
+  readonly route: Route
   readonly frames: AsyncIterable<Uint8Array>
   /** Settles when the other end has taken or refused the stream. */
   readonly opened = quietResolvers()
@@ -40,6 +40,7 @@ export class SimulatedStream implements HostStream {
 
   constructor(connection: SimulatedConnection, owner: Did, protocol: string, frameBytesMax: number, clock: Clock) {
     if (frameBytesMax > frameBytesCeiling) throw new MeshError('ERR_USAGE', `frameBytesMax exceeds ${frameBytesCeiling}`)
+    this.route = connection.route
     this.#connection = connection
     this.owner = owner
     this.peer = connection.other(owner)

@@ -392,7 +392,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       const peer = await chains.current(to, { signal })
       const link = await plane.link(peer, { signal })
       const rttMs = await link.ping({ signal })
-      return { rttMs, route: host.peers().find(({ did }) => did === peer)?.route ?? 'direct' }
+      return { rttMs, route: link.route }
     },
     send: async (to, message, sendOptions) =>
       await mail.send(await chains.current(to, sendOptions), { type: 'text', encoding: 'text', ...message }, sendOptions),

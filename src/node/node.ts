@@ -27,6 +27,8 @@ export interface NodeOptions {
   readonly policy?: Policy
   readonly mdns?: boolean
   readonly relayServer?: boolean
+  /** Ask the router to let others in; true unless said otherwise. */
+  readonly upnp?: boolean
   /** What the operator runs this node as; `peer` unless said otherwise. */
   readonly roles?: readonly Role[]
   /** Hold mail for others while they are off. */
@@ -94,6 +96,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
       mayExist: (topic) => topic === headTopic || topic === chainTopic || isTopicChannel(topic),
       mdns: options.mdns ?? false,
       relayServer: options.relayServer ?? false,
+      upnp: options.upnp ?? true,
     })
     halfway.defer(() => host.stop())
     const offers = options.relayServer === true ? ['relay'] : []

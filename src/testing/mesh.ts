@@ -1,7 +1,7 @@
 import { createAudit } from '../audit/index.ts'
 import { createSeededRandom, createVirtualClock, MeshError, secondMs, silentLogger, type VirtualClock } from '../base/index.ts'
 import { createKeyring } from '../identity/index.ts'
-import { createSimulator, type LinkSettings, type Simulator } from '../net/index.ts'
+import { createSimulator, type LinkSettings, type SimulatedHostOptions, type Simulator } from '../net/index.ts'
 import { assemble, type MeshRooms, type Policy, recordRules } from '../node/index.ts'
 import type { Sandboxes } from '../sandbox/index.ts'
 import { createMemoryStore, type MemoryStore, type Store } from '../store/index.ts'
@@ -17,6 +17,8 @@ export interface TestMeshOptions extends Partial<LinkSettings> {
   readonly policy?: Policy
   /** Nodes that hold mail for others, by index. */
   readonly holders?: readonly number[]
+  /** Nodes that only the first reaches: it relays for them. */
+  readonly hidden?: readonly number[]
   /** The disk of each node, to inject faults. */
   readonly store?: (index: number) => MemoryStore
 }
@@ -62,6 +64,7 @@ export async function createTestMesh({
   connected = true,
   sandboxes = noSandboxes,
   policy,
+  hidden = [],
   holders = [],
   store: storeOf = () => createMemoryStore(),
   ...link
@@ -82,7 +85,7 @@ export async function createTestMesh({
     const random = createSeededRandom(seed + 7_919 * index + clock.monotonic())
     const audit = await createAudit({ store, sign: keyring.sign, did: keyring.did, clock, logger: silentLogger })
     const bootstrap = connected && index > 0 ? at(0).addresses() : []
-    const host = await simulator.host(keyring.did, { store, rules: recordRules(clock), bootstrap })
+    const host = await simulator.host(keyring.did, { store, rules: recordRules(clock), bootstrap, ...place(index) })
     const { node, stop } = await assemble({
       store,
       keyring,
@@ -101,6 +104,10 @@ export async function createTestMesh({
     const made = { ...node, store: disk }
     nodes[index] = made
     return made
+  }
+  const place = (index: number): Pick<SimulatedHostOptions, 'relayServer' | 'relays' | 'hidden'> => {
+    if (index === 0) return { relayServer: hidden.length > 0 }
+    return hidden.includes(index) ? { relays: at(0).addresses(), hidden: true } : {}
   }
   const at = (index: number): TestNode => {
     const node = nodes[index]

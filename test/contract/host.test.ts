@@ -17,6 +17,13 @@ const echo = async (stream: HostStream): Promise<void> => {
   await stream.close()
 }
 
+/** What comes back for one frame. */
+async function echoed(stream: HostStream, text: string): Promise<string | undefined> {
+  void stream.send(utf8(text))
+  for await (const frame of stream.frames) return fromUtf8(frame)
+  return undefined
+}
+
 async function pair(world: World): Promise<readonly [Host, Host]> {
   const [a, b] = [await world.host(0), await world.host(1)]
   await world.run(a.dial({ addresses: b.addresses() }))
@@ -225,6 +232,57 @@ describe.each(worlds)('host contract: %s', (_name, create) => {
     ])
     remove()
     expect(a.peers()).toEqual([])
+  })
+
+  test('a host that only its relay reaches is reached through it, and both ends say so; without the relay it is gone', async () => {
+    await using world = create()
+    const relay = await world.host(0, { relayServer: true })
+    const hidden = await world.host(1, { relays: relay.addresses(), hidden: true })
+    const asker = await world.host(2, { hidden: true })
+    hidden.handle(protocol, options, echo)
+    await world.until(() => hidden.addresses().length > 0)
+    expect(hidden.addresses().every((address) => address.includes('/p2p-circuit'))).toBe(true)
+    expect(await world.run(asker.dial({ addresses: hidden.addresses() }))).toMatchObject({ did: hidden.did, route: 'relayed' })
+    expect([asker.routeTo(hidden.did), asker.routeTo(relay.did), asker.routeTo(asker.did)]).toEqual(['relayed', 'direct', undefined])
+    await world.until(() => hidden.routeTo(asker.did) !== undefined)
+    expect(hidden.peers().find(({ did }) => did === asker.did)).toMatchObject({ route: 'relayed', direction: 'inbound' })
+    const stream = await world.run(asker.open(hidden.did, protocol, options))
+    expect(stream.route).toBe('relayed')
+    expect(await world.run(echoed(stream, 'through'))).toBe('through')
+    expect(await world.run(asker.ping(hidden.did))).toBeGreaterThanOrEqual(0)
+    await world.run(relay.stop())
+    await world.until(() => asker.routeTo(hidden.did) === undefined)
+    await expect(world.run(asker.dial(hidden.did))).rejects.toEqual(code('ERR_NET_UNREACHABLE'))
+  })
+
+  test('of a hidden host only the DID is known, and a relay both are at: that is enough', async () => {
+    await using world = create()
+    const relay = await world.host(0, { relayServer: true })
+    const hidden = await world.host(1, { relays: relay.addresses(), hidden: true })
+    const asker = await world.host(2)
+    await world.run(asker.dial({ addresses: relay.addresses() }))
+    await world.until(() => hidden.addresses().length > 0)
+    await world.until(async () => (await world.run(asker.dial(hidden.did).catch(() => undefined)))?.route === 'relayed')
+  })
+
+  test('a host dialled through its relay that can be reached directly soon is, which is told once; the relayed stream goes on', async () => {
+    await using world = create()
+    const relay = await world.host(0, { relayServer: true })
+    const both = await world.host(1, { relays: relay.addresses() })
+    const asker = await world.host(2)
+    both.handle(protocol, options, echo)
+    const circuits = (): readonly string[] => both.addresses().filter((address) => address.includes('/p2p-circuit'))
+    await world.until(() => circuits().length > 0)
+    const upgraded: (readonly [Did, string])[] = []
+    asker.onUpgrade((peer) => upgraded.push([peer.did, peer.route]))
+    expect(await world.run(asker.dial({ addresses: circuits() }))).toMatchObject({ route: 'relayed' })
+    const old = await world.run(asker.open(both.did, protocol, options))
+    await world.until(() => asker.routeTo(both.did) === 'direct')
+    await world.until(() => upgraded.length > 0)
+    expect(upgraded).toEqual([[both.did, 'direct']])
+    const fresh = await world.run(asker.open(both.did, protocol, options))
+    expect([old.route, fresh.route]).toEqual(['relayed', 'direct'])
+    for (const stream of [old, fresh]) expect(await world.run(echoed(stream, stream.route))).toBe(stream.route)
   })
 
   test('a record published to the middle one is found by a third', async () => {

@@ -32,9 +32,16 @@ export const libp2pOptions = (index: number, more: Partial<Libp2pHostOptions> = 
   ...more,
 })
 
+/** Where a host stands: in the open, carrying others, with relays in front of it, or `hidden`: nobody gets to it but through them. */
+export interface Place {
+  readonly relayServer?: boolean
+  readonly relays?: readonly string[]
+  readonly hidden?: boolean
+}
+
 /** Hosts of one kind in one world; `run` lets the world's time pass until the promise settles. */
 export interface World extends AsyncDisposable {
-  host(index: number): Promise<Host>
+  host(index: number, place?: Place): Promise<Host>
   run<T>(promise: Promise<T>): Promise<T>
   /** Lets the world's time pass until `check` holds. */
   until(check: () => boolean | Promise<boolean>): Promise<void>
@@ -43,8 +50,9 @@ export interface World extends AsyncDisposable {
 export function createLibp2pWorld(more: Partial<Libp2pHostOptions> = {}): World {
   const hosts: Host[] = []
   return {
-    async host(index) {
-      const host = await createLibp2pHost(libp2pOptions(index, more))
+    async host(index, { relayServer = false, relays = [], hidden = false } = {}) {
+      const listen = [...(hidden ? [] : ['/ip4/127.0.0.1/tcp/0']), ...relays.map((relay) => `${relay}/p2p-circuit`)]
+      const host = await createLibp2pHost(libp2pOptions(index, { ...more, relayServer, ...(hidden || relays.length > 0 ? { listen } : {}) }))
       hosts.push(host)
       return host
     },
@@ -65,7 +73,7 @@ export function createSimulatedWorld(more: Partial<SimulatorOptions> = {}): Worl
   const clock = createVirtualClock()
   const simulator = createSimulator({ seed: 7, clock, ...more })
   return {
-    host: (index) => simulator.host(seedOf(index), { rules: testRules, store: createMemoryStore() }),
+    host: (index, place = {}) => simulator.host(seedOf(index), { rules: testRules, store: createMemoryStore(), ...place }),
     run: (promise) => runOn(clock, promise),
     async until(check) {
       while (!(await check())) await clock.advance(10)

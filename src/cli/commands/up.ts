@@ -16,6 +16,7 @@ interface UpOptions {
   readonly init?: boolean
   readonly mdns?: boolean
   readonly relay?: boolean
+  readonly upnp?: boolean
   readonly role?: readonly string[]
   readonly serveMailbox?: boolean
   readonly apiPort?: string
@@ -35,6 +36,7 @@ export function addUpCommand(program: Command, add: AddCommand): void {
         .option('--init', 'create the identity when there is none')
         .option('--mdns', 'find peers on the local network')
         .option('--relay', 'relay for peers that cannot be reached')
+        .option('--no-upnp', 'do not ask the router to let others in')
         .option('--role <role>', 'peer, gateway, archive or validator, repeatable', collect)
         .option('--serve-mailbox', 'hold mail for others while they are off')
         .option('--api-port <port>', 'port of the local API; any free one unless given'),
@@ -84,7 +86,7 @@ async function start(context: Context, options: UpOptions, logger: Logger): Prom
 async function startWith(
   passphrase: Uint8Array | undefined,
   context: Context,
-  { listen, bootstrap = [], init = false, mdns = false, relay = false, serveMailbox = false, role }: UpOptions,
+  { listen, bootstrap = [], init = false, mdns = false, relay = false, upnp = true, serveMailbox = false, role }: UpOptions,
   logger: Logger,
 ): Promise<MeshNode> {
   const { createNode } = await import('../../node/index.ts')
@@ -96,6 +98,7 @@ async function startWith(
     mdns,
     relayServer: relay,
     serveMailbox,
+    upnp,
     ...(role === undefined ? {} : { roles: role as readonly Role[] }),
     version,
     logger,

@@ -43,6 +43,8 @@ export interface Link {
   readonly terms: Terms
   /** Tells the peer what has changed with us, and asks for its terms anew. */
   renew(): void
+  /** Does nobody wait for an answer here, on either side? */
+  readonly isIdle: boolean
   /** @throws the coded refusal of the peer, ERR_TIMEOUT, ERR_NET_CLOSED, ERR_OVERLOADED */
   request(sealed: Uint8Array, options?: SignalOption & { readonly ttlMs?: number }): Promise<Answer>
   /** Round trip on this stream, ms. */
@@ -276,6 +278,9 @@ export async function createLink({ stream, clock, hello: helloNow, judge, onRequ
       return agreement.terms
     },
     renew: agreement.renew,
+    get isIdle() {
+      return pending.size === 0 && serving.size === 0 && unsentAnswers === 0
+    },
     request,
     ping,
     close: () => bye(new MeshError('ERR_STOPPED', 'closed by this side')),

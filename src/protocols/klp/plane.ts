@@ -46,8 +46,10 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
       onRequest: (sealed, signal) => onRequest(peer, sealed, signal),
     })
     every.add(link)
-    // Of two crossing opens each side keeps using the one it has; both stay served until they end.
-    if (!links.has(peer)) links.set(peer, link)
+    // Of two crossing opens each side keeps using the one it has; both stay served until they end. A direct one is worth a move.
+    const known = links.get(peer)
+    if (known === undefined || isBetter(link, known)) links.set(peer, link)
+    if (known !== undefined && isBetter(link, known)) retire(known)
     const stopHeart = beat(link)
     void link.closed.then(() => {
       stopHeart()
@@ -57,6 +59,14 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
     if (stopped) await link.close()
     else onLink(link)
     return link
+  }
+  /** Ends a link that is no longer used once nobody waits on it. */
+  function retire(link: Link): void {
+    const cancel = clock.after(heartbeatMs, () => {
+      if (link.isIdle) void link.close()
+      else retire(link)
+    })
+    void link.closed.then(cancel)
   }
   function beat(link: Link): () => void {
     let cancel: () => void
@@ -91,6 +101,13 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
     }
   })
 
+  const stopWatching = host.onUpgrade(({ did }) => {
+    if (stopped || links.get(did)?.route !== 'relayed') return
+    open(did, clock.timeout(30 * secondMs, 'opening a link')).catch((error: unknown) => {
+      logger.info('link stays on the relay', { peer: did, reason: toMeshError(error).code })
+    })
+  })
+
   return {
     find: (peer) => links.get(peer),
     async link(peer, { signal } = {}) {
@@ -113,10 +130,13 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
     },
     async stop() {
       stopped = true
+      stopWatching()
       await Promise.allSettled([...every].map((link) => link.close()))
     },
   }
 }
+
+const isBetter = (link: Link, known: Link): boolean => link.route === 'direct' && known.route === 'relayed'
 
 /** The promise, or the signal's reason, whichever is first. */
 async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

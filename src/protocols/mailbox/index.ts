@@ -5,7 +5,6 @@ export {
   type Acceptance,
   type AcceptanceFacts,
   type DepositGrant,
-  evidenceSlackMs,
   mailboxItemBytesMax,
   type MailboxPage,
   mailboxStatementBytesMax,
