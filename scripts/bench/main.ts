@@ -23,7 +23,11 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   memory: [memory],
   store: [store],
   klp: [klpSession, klpBox, klpAsk, klpStream, klpMemory],
+  'klp-session': [klpSession],
+  'klp-box': [klpBox],
+  'klp-ask': [klpAsk],
   'klp-stream': [klpStream],
+  'klp-memory': [klpMemory],
   skeleton: [network, box, sandbox, memory, store],
 }
 
