@@ -56,11 +56,9 @@ export interface Ratchet {
   readonly mix: Uint8Array
   root: Uint8Array
   own: KeyPair
-  peer: Uint8Array | undefined
+  peer: Uint8Array
   /** Kept in memory only: a chain read from a disk, or from an old copy of one, would use its keys again. */
   sending: Chain | undefined
-  /** No chain of our own may be started before the peer's key changes. */
-  hasSent: boolean
   /** Messages sent on the newest sending chain, and on the one before. */
   sent: number
   previous: number
@@ -119,7 +117,6 @@ export function initiate(secrets: SessionSecrets & { readonly own: KeyPair; read
     own: secrets.own,
     peer: secrets.peerRatchet,
     sending: { key: chain, n: 0 },
-    hasSent: true,
     sent: 0,
     previous: 0,
     receiving: undefined,
@@ -139,27 +136,21 @@ export function respond(secrets: SessionSecrets & { readonly own: KeyPair; reado
     own: secrets.own,
     peer: secrets.offered,
     sending: undefined,
-    hasSent: false,
     sent: 0,
     previous: 0,
     receiving: { key: chain, n: 0 },
   }
 }
 
-/** Whether this side has, or may start, a chain of its own. */
-export const canSend = ({ sending, hasSent, peer }: Ratchet): boolean => sending !== undefined || (!hasSent && peer !== undefined)
-
-/** Seals one content; the key is used once and gone. @throws ERR_INTERNAL unless `canSend` */
+/** Seals one content; the key is used once and gone. Never for a ratchet read from a disk. @throws ERR_WIRE_TOO_LARGE */
 export function sealFrame(ratchet: Ratchet, content: Uint8Array, random: Random): Uint8Array {
   if (content.length > sessionContentBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a session frame holds ${sessionContentBytesMax} bytes`)
   let { sending } = ratchet
   if (sending === undefined) {
-    if (ratchet.hasSent || ratchet.peer === undefined) throw new MeshError('ERR_INTERNAL', 'this session may not send')
     ratchet.own = newKeyPair(random)
     const [root, key] = rootStep(ratchet.root, x25519(ratchet.own.secret, ratchet.peer))
     ratchet.root = root
     ratchet.previous = ratchet.sent
-    ratchet.hasSent = true
     sending = ratchet.sending = { key, n: 0 }
   }
   const header = { suite: ratchet.suite, tag: ratchet.sendTag, dh: ratchet.own.public, pn: ratchet.previous, n: sending.n }
@@ -191,8 +182,8 @@ export function openFrame(ratchet: Ratchet, frame: SessionFrame, findSkipped: (n
   if (kept !== undefined) return { content: openWith(kept, frame), skipped: [], used: name, commit: () => undefined }
 
   const { peer, receiving: last } = ratchet
-  const isNewKey = peer === undefined || !equal(frame.dh, peer)
-  const gap = isNewKey && last !== undefined && peer !== undefined ? { chain: last, dh: peer, until: frame.pn } : undefined
+  const isNewKey = !equal(frame.dh, peer)
+  const gap = isNewKey && last !== undefined ? { chain: last, dh: peer, until: frame.pn } : undefined
   // Before a key is computed: the header of a forged frame costs its receiver one chain at most.
   if (gap !== undefined) checkGap(gap.until - gap.chain.n)
   checkGap(frame.n - (isNewKey ? 0 : (last?.n ?? 0)))
@@ -219,7 +210,6 @@ export function openFrame(ratchet: Ratchet, frame: SessionFrame, findSkipped: (n
       ratchet.peer = frame.dh
       // The next message this side sends starts a chain of its own, from a fresh key.
       ratchet.sending = undefined
-      ratchet.hasSent = false
     },
   }
 }

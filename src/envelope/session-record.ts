@@ -15,7 +15,7 @@ const recordShape = row({
   mix: bytesOf(32),
   root: bytesOf(32),
   own: row({ secret: bytesOf(32), public: bytesOf(32) }),
-  theirs: nullable(bytesOf(32)),
+  theirs: bytesOf(32),
   sent: counter,
   previous: counter,
   receiving: nullable(row({ key: bytesOf(32), n: counter })),
@@ -29,8 +29,12 @@ export interface Session {
   readonly peer: Did
   /** Of two sessions with a peer the higher one is sent on. */
   readonly generation: number
+  /** Generation of the session whose frame brought its offer; nothing when a box did. */
+  readonly heals: number | undefined
   /** The peer has held it. */
   isConfirmed: boolean
+  /** Read from a disk, where it may be older than what was sent, or lost by the peer. Source: klp/v1 section 3.2. */
+  isReceiveOnly: boolean
   /** The peer has since begun anew as if it held nothing. */
   isDoubted: boolean
   /** When something last came on it. */
@@ -45,9 +49,8 @@ export function toStored({ peer, generation, isConfirmed, usedAt, ratchet }: Ses
   return { peer, generation, isConfirmed, usedAt, suite, sendTag, receiveTag, mix, root, own, theirs, sent, previous, receiving }
 }
 
-/** It receives, and sends only once the peer's key has changed: what is on a disk may be older than what was sent. Source: klp/v1 section 3.2. */
 export function fromStored(stored: Decoded<typeof recordShape>): Session {
   const { peer, generation, isConfirmed, usedAt, suite, theirs, ...rest } = stored
-  const ratchet: Ratchet = { ...rest, peer: theirs, suite: suite === 2 ? 2 : 1, sending: undefined, hasSent: true }
-  return { peer, generation, isConfirmed, isDoubted: false, usedAt, ratchet, skipped: new Map() }
+  const ratchet: Ratchet = { ...rest, peer: theirs, suite: suite === 2 ? 2 : 1, sending: undefined }
+  return { peer, generation, heals: undefined, isConfirmed, isReceiveOnly: true, isDoubted: false, usedAt, ratchet, skipped: new Map() }
 }

@@ -6,7 +6,7 @@ import { beginBox, checkSuite, suiteFor, unsealBox } from './box.ts'
 import { type CarriedKind, type Offer, openContent, type OpenedContent, packContent } from './content.ts'
 import { sealModeOf, sealModes } from './modes.ts'
 import type { OwnPrekeys, PrekeyBundle, PrekeyRing } from './prekeys.ts'
-import { canSend, decodeSessionFrame, initiate, newKeyPair, openFrame, type Ratchet, respond, sealFrame, type SessionFrame } from './ratchet.ts'
+import { decodeSessionFrame, initiate, newKeyPair, openFrame, type Ratchet, respond, sealFrame, type SessionFrame } from './ratchet.ts'
 import type { Session } from './session-record.ts'
 import { openSessionTable } from './session-table.ts'
 
@@ -90,7 +90,7 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     for (const session of table.peer(did)?.sessions ?? []) {
       // Never below one that both have held: whoever got hold of an older one would hear again what healing shut it out of.
       if (session.generation < floor) return undefined
-      if (canSend(session.ratchet) && (!isStored || (session.isConfirmed && !session.isDoubted))) return session
+      if (!session.isReceiveOnly && (!isStored || (session.isConfirmed && !session.isDoubted))) return session
       if (session.isConfirmed) floor = session.generation
     }
     return undefined
@@ -101,11 +101,11 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
   }
   const nextGeneration = (did: Did): number => Math.min(0xffff_ffff, 1 + Math.max(0, ...(table.peer(did)?.sessions.map(({ generation }) => generation) ?? [])))
 
-  const add = (ratchet: Ratchet, peer: Did, generation: number, isConfirmed: boolean): StoreOp[] =>
-    table.add({ peer, generation, isConfirmed, isDoubted: false, usedAt: clock.now(), ratchet, skipped: new Map() })
+  const add = (ratchet: Ratchet, { peer, generation, heals, isConfirmed }: Pick<Session, 'peer' | 'generation' | 'heals' | 'isConfirmed'>): StoreOp[] =>
+    table.add({ peer, generation, heals, isConfirmed, isReceiveOnly: false, isDoubted: false, usedAt: clock.now(), ratchet, skipped: new Map() })
   /** A session of our own: its half is in the offer that leaves now. */
-  function begin(ratchet: Ratchet, did: Did, generation: number): StoreOp[] {
-    const ops = add(ratchet, did, generation, false)
+  function begin(ratchet: Ratchet, did: Did, generation: number, heals?: number): StoreOp[] {
+    const ops = add(ratchet, { peer: did, generation, heals, isConfirmed: false })
     const peer = table.peer(did)
     if (peer !== undefined) Object.assign(peer, { healedAt: clock.now(), sentSince: 0 })
     return ops
@@ -129,7 +129,7 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     const secrets = { suite, secret: sender.exportSecret(healInfo), mix, initiator: ownKey, responder: keyFromDid(did) }
     const ratchet = initiate({ ...secrets, own, peerRatchet: bundle.ratchet })
     const bytes = sealFrame(session.ratchet, packContent(items, offer, keyring), random)
-    return { bytes, mode: 'session', ops: [...begin(ratchet, did, offer.generation), table.write(session)] }
+    return { bytes, mode: 'session', ops: [...begin(ratchet, did, offer.generation, session.generation), table.write(session)] }
   }
   function sealOn(session: Session, items: Items): Sealed {
     const startsChain = session.ratchet.sending === undefined
@@ -154,7 +154,7 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
   }
   /** A box that comes again opens nothing; whether what it says was taken before is for the replay guard to know. */
   const accept = (ratchet: Ratchet, from: Did, { generation }: Offer): StoreOp[] =>
-    table.held(ratchet.receiveTag) === undefined ? add(ratchet, from, generation, true) : []
+    table.held(ratchet.receiveTag) === undefined ? add(ratchet, { peer: from, generation, heals: undefined, isConfirmed: true }) : []
 
   function openBoxed(sealed: Uint8Array, lifetimeMsMax: number): Opened {
     const { content, own, suite, exportSecret } = unsealBox(sealed, prekeys)
@@ -228,10 +228,10 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
         const tag = sealModeOf(frame) === sealModes.session ? hex(decodeSessionFrame(frame).tag) : ''
         last = sessions.find(({ ratchet }) => hex(ratchet.sendTag) === tag)?.generation ?? -1
       }
-      for (const { ratchet, generation } of sessions) {
-        if (generation > last) continue
-        ratchet.sending = undefined
-        ratchet.hasSent = true
+      for (const session of sessions) {
+        // What was offered in a frame that did not open is not held there either.
+        const isLost = session.generation <= last || (!session.isConfirmed && session.heals !== undefined && session.heals <= last)
+        session.isReceiveOnly ||= isLost
       }
     },
     sweep: () => store.qualify([...erased.splice(0), ...table.sweep({ now: true })]),

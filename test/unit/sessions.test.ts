@@ -1,55 +1,235 @@
-import { expect, test } from 'vitest'
-import { createSeededRandom, createVirtualClock, dayMs, MeshError, type VirtualClock, utf8, fromUtf8 } from '../../src/base/index.ts'
-import { openPrekeys, openSessions, type PrekeyRing, type Sessions } from '../../src/envelope/index.ts'
-import { composeStatement, type Keyring } from '../../src/identity/index.ts'
-import { createMemoryStore, type Store } from '../../src/store/index.ts'
-import { keyringOf } from '../helpers/raw-peer.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { createVirtualClock, dayMs, MeshError, type VirtualClock } from '../../src/base/index.ts'
+import { decodeSessionFrame } from '../../src/envelope/ratchet.ts'
+import { createSide, flush, open, read, recordsOf, restart, say, seal, type SealHow, type Side, tell, textsOf, weekMs } from '../helpers/sessions.ts'
 
-interface Side {
-  readonly keyring: Keyring
-  readonly prekeys: PrekeyRing
-  readonly store: Store
-  sessions: Sessions
+let clock: VirtualClock
+let anna: Side
+let ben: Side
+beforeEach(async () => {
+  clock = createVirtualClock()
+  anna = await createSide({ name: 'anna', seed: 1, clock })
+  ben = await createSide({ name: 'ben', seed: 2, clock })
+})
+
+const codeOf = (act: () => unknown): string => {
+  try {
+    act()
+    return 'ok'
+  } catch (error) {
+    return error instanceof MeshError ? error.code : String(error)
+  }
 }
-async function side(seed: number, clock: VirtualClock): Promise<Side> {
-  const keyring = keyringOf(seed)
-  const random = createSeededRandom(seed * 7)
-  const store = createMemoryStore()
-  const prekeys = await openPrekeys({ store: store.sub('prekeys'), keyring, clock, random })
-  return { keyring, prekeys, store, sessions: await openSessions({ store: store.sub('sessions'), keyring, prekeys, clock, random }) }
+async function talk(rounds = 3): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
+    expect(await tell(anna, ben, `to ben ${round}`)).toBe(`to ben ${round}`)
+    expect(await tell(ben, anna, `to anna ${round}`)).toBe(`to anna ${round}`)
+  }
 }
-function say(from: Side, to: Side, text: string, clock: VirtualClock) {
-  const now = clock.now()
-  return composeStatement(
-    'message',
-    { from: from.keyring.did, to: to.keyring.did, type: 'text', payload: utf8(text), issuedAt: now, expiresAt: now + dayMs },
-    createSeededRandom(now + text.length),
-  ) as never
+const modeOf = async (from: Side, to: Side, how?: SealHow): Promise<string> => {
+  const sealed = await seal(from, to, 'x', how)
+  return `${sealed.mode} ${read(to, sealed)}`
 }
-async function seal(from: Side, to: Side, text: string, clock: VirtualClock) {
-  const bundle = from.sessions.needsBundle(to.keyring.did) ? (await to.prekeys.current()).bundle : undefined
-  const sealed = from.sessions.seal(to.keyring.did, [say(from, to, text, clock)], { bundle })
-  return sealed
-}
-function open(to: Side, sealed: { readonly bytes: Uint8Array }): string {
-  return to.sessions
-    .open(sealed.bytes, { lifetimeMsMax: 7 * dayMs })
-    .items.map((item) => (item instanceof MeshError ? item.code : fromUtf8(item.statement.payload)))
-    .join()
-}
+const generations = async (side: Side): Promise<number[]> => (await recordsOf(side)).map(({ generation }) => generation).toSorted((a, b) => b - a)
+const tagOf = (bytes: Uint8Array): string => Buffer.from(decodeSessionFrame(bytes).tag).toString('hex')
 
 test('a box opens a session and both sides go on in it', async () => {
-  const clock = createVirtualClock()
-  const [anna, ben] = [await side(1, clock), await side(2, clock)]
-  const first = await seal(anna, ben, 'one', clock)
-  expect([first.mode, open(ben, first)]).toEqual(['box', 'one'])
+  const first = await seal(anna, ben, 'one')
+  expect([first.mode, read(ben, first)]).toEqual(['box', 'one'])
   for (let turn = 0; turn < 5; turn++) {
-    for (const [from, to] of [
-      [anna, ben],
-      [ben, anna],
-    ] as const) {
-      const sealed = await seal(from, to, `turn ${turn}`, clock)
-      expect([sealed.mode, open(to, sealed)]).toEqual(['session', `turn ${turn}`])
-    }
+    expect(await modeOf(anna, ben)).toBe('session x')
+    expect(await modeOf(ben, anna)).toBe('session x')
   }
+})
+
+test('one to thirty-two statements under one seal come out in their order', async () => {
+  for (const count of [1, 2, 31, 32]) {
+    const texts = Array.from({ length: count }, (_, index) => `${count} ${index}`)
+    expect(textsOf(open(ben, await seal(anna, ben, texts)))).toEqual(texts)
+  }
+  await expect(seal(anna, ben, Array<string>(33).fill('x'))).rejects.toThrow(MeshError)
+})
+
+test('one statement of a batch past its time is refused alone', async () => {
+  await talk()
+  const items = [say(anna, ben, 'a'), say(anna, ben, 'long', weekMs + 1), say(anna, ben, 'c')]
+  const { bytes } = anna.sessions.seal(ben.keyring.did, items, { bundle: undefined })
+  expect(textsOf(open(ben, { bytes }))).toEqual(['a', 'ERR_STATEMENT_LIFETIME', 'c'])
+})
+
+describe('order, loss, both at once', () => {
+  test('frames open in any order, across a change of keys', async () => {
+    await talk()
+    const early = [await seal(anna, ben, 'a0'), await seal(anna, ben, 'a1'), await seal(anna, ben, 'a2')]
+    expect(read(ben, early[1] ?? { bytes: new Uint8Array() })).toBe('a1')
+    expect(await tell(ben, anna, 'b')).toBe('b')
+    const later = [await seal(anna, ben, 'a3'), await seal(anna, ben, 'a4')]
+    expect([later[1], early[2], later[0], early[0]].map((sealed) => read(ben, sealed ?? { bytes: new Uint8Array() }))).toEqual(['a4', 'a2', 'a3', 'a0'])
+  })
+
+  test('two that open at once settle on one session', async () => {
+    const [one, two] = [await seal(anna, ben, 'one'), await seal(ben, anna, 'two')]
+    expect([one.mode, two.mode, read(ben, one), read(anna, two)]).toEqual(['box', 'box', 'one', 'two'])
+    await talk(1)
+    const [fromAnna, fromBen] = [await seal(anna, ben, 'a'), await seal(ben, anna, 'b')]
+    const records = await recordsOf(anna)
+    const shared = records.find(({ sendTag }) => Buffer.from(sendTag).toString('hex') === tagOf(fromAnna.bytes))
+    expect(Buffer.from(shared?.receiveTag ?? []).toString('hex')).toBe(tagOf(fromBen.bytes))
+    expect([read(ben, fromAnna), read(anna, fromBen)]).toEqual(['a', 'b'])
+  })
+
+  test('heals that cross settle on one session too', async () => {
+    await talk()
+    await clock.advance(dayMs)
+    const [one, two] = [await seal(anna, ben, 'one'), await seal(ben, anna, 'two')]
+    expect([one.mode, two.mode, read(ben, one), read(anna, two)]).toEqual(['session', 'session', 'one', 'two'])
+    const [fromAnna, fromBen] = [await seal(anna, ben, 'a'), await seal(ben, anna, 'b')]
+    const shared = (await recordsOf(anna)).find(({ sendTag }) => Buffer.from(sendTag).toString('hex') === tagOf(fromAnna.bytes))
+    expect(Buffer.from(shared?.receiveTag ?? []).toString('hex')).toBe(tagOf(fromBen.bytes))
+    expect([read(ben, fromAnna), read(anna, fromBen)]).toEqual(['a', 'b'])
+  })
+})
+
+describe('healing', () => {
+  test('each side brings fresh secrets after a day, and after a thousand messages of its own', async () => {
+    await talk()
+    const [before] = await generations(anna)
+    expect(anna.sessions.needsBundle(ben.keyring.did)).toBe(false)
+    await clock.advance(dayMs)
+    expect(anna.sessions.needsBundle(ben.keyring.did)).toBe(true)
+    await tell(anna, ben, 'a day later')
+    expect(anna.sessions.needsBundle(ben.keyring.did)).toBe(false)
+    expect((await generations(anna))[0]).toBe((before ?? 0) + 1)
+    for (let count = 0; count < 31; count++) await tell(anna, ben, 'x')
+    for (let count = 0; count < 30; count++) open(ben, await seal(anna, ben, Array<string>(32).fill('x')))
+    expect(anna.sessions.needsBundle(ben.keyring.did)).toBe(false)
+    open(ben, await seal(anna, ben, Array<string>(8).fill('x')))
+    expect(anna.sessions.needsBundle(ben.keyring.did)).toBe(true)
+  })
+
+  test('without a bundle the session goes on unhealed, until there is one', async () => {
+    await talk()
+    await clock.advance(3 * dayMs)
+    expect(await modeOf(anna, ben, { noBundle: true })).toBe('session x')
+    expect(anna.sessions.needsBundle(ben.keyring.did)).toBe(true)
+    expect(await modeOf(anna, ben)).toBe('session x')
+    expect(anna.sessions.needsBundle(ben.keyring.did)).toBe(false)
+  })
+
+  test('a bundle past its time heals nothing, and is no reason not to send', async () => {
+    await talk()
+    const { bundle } = await ben.prekeys.current()
+    await clock.advance(3 * dayMs)
+    const sealed = anna.sessions.seal(ben.keyring.did, [say(anna, ben, 'still')], { bundle })
+    expect([sealed.mode, read(ben, sealed)]).toEqual(['session', 'still'])
+    await restart(anna)
+    expect(codeOf(() => anna.sessions.seal(ben.keyring.did, [say(anna, ben, 'x')], { bundle }))).toBe('ERR_STATEMENT_EXPIRED')
+  })
+
+  test('a peer that has risen above the suite of a session is spoken to in a new one', async () => {
+    await talk()
+    await clock.advance(dayMs)
+    const current = await ben.prekeys.current()
+    const strict = { ...current.bundle, minSuite: 2 }
+    ben.prekeys = { ...ben.prekeys, find: (kid) => ({ ...(ben.prekeys.find(kid) ?? current), bundle: strict }) }
+    const sealed = anna.sessions.seal(ben.keyring.did, [say(anna, ben, 'x')], { bundle: strict })
+    expect(sealed.mode).toBe('box')
+    expect(sealed.bytes[2]).toBe(2)
+    const next = await seal(anna, ben, 'y')
+    expect([next.mode, next.bytes[2]]).toEqual(['session', 2])
+  })
+
+  test('an offer to a prekey that is gone is refused, and changes nothing', async () => {
+    await talk()
+    const { bundle } = await ben.prekeys.current()
+    await clock.advance(2 * dayMs - 1)
+    expect(await tell(anna, ben, 'here', { noBundle: true })).toBe('here')
+    const healing = anna.sessions.seal(ben.keyring.did, [say(anna, ben, 'x')], { bundle })
+    await clock.advance(6 * dayMs + 2)
+    await ben.prekeys.current()
+    const before = await recordsOf(ben)
+    expect(read(ben, healing)).toBe('ERR_SEAL_PREKEY')
+    expect(await recordsOf(ben)).toEqual(before)
+    anna.sessions.lost(ben.keyring.did)
+    expect(await modeOf(anna, ben)).toBe('box x')
+  })
+})
+
+describe('loss of state', () => {
+  test('a restarted side never sends on what it read, and what it is sent still opens', async () => {
+    await talk()
+    const waiting = [await seal(anna, ben, 'one'), await seal(anna, ben, 'two')]
+    read(ben, waiting[1] ?? { bytes: new Uint8Array() })
+    await flush(ben)
+    await restart(ben)
+    expect(read(ben, waiting[0] ?? { bytes: new Uint8Array() })).toBe('one')
+    expect(await tell(anna, ben, 'three')).toBe('three')
+    expect(ben.sessions.has(anna.keyring.did)).toBe(false)
+    expect(codeOf(() => ben.sessions.seal(anna.keyring.did, [say(ben, anna, 'x')], { bundle: undefined }))).toBe('ERR_NO_PREKEYS')
+    expect(await modeOf(ben, anna)).toBe('box x')
+    await talk()
+    expect(await modeOf(ben, anna)).toBe('session x')
+  })
+
+  test('who lost all is told so, and both go on within a message', async () => {
+    await talk()
+    const lost = await createSide({ name: 'ben', seed: 2, clock })
+    const sealed = await seal(anna, lost, 'x')
+    expect([sealed.mode, read(lost, sealed)]).toEqual(['session', 'ERR_SESSION_LOST'])
+    anna.sessions.lost(lost.keyring.did, sealed.bytes)
+    expect(await modeOf(anna, lost)).toBe('box x')
+    expect(await modeOf(lost, anna)).toBe('session x')
+    expect(await modeOf(anna, lost)).toBe('session x')
+  })
+
+  test('many refusals of one loss begin one session', async () => {
+    await talk()
+    const lost = await createSide({ name: 'ben', seed: 2, clock })
+    const inFlight = [await seal(anna, lost, 'a'), await seal(anna, lost, 'b'), await seal(anna, lost, 'c')]
+    const modes: string[] = []
+    for (const sealed of inFlight) {
+      expect(read(lost, sealed)).toBe('ERR_SESSION_LOST')
+      anna.sessions.lost(lost.keyring.did, sealed.bytes)
+      modes.push(await modeOf(anna, lost))
+    }
+    expect(modes).toEqual(['box x', 'session x', 'session x'])
+  })
+
+  test('who begins anew below is heard, answered above, and gets no stored frame of a session it lost', async () => {
+    for (let day = 0; day < 6; day++) {
+      await talk(1)
+      await clock.advance(dayMs)
+    }
+    const lost = await createSide({ name: 'anna', seed: 1, clock })
+    expect(await modeOf(lost, ben)).toBe('box x')
+    expect(await modeOf(lost, ben)).toBe('session x')
+    expect(await modeOf(ben, lost, { isStored: true })).toBe('box x')
+    const live = await seal(ben, lost, 'x')
+    expect(read(lost, live)).toBe('ERR_SESSION_LOST')
+    ben.sessions.lost(lost.keyring.did, live.bytes)
+    expect(await modeOf(ben, lost)).toBe('box x')
+    expect(await modeOf(lost, ben)).toBe('session x')
+    expect(await modeOf(ben, lost)).toBe('session x')
+  })
+})
+
+describe('for a peer that is off', () => {
+  test('until its first answer it gets boxes, the first of them with the offer', async () => {
+    const stored = [await seal(anna, ben, 'a', { isStored: true }), await seal(anna, ben, 'b', { isStored: true })]
+    expect(stored.map(({ mode }) => mode)).toEqual(['box', 'box'])
+    // In either order, and one of them lost.
+    expect(read(ben, stored[1] ?? { bytes: new Uint8Array() })).toBe('b')
+    expect(ben.sessions.has(anna.keyring.did)).toBe(false)
+    expect(read(ben, stored[0] ?? { bytes: new Uint8Array() })).toBe('a')
+    expect(await modeOf(ben, anna, { isStored: true })).toBe('session x')
+    expect(await modeOf(anna, ben, { isStored: true })).toBe('session x')
+  })
+
+  test('a healing offer that may not have come is not leant on', async () => {
+    await talk()
+    await clock.advance(dayMs)
+    await seal(anna, ben, 'lost on the way')
+    const stored = await seal(anna, ben, 'stored', { isStored: true })
+    expect([stored.mode, read(ben, stored)]).toEqual(['session', 'stored'])
+  })
 })
