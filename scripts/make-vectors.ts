@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { topicVectors } from './vectors/group.ts'
 import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
+import { mailboxVectors } from './vectors/mailbox.ts'
 import { netVectors } from './vectors/net.ts'
 import { auditVectors, messageVectors, taskVectors, trustVectors } from './vectors/others.ts'
 import { messageTypeVectors } from './vectors/message-types.ts'
@@ -21,6 +22,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     message: { ...messageVectors(), ...messageTypeVectors() },
     trust: trustVectors(),
     task: await taskVectors(),
+    mailbox: await mailboxVectors(),
     audit: await auditVectors(),
   }
   return new Map(

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MINUTE, DAY = 60_000, 86_400_000
+NOW = 1_767_225_600_000  # 2026-01-01T00:00:00Z, the instant of all vectors
 
 
 class Refused(Exception):
@@ -1144,6 +1145,115 @@ def read_task_countersign(v, x):
         raise Refused('ERR_RECEIPT_INVALID')
 
 
+# --- mailbox/v1 --------------------------------------------------------------------------------------------------------
+
+MAILBOX = {
+    'mailbox-registration': (30 * DAY, listing(exactly(1), COUNT, COUNT)),
+    'mailbox-acceptance': (30 * DAY, listing(exactly(1), *[COUNT] * 5)),
+    'delegation': (30 * DAY, listing(exactly(1), KEY, exactly('/mailbox/put'), nullable(COUNT), nullable(COUNT))),
+    'storage-receipt': (37 * DAY + 2 * MINUTE, listing(exactly(1), HASH, COUNT, COUNT, INSTANT)),
+    'mailbox-page': (30 * DAY, listing(exactly(1), COUNT, COUNT, COUNT, many(listing(COUNT, HASH), 64))),
+}
+SIGNED, ITEM = octets(0, 8192), octets(0, 262_144)
+MAILBOX_FRAMES = {
+    'request': [
+        listing(exactly(0), KEY),
+        listing(exactly(1), SIGNED),
+        listing(exactly(2), KEY, ITEM, INSTANT, nullable(SIGNED), nullable(octets(8))),
+        listing(exactly(3), COUNT),
+        listing(exactly(4), many(COUNT, 256)),
+        listing(exactly(5)),
+        listing(exactly(6)),
+        listing(exactly(7), nullable(SIGNED), many(listing(KEY, many(text(256), 4)), 4)),
+    ],
+    'answer': [
+        listing(exactly(0), text(64), text(256), integer(0, DAY)),
+        listing(exactly(1), integer(0, 255)),
+        listing(exactly(2), SIGNED),
+        listing(exactly(3), SIGNED),
+        listing(exactly(4), COUNT, ITEM),
+        listing(exactly(5), SIGNED),
+        listing(exactly(6)),
+        listing(exactly(7), *[COUNT] * 5),
+    ],
+}
+
+
+def open_mailbox(kind, data, sender, audience, now):
+    """The statement and its payload, after every check that its kind asks for."""
+    lifetime, shape = MAILBOX[kind]
+    s = open_statement(kind, data, now, lifetime)
+    if s['from'] != sender:
+        raise Refused('ERR_STATEMENT_SENDER')
+    if s['to'] != audience:
+        raise Refused('ERR_STATEMENT_AUDIENCE')
+    payload = shaped(shape, cbor(s['payload']))
+    if kind == 'delegation' and (payload[1] != s['from'] or s['caps']):
+        raise Refused('ERR_MAILBOX_GRANT')
+    if kind == 'mailbox-page':
+        _, after, up_to, last, entries = payload
+        numbers = [after] + [number for number, _ in entries]
+        if any(a >= b for a, b in zip(numbers, numbers[1:])) or numbers[-1] > max(after, up_to):
+            raise Refused('ERR_PROTOCOL')
+        if up_to > last or (up_to < last and up_to <= after):
+            raise Refused('ERR_PROTOCOL')
+    return s, payload
+
+
+def check_work(holder, recipient, item_hash, expires_at, nonce, bits):
+    digest = sha256(b'klp/1/mailbox-work\0' + holder + recipient + item_hash + struct.pack('>Q', expires_at) + nonce)
+    if len(nonce) != 8 or int.from_bytes(digest, 'big') >> (256 - bits):
+        raise Refused('ERR_MAILBOX_WORK')
+
+
+def read_mailbox_statement(v, x):
+    s, payload = open_mailbox(v['of'], x('signed'), x('from'), x('to'), v['now'])
+    if 'registrationHash' in v and s['refs'][:1] != [x('registrationHash')]:
+        raise Refused('ERR_PROTOCOL')
+    if 'list' in v:
+        same(flat(payload), v['list'])
+
+
+def read_mailbox_loss(v, x):
+    receipt, (_, item_hash, _, number, until) = open_mailbox('storage-receipt', x('receipt'), x('holder'), x('owner'), v['now'])
+    page, (_, after, up_to, last, entries) = open_mailbox('mailbox-page', x('page'), x('holder'), x('owner'), v['now'])
+    if page['iat'] < receipt['iat'] or page['iat'] + 10 * MINUTE > until:
+        return
+    if number > last or (after < number <= up_to and [number, item_hash] not in entries):
+        raise Refused('ERR_MAILBOX_LOST')
+
+
+def read_mailbox_work(v, x):
+    check_work(x('holder'), x('recipient'), x('itemHash'), v['expiresAt'], x('nonce'), v['bits'])
+
+
+def read_mailbox_frame(v, x):
+    fields = cbor(x('frame'))
+    shaped(lambda frame: isinstance(frame, list) and any(shape(frame) for shape in MAILBOX_FRAMES[v['direction']]), fields)
+    same(flat(fields), v['list'])
+
+
+def read_mailbox_deposit(v, x):
+    """What a holder with one registered owner, and nothing else, answers."""
+    now = v['now']
+    _, recipient, item, expires_at, delegation, nonce = shaped(MAILBOX_FRAMES['request'][2], cbor(x('request')))
+    registration = open_statement('mailbox-registration', x('registration'), min(now, NOW), 30 * DAY)
+    if recipient != registration['from'] or registration['exp'] + 2 * MINUTE < now:
+        raise Refused('ERR_MAILBOX_UNKNOWN')
+    if not item:
+        raise Refused('ERR_WIRE_MALFORMED')
+    if expires_at <= now:
+        raise Refused('ERR_STATEMENT_EXPIRED')
+    if expires_at - now > 7 * DAY + 2 * MINUTE:
+        raise Refused('ERR_STATEMENT_LIFETIME')
+    if delegation is not None:
+        open_mailbox('delegation', delegation, recipient, x('peer'), now)
+    elif nonce is None:
+        raise Refused('ERR_MAILBOX_GRANT')
+    else:
+        check_work(x('holder'), recipient, sha256(item), expires_at, nonce, v['bits'])
+
+
 def read_checkpoint(v, _x):
     size, root = open_checkpoint(v['note'], v['did'])
     same((size, base64.b64encode(root).decode()), (v['size'], v['root']))
@@ -1212,6 +1322,11 @@ READERS = {
     'channel': read_channel,
     'task-receipt': read_task_receipt,
     'task-countersign': read_task_countersign,
+    'mailbox-statement': read_mailbox_statement,
+    'mailbox-loss': read_mailbox_loss,
+    'mailbox-work': read_mailbox_work,
+    'mailbox-frame': read_mailbox_frame,
+    'mailbox-deposit': read_mailbox_deposit,
     'checkpoint': read_checkpoint,
     'tree': read_tree,
     'audit-entry': read_audit_entry,

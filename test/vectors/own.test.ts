@@ -26,6 +26,7 @@ import { headRecordKey } from '../../src/trust/index.ts'
 import { openTrustStatement } from '../../src/trust/statements.ts'
 import { canonicalJson, decode, encode, parseJsonText, type Plain } from '../../src/wire/index.ts'
 import type { Vector } from '../../scripts/vectors/world.ts'
+import { mailboxReaders } from '../helpers/vectors-mailbox.ts'
 
 const files = await makeVectors()
 
@@ -160,6 +161,7 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     const receipt = openStatement('task-receipt', bytes(vector, 'receipt'), { now: number(vector, 'now'), lifetimeMsMax: receiptLifetimeMs })
     openCountersignature(bytes(vector, 'signed'), number(vector, 'now'), receipt)
   },
+  ...mailboxReaders,
   'checkpoint'(vector) {
     const opened = openCheckpoint(text(vector, 'note'), { did: text(vector, 'did') as Did, verify })
     if (!opened.ok) throw new MeshError('ERR_AUDIT_TAMPERED', opened.reason)
@@ -201,7 +203,7 @@ test('every protocol of bytes has vectors of both kinds', () => {
     const room = path.split('/')[1] ?? ''
     kinds.set(room, (kinds.get(room) ?? new Set()).add((JSON.parse(made) as Vector).expect === 'ok'))
   }
-  for (const room of ['identity', 'klp', 'topic', 'signed-json', 'message', 'trust', 'task', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
+  for (const room of ['identity', 'klp', 'topic', 'signed-json', 'message', 'trust', 'task', 'mailbox', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
 })
 
 describe('our code reads its own vectors', () => {
