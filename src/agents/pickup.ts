@@ -9,8 +9,8 @@ export const itemsRememberedMax = 10_000
 export type ReceiveStored = (sealed: Uint8Array) => Promise<'taken' | 'known' | 'refused'>
 
 export interface Pickup {
-  /** Takes everything a holder has for us, page by page, and acknowledges what we have. @throws the holder's refusals, ERR_NET_*, ERR_PROTOCOL when it contradicts itself */
-  collect(holder: Did, session: Pick<HolderSession, 'collect' | 'acknowledge'>): Promise<PickedUp>
+  /** Takes everything a holder has for us, page by page, and acknowledges what we have once `onPage` has noted the page. @throws the holder's refusals, ERR_NET_*, ERR_PROTOCOL when it contradicts itself */
+  collect(holder: Did, session: Pick<HolderSession, 'collect' | 'acknowledge'>, onPage?: (page: MailboxPage) => Promise<void>): Promise<PickedUp>
 }
 
 export interface PickedUp {
@@ -19,8 +19,6 @@ export interface PickedUp {
   readonly refused: number
   /** Left with the holder: could not be taken now. */
   readonly left: number
-  /** The highest number the holder has given out. */
-  readonly lastSeq: number
 }
 
 export interface PickupOptions {
@@ -81,12 +79,13 @@ export function createPickup({ self, clock, logger, receiveStored }: PickupOptio
   }
 
   return {
-    async collect(holder, session) {
+    async collect(holder, session, onPage) {
       const counts = { taken: 0, known: 0, refused: 0, left: 0 }
       for (let after = 0; ;) {
         const { page, done } = await takePage(holder, session, after, counts)
+        await onPage?.(page)
         if (done.length > 0) await session.acknowledge(done)
-        if (page.upTo >= page.last) return { ...counts, lastSeq: page.last }
+        if (page.upTo >= page.last) return counts
         after = page.upTo
       }
     },

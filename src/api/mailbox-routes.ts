@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type Did, realClock } from '../base/index.ts'
+import { type Did, fromBase64, MeshError, realClock } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './schemas.ts'
@@ -43,6 +43,18 @@ export function mailboxRoutes(node: Pick<MeshNode, 'mailboxes' | 'dial'>, who: (
       body: z.object({}),
       reply: schemas.collected,
       handle: ({ signal }) => mailboxes.collect({ signal }),
+    },
+    {
+      method: 'POST',
+      url: '/v1/mailboxes/check',
+      summary: 'What became of an item for which a sender shows a storage receipt, base64',
+      body: schemas.mailboxCheckBody,
+      reply: schemas.receiptVerdict,
+      async handle({ body, signal }) {
+        const receipt = fromBase64((body as z.infer<typeof schemas.mailboxCheckBody>).receipt.trim())
+        if (receipt === undefined) throw new MeshError('ERR_USAGE', 'the receipt is no base64')
+        return await mailboxes.check(receipt, { signal })
+      },
     },
     {
       method: 'GET',

@@ -51,6 +51,7 @@ const signable = { message: z.unknown().optional(), text: z.string().optional(),
 export const signBody = z.object({ agentId: z.string().min(1).max(64), ...signable })
 export const verifyBody = z.object({ publicKey: name, signature: z.string().max(128), ...signable })
 export const mailboxBody = z.object({ target: z.string().min(1).max(4_096), timeoutMs })
+export const mailboxCheckBody = z.object({ receipt: z.string().max(16_384) })
 export const mailboxRemoveBody = z.object({ holder: name })
 export const limitsBody = z.object({ memoryMiB: z.int(), wallMs: z.int(), cpuMs: z.int(), outputBytes: z.int(), hostCalls: z.int() }).partial()
 export const taskBody = z.object({
@@ -149,10 +150,12 @@ export const mailbox = z.object({
   bytes: z.int(),
   used: used.nullable(),
   until: z.int(),
+  missed: z.int(),
   status: z.enum(['ready', 'unreachable', 'refused']),
   problem: z.string().nullable(),
 })
 export const collected = z.object({ taken: z.int(), known: z.int(), refused: z.int(), left: z.int() })
+export const receiptVerdict = z.object({ holder: z.string(), seq: z.int(), storedUntil: z.int(), verdict: z.enum(['delivered', 'expired', 'lost']) })
 export const heldMail = z.object({
   serves: z.boolean(),
   recipients: z.int(),

@@ -40,6 +40,8 @@ export interface Client {
   addMailbox(body: In<'mailboxBody'>, options?: SignalOption): Promise<Out<'mailbox'>>
   removeMailbox(holder: string, options?: SignalOption): Promise<{ readonly did: string; readonly left: boolean }>
   collectMail(options?: SignalOption): Promise<Out<'collected'>>
+  /** What became of an item, by the storage receipt a sender shows, base64. */
+  checkReceipt(receipt: string, options?: SignalOption): Promise<Out<'receiptVerdict'>>
   /** What the node holds for others. */
   heldMail(options?: SignalOption): Promise<Out<'heldMail'>>
   identity(options?: SignalOption): Promise<Out<'identity'>>
@@ -122,6 +124,7 @@ export function createClient({ url, token }: ClientOptions): Client {
     addMailbox: (body, options) => call('/v1/mailboxes', options, body),
     removeMailbox: (holder, options) => call('/v1/mailboxes/remove', options, { holder }),
     collectMail: (options) => call('/v1/mailboxes/collect', options, {}),
+    checkReceipt: (receipt, options) => call('/v1/mailboxes/check', options, { receipt }),
     heldMail: (options) => call('/v1/mailboxes/held', options),
     identity: (options) => call('/v1/identity', options),
     rotate: (body, options) => call('/v1/identity/rotate', options, body),

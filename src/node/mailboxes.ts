@@ -12,6 +12,7 @@ import {
   ownMailboxOf,
   type PickedUp,
   type ReceiveStored,
+  withPage,
 } from '../agents/index.ts'
 import { type Audit, mailboxAdded, mailboxLeft, mailboxOpened, mailboxRemoved } from '../audit/index.ts'
 import {
@@ -28,10 +29,13 @@ import {
   within,
 } from '../base/index.ts'
 import { mailboxesMax, type PrekeyBundle, type PrekeyRing } from '../envelope/index.ts'
-import type { Keyring } from '../identity/index.ts'
+import { type Keyring, partiesOf } from '../identity/index.ts'
 import type { Host } from '../net/index.ts'
 import {
+  evidenceSlackMs,
+  type MailboxPage,
   openAcceptance,
+  openReceipt,
   type RequestOf,
   registrationLifetimeMsMax,
   serveMailbox,
@@ -86,9 +90,19 @@ export interface MailboxView {
   /** What lies there now; undefined while the holder does not say. */
   readonly used: { readonly items: number; readonly bytes: number } | undefined
   readonly until: number
+  /** Items that were gone when we came: past their time, or lost. */
+  readonly missed: number
   readonly status: 'ready' | 'unreachable' | 'refused'
   /** Code of what went wrong last; undefined when nothing did. */
   readonly problem: string | undefined
+}
+
+/** `delivered`: it was handed to us, or lies there still. `expired`: it was gone after its time. `lost`: it was gone before. */
+export interface ReceiptVerdict {
+  readonly holder: Did
+  readonly seq: number
+  readonly storedUntil: number
+  readonly verdict: 'delivered' | 'expired' | 'lost'
 }
 
 /** Mail kept for others and by others. */
@@ -109,7 +123,9 @@ export interface MailboxDoors {
   /** Names the holder no more, fetches what lies there and leaves. @throws ERR_NOT_FOUND */
   remove(holder: Did, options?: SignalOption): Promise<{ readonly did: Did; readonly left: boolean }>
   /** Fetches mail from every holder now. */
-  collect(options?: SignalOption): Promise<Omit<PickedUp, 'lastSeq'>>
+  collect(options?: SignalOption): Promise<PickedUp>
+  /** What became of an item for which a sender shows a holder's storage receipt. @throws ERR_STATEMENT_*, ERR_WIRE_*, ERR_NOT_FOUND when it is of no holder of ours, ERR_NET_* */
+  check(receipt: Uint8Array, options?: SignalOption): Promise<ReceiptVerdict>
   /** What this node holds for others; undefined when it does not. */
   status(): HolderStatus | undefined
 }
@@ -139,24 +155,27 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
     const bytes = await withHolder(host, to, { signal }, (session) => session.register(registration.bytes))
     const parties = { from: to, to: keyring.did, now: clock.now(), registrationHash: registration.hash }
     const addresses = host.peers().find(({ did }) => did === to)?.addresses ?? own.get(to)?.addresses ?? []
-    return ownMailboxOf(to, openAcceptance(bytes, parties), addresses)
+    const acceptance = openAcceptance(bytes, parties)
+    noteLast(own.get(to), acceptance.lastSeq)
+    return ownMailboxOf(to, acceptance, addresses, own.get(to))
   }
   /** Past half of its time, lost by the holder, or agreed for a key that is no longer ours. */
   const isDue = ({ owner, registeredAt, until }: OwnMailbox): boolean => owner !== keyring.did || clock.now() > registeredAt + (until - registeredAt) / 2
   async function renew(to: Did, signal: AbortSignal): Promise<void> {
-    const before = own.get(to)
-    const mailbox = await register(to, signal)
-    await own.save(mailbox)
-    await compareSeq(before, mailbox.lastSeq)
+    await own.save(await register(to, signal))
   }
   /** A holder that gives out lower numbers than it signed for has lost what it held. */
-  async function compareSeq(mailbox: OwnMailbox | undefined, lastSeq: number): Promise<void> {
-    if (mailbox === undefined || own.get(mailbox.holder) === undefined || mailbox.lastSeq === lastSeq) return
-    if (lastSeq < mailbox.lastSeq) {
-      logger.warn('a holder lost mail that it had signed for', { holder: mailbox.holder, signed: mailbox.lastSeq, now: lastSeq })
-      lost.add(mailbox.holder)
-    }
-    await own.save({ ...(own.get(mailbox.holder) ?? mailbox), lastSeq })
+  function noteLast(mailbox: OwnMailbox | undefined, lastSeq: number): void {
+    if (mailbox === undefined || lastSeq >= mailbox.lastSeq) return
+    logger.warn('a holder lost mail that it had signed for', { holder: mailbox.holder, signed: mailbox.lastSeq, now: lastSeq })
+    lost.add(mailbox.holder)
+  }
+  async function notePage(page: MailboxPage): Promise<void> {
+    const mailbox = own.get(page.holder)
+    if (mailbox === undefined) return
+    noteLast(mailbox, page.last)
+    const next = withPage(mailbox, page)
+    if (next.lastSeq !== mailbox.lastSeq || next.seenUpTo !== mailbox.seenUpTo) await own.save(next)
   }
   /** One visit to a holder at a time: renews what is due, then fetches. */
   function visit(to: Did, signal?: AbortSignal): Promise<PickedUp> {
@@ -170,7 +189,7 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
     try {
       const mailbox = own.get(to)
       if (mailbox !== undefined && isDue(mailbox)) await renew(to, signal)
-      const collect = (): Promise<PickedUp> => withHolder(host, to, { signal }, (session) => pickup.collect(to, session))
+      const collect = (): Promise<PickedUp> => withHolder(host, to, { signal }, (session) => pickup.collect(to, session, notePage))
       const got = await collect().catch(async (error: unknown) => {
         // A holder that lost its disk, or forgot us: it holds again from now on.
         if (toMeshError(error).code !== 'ERR_MAILBOX_UNKNOWN' || own.get(to) === undefined) throw error
@@ -178,14 +197,13 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
         return await collect()
       })
       problems.delete(to)
-      await compareSeq(own.get(to), got.lastSeq)
       return got
     } catch (error) {
       if (own.get(to) !== undefined) problems.set(to, toMeshError(error).code)
       throw error
     }
   }
-  async function collectAll(signal?: AbortSignal): Promise<Omit<PickedUp, 'lastSeq'>> {
+  async function collectAll(signal?: AbortSignal): Promise<PickedUp> {
     const sum = { taken: 0, known: 0, refused: 0, left: 0 }
     // One after the other, those first that are there: what one sender sent is met in its order.
     const connected = new Set(host.peers().map(({ did }) => did))
@@ -223,8 +241,8 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
       ...host.peers().map(({ did }) => introduceTo(did, { evenIfNone: true })),
     ])
   }
-  async function viewOf({ holder: did, items, bytes, until }: OwnMailbox, signal?: AbortSignal): Promise<MailboxView> {
-    const agreed = { did, items, bytes, until }
+  async function viewOf({ holder: did, items, bytes, until, missedCount }: OwnMailbox, signal?: AbortSignal): Promise<MailboxView> {
+    const agreed = { did, items, bytes, until, missed: missedCount }
     try {
       const usage = await withHolder(host, did, { signal: within(clock, usageTimeoutMs, signal) }, (session) => session.usage())
       return { ...agreed, used: { items: usage.items, bytes: usage.bytes }, status: 'ready', problem: lost.has(did) ? 'ERR_MAILBOX_LOST' : problems.get(did) }
@@ -300,6 +318,18 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
         }
       },
       collect: ({ signal } = {}) => collectAll(signal),
+      async check(receipt, { signal } = {}) {
+        const from = partiesOf('storage-receipt', receipt)?.from
+        if (from === undefined) throw new MeshError('ERR_WIRE_MALFORMED', 'this is no storage receipt')
+        const { seq, storedUntil } = openReceipt(receipt, { from, to: keyring.did, now: clock.now() })
+        if (own.get(from) === undefined) throw new MeshError('ERR_NOT_FOUND', `${from} holds no mail of ours`, { hint: 'see `kindmesh mailbox list`' })
+        await visit(from, signal)
+        const { lastSeq = 0, missed = [] } = own.get(from) ?? {}
+        const gone = seq > lastSeq ? clock.now() : missed.find((entry) => entry.seq === seq)?.at
+        const verdict = gone === undefined ? 'delivered' : gone + evidenceSlackMs > storedUntil ? 'expired' : 'lost'
+        if (verdict === 'lost') lost.add(from)
+        return { holder: from, seq, storedUntil, verdict }
+      },
       status: () => holder?.status(),
     },
   }

@@ -9,13 +9,14 @@ interface Row {
   readonly bytes: number
   readonly used: { readonly items: number; readonly bytes: number } | null
   readonly until: number
+  readonly missed: number
   readonly status: string
   readonly problem: string | null
 }
 
-const line = ({ did, items, bytes, used, until, status, problem }: Row): string => {
+const line = ({ did, items, bytes, used, until, missed, status, problem }: Row): string => {
   const fill = used === null ? '?' : `${used.items} of ${items} items, ${mebibytes(used.bytes)} of ${mebibytes(bytes)}`
-  return `${did}  ${status}  ${fill}  until ${new Date(until).toISOString().slice(0, 10)}${problem === null ? '' : `  ${problem}`}`
+  return `${did}  ${status}  ${fill}  until ${new Date(until).toISOString().slice(0, 10)}${missed === 0 ? '' : `  ${missed} missed`}${problem === null ? '' : `  ${problem}`}`
 }
 
 export function addMailboxCommands(program: Command, add: AddCommand): void {
@@ -60,6 +61,16 @@ export function addMailboxCommands(program: Command, add: AddCommand): void {
     async ({ client, print, signal }) => {
       const answer = await (await client()).collectMail({ signal })
       print('mailbox-collect', answer, ({ taken, known, refused, left }) => `${taken} taken, ${known} known, ${refused} refused, ${left} left there`)
+    },
+  )
+  add<readonly [string]>(
+    mailbox,
+    'check <receipt>',
+    'what became of an item, by the storage receipt (base64) that its sender shows',
+    (command) => command,
+    async ({ client, print, signal }, [receipt]) => {
+      const answer = await (await client()).checkReceipt(receipt, { signal })
+      print('mailbox-check', answer, ({ holder, seq, verdict }) => `${verdict}: item ${seq} at ${holder}`)
     },
   )
   add(

@@ -5,6 +5,7 @@ export {
   type Acceptance,
   type AcceptanceFacts,
   type DepositGrant,
+  evidenceSlackMs,
   mailboxItemBytesMax,
   type MailboxPage,
   mailboxStatementBytesMax,
