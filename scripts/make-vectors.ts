@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { topicVectors } from './vectors/group.ts'
 import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
+import { sessionVectors } from './vectors/sessions.ts'
 import { mailboxVectors } from './vectors/mailbox.ts'
 import { netVectors } from './vectors/net.ts'
 import { auditVectors, messageVectors, taskVectors, trustVectors } from './vectors/others.ts'
@@ -16,7 +17,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
   const rooms = {
     identity: await identityVectors(),
     net: netVectors(),
-    klp: await klpVectors(),
+    klp: { ...(await klpVectors()), ...(await sessionVectors()) },
     'signed-json': signedJsonVectors(),
     topic: topicVectors(),
     message: { ...messageVectors(), ...messageTypeVectors() },

@@ -7,6 +7,7 @@ written here from their specifications. Argon2id is taken from the vector: the s
 Ends with one line `N passed, N failed`.
 """
 import base64
+import functools
 import glob
 import hashlib
 import hmac
@@ -148,6 +149,7 @@ def times(k, a):
     return out
 
 
+@functools.lru_cache(maxsize=None)
 def is_identity_key(key):
     """In the prime-order group, and not its neutral element."""
     at = point(key)
@@ -437,6 +439,7 @@ def ml_kem_decapsulate(private, ciphertext):
 # --- X-Wing and HPKE --------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=None)
 def xwing_key(seed):
     expanded = hashlib.shake_256(seed).digest(96)
     public, private = ml_kem_keygen(expanded[:32], expanded[32:64])
@@ -464,7 +467,8 @@ def expand(key, info, length):
     return out[:length]
 
 
-def hpke_open(aead_id, cipher, shared, info, aad, ciphertext):
+def hpke_context(aead_id, cipher, shared, info):
+    """RFC 9180 in base mode: what opens a ciphertext, and what exports."""
     suite = b'HPKE' + struct.pack('>HHH', 0x647A, 1, aead_id)
 
     def extract(salt, name, ikm):
@@ -475,10 +479,14 @@ def hpke_open(aead_id, cipher, shared, info, aad, ciphertext):
 
     context = b'\0' + extract(b'', b'psk_id_hash', b'') + extract(b'', b'info_hash', info)
     secret = extract(shared, b'secret', b'')
-    try:
-        return cipher(labeled(secret, b'key', context, 32)).decrypt(labeled(secret, b'base_nonce', context, 12), ciphertext, aad)
-    except InvalidTag:
-        raise Refused('ERR_CRYPTO_OPEN')
+
+    def opened(aad, ciphertext):
+        try:
+            return cipher(labeled(secret, b'key', context, 32)).decrypt(labeled(secret, b'base_nonce', context, 12), ciphertext, aad)
+        except InvalidTag:
+            raise Refused('ERR_CRYPTO_OPEN')
+
+    return opened, lambda name: labeled(labeled(secret, b'exp', context, 32), b'sec', name, 32)
 
 
 def padme(length):
@@ -513,7 +521,15 @@ def open_bundle(data, now):
     return dict(fields, owner=statement['from'])
 
 
+AEADS = {1: (2, AESGCM), 2: (3, ChaCha20Poly1305)}
+
+
 def open_box(data, bundle, key):
+    return unseal_box(data, bundle, key)[0]
+
+
+def unseal_box(data, bundle, key):
+    """The content, and what its encapsulation exports."""
     fields = cbor(data)
     shaped(listing(exactly(1), integer(0, 255), exactly(2), octets(8), octets(1120), octets(0, 607_584)), fields)
     _, suite, _, kid, enc, ciphertext = fields
@@ -522,10 +538,218 @@ def open_box(data, bundle, key):
         raise Refused('ERR_SEAL_PREKEY')
     if suite not in (1, 2) or suite not in held['suites'] or suite < held['minSuite']:
         raise Refused('ERR_SEAL_SUITE')
-    aead_id, cipher = ((2, AESGCM), (3, ChaCha20Poly1305))[suite - 1]
-    info = b'klp/1/seal' + sha256(bundle)
-    aad = cbor2.dumps([1, suite, 2, kid, enc], canonical=True)
-    return unpad(hpke_open(aead_id, cipher, xwing_decapsulate(key, enc), info, aad, ciphertext))
+    opened, exported = hpke_context(*AEADS[suite], xwing_decapsulate(key, enc), b'klp/1/seal' + sha256(bundle))
+    return unpad(opened(cbor2.dumps([1, suite, 2, kid, enc], canonical=True), ciphertext)), exported
+
+
+# --- sessions, klp/v1 sections 3.2 and 3.4 -------------------------------------------------------------------------------
+
+WIDE = integer(0, 2**32 - 1)
+SESSION_FRAME = listing(exactly(1), integer(0, 255), exactly(1), octets(8), octets(32), WIDE, WIDE, octets(0, 131_072))
+OFFER = listing(octets(32), WIDE, nullable(listing(octets(8), octets(1120))))
+ITEM = listing(among('message', 'receipt'), octets(0, 114_688))
+CONTENT = listing(exactly(1), nullable(OFFER), octets(64), many(ITEM, 32))
+SKIPPED_MAX = 1_000
+
+
+def exchange(secret, public):
+    try:
+        return X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        raise Refused('ERR_CRYPTO_INPUT')
+
+
+def ratchet_public(secret):
+    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def root_step(root, shared):
+    out = expand(mac(root, shared), b'klp/1/session root', 64)
+    return out[:32], out[32:]
+
+
+def open_content(data, now):
+    """Author, offer and what each statement says, or the code it is refused with."""
+    _, offer, signature, items = shaped(CONTENT, cbor(data))
+    if not items:
+        raise Refused('ERR_WIRE_MALFORMED')
+    statements = [shaped(STATEMENT, cbor(body)) for _, body in items]
+    author = statements[0][1]
+    hashes = [[kind, sha256(body)] for kind, body in items]
+    if len(items) == 1 and offer is None:
+        signed = b'klp/1/' + items[0][0].encode() + b'\0' + hashes[0][1]
+    else:
+        bound = None if offer is None else cbor2.dumps(offer, canonical=True)
+        signed = b'klp/1/batch\0' + sha256(cbor2.dumps([bound, hashes], canonical=True))
+    if any(s[1] != author for s in statements) or not is_identity_key(author) or not verify(author, signed, signature):
+        raise Refused('ERR_STATEMENT_SIGNATURE')
+
+    def said(s):
+        iat, exp = s[4], s[5]
+        if iat > now + 2 * MINUTE:
+            return 'ERR_STATEMENT_FUTURE'
+        if exp <= iat or exp - iat > 7 * DAY:
+            return 'ERR_STATEMENT_LIFETIME'
+        return 'ERR_STATEMENT_EXPIRED' if exp + 2 * MINUTE < now else s[9].decode()
+
+    return author, offer, [said(s) for s in statements]
+
+
+class Half:
+    """One side of a session."""
+
+    def __init__(self, suite, secret, mix, initiator, responder, own, peer, opens):
+        out = expand(mac(mix, secret), b'klp/1/session' + initiator + responder, 80)
+        tags = [out[64:72], out[72:80]]
+        self.suite, self.mix, self.own, self.peer = suite, out[32:64], own, peer
+        self.send_tag, self.receive_tag = tags if opens else reversed(tags)
+        self.root, chain = root_step(out[:32], exchange(own, peer))
+        self.sending, self.receiving = ([chain, 0], None) if opens else (None, [chain, 0])
+        self.sent, self.previous, self.skipped = 0, 0, {}
+
+    def seal(self, content, fresh):
+        if self.sending is None:
+            self.own, self.previous = fresh, self.sent
+            self.root, chain = root_step(self.root, exchange(fresh, self.peer))
+            self.sending = [chain, 0]
+        chain, n = self.sending
+        self.sending, self.sent = [mac(chain, b'\2'), n + 1], n + 1
+        header = [1, self.suite, 1, self.send_tag, ratchet_public(self.own), self.previous, n]
+        padded = struct.pack('>I', len(content)) + content
+        padded += bytes(padme(len(padded)) - len(padded))
+        sealed = AEADS[self.suite][1](mac(chain, b'\1')).encrypt(bytes(12), padded, cbor2.dumps(header, canonical=True))
+        return cbor2.dumps([*header, sealed], canonical=True)
+
+    def open(self, fields):
+        """The content, and what is done once everything about it is right."""
+        _, suite, _, tag, dh, pn, n, ciphertext = fields
+        if suite != self.suite:
+            raise Refused('ERR_SEAL_SUITE')
+
+        def opened(chain):
+            try:
+                return unpad(AEADS[suite][1](mac(chain, b'\1')).decrypt(bytes(12), ciphertext, cbor2.dumps(fields[:7], canonical=True)))
+            except InvalidTag:
+                raise Refused('ERR_SESSION_LOST')
+
+        if (dh, n) in self.skipped:
+            return opened(self.skipped[dh, n]), lambda: self.skipped.pop((dh, n))
+        root, receiving, kept = self.root, self.receiving, {}
+
+        def walk(state, until, key):
+            if until - state[1] > SKIPPED_MAX:
+                raise Refused('ERR_SESSION_LOST')
+            chain, at = state
+            while at < until:
+                kept[key, at] = chain
+                chain, at = mac(chain, b'\2'), at + 1
+            return [chain, at]
+
+        if dh != self.peer:
+            if receiving is not None:
+                walk(receiving, pn, self.peer)
+            root, chain = root_step(root, exchange(self.own, dh))
+            receiving = [chain, 0]
+        if receiving is None or n < receiving[1]:
+            raise Refused('ERR_SESSION_LOST')
+        chain, _ = walk(receiving, n, dh)
+        content = opened(chain)
+
+        def commit():
+            self.skipped.update(kept)
+            self.receiving = [mac(chain, b'\2'), n + 1]
+            if dh != self.peer:
+                self.root, self.peer, self.sending = root, dh, None
+
+        return content, commit
+
+
+class Party:
+    """One who holds sessions, with the prekeys of its one bundle."""
+
+    def __init__(self, fields, now):
+        raw = {name: bytes.fromhex(value) for name, value in fields.items()}
+        self.public, self.bundle_bytes, self.ratchet_secret = raw['publicKey'], raw['bundle'], raw['ratchetSecret']
+        self.bundle, self.kem, self.now, self.halves = open_bundle(raw['bundle'], now), xwing_key(raw['kemSeed'])[1], now, []
+        same((self.bundle['owner'], self.bundle['rpk']), (self.public, ratchet_public(self.ratchet_secret)))
+
+    def answer(self, author, offer, suite, secret, mix):
+        return Half(suite, secret, mix, author, self.public, self.ratchet_secret, offer[0], False)
+
+    def begin(self, peer, suite, secret, mix, own):
+        return self.halves.append(Half(suite, secret, mix, self.public, peer.public, own, peer.bundle['rpk'], True))
+
+    def open_box(self, sealed):
+        """Also what it exports, for the other side's half."""
+        content, exported = unseal_box(sealed, self.bundle_bytes, self.kem)
+        author, offer, texts = open_content(content, self.now)
+        secret = exported(b'klp/1/session')
+        if offer is not None:
+            if offer[2] is not None:
+                raise Refused('ERR_WIRE_MALFORMED')
+            self.halves.append(self.answer(author, offer, sealed[2], secret, bytes(32)))
+        return texts, secret, content
+
+    def open_frame(self, sealed, peer):
+        fields = shaped(SESSION_FRAME, cbor(sealed))
+        half = next((half for half in self.halves if half.receive_tag == fields[3]), None)
+        if half is None:
+            raise Refused('ERR_SESSION_LOST')
+        content, commit = half.open(fields)
+        author, offer, texts = open_content(content, self.now)
+        if peer is not None and author != peer:
+            raise Refused('ERR_STATEMENT_SENDER')
+        healed = None
+        if offer is not None:
+            if offer[2] is None:
+                raise Refused('ERR_WIRE_MALFORMED')
+            if offer[2][0] != self.bundle['kid']:
+                raise Refused('ERR_SEAL_PREKEY')
+            _, exported = hpke_context(*AEADS[half.suite], xwing_decapsulate(self.kem, offer[2][1]), b'klp/1/seal' + sha256(self.bundle_bytes))
+            secret = exported(b'klp/1/session')
+            self.halves.append(self.answer(author, offer, half.suite, secret, half.mix))
+            healed = (half.suite, secret, half.mix)
+        commit()
+        return texts, healed, content
+
+
+def read_session(v, _x):
+    """What arrives at Ben; all but the last must open."""
+    ben, peer = Party(v['ben'], v['now']), None
+    for arrival in v['arrivals']:
+        sealed = bytes.fromhex(arrival)
+        if sealed[3] == 2:
+            texts, _, content = ben.open_box(sealed)
+            peer = cbor(cbor(content)[3][0][1])[1]
+        else:
+            texts, _, _ = ben.open_frame(sealed, peer)
+    same(texts, v['texts'])
+
+
+def read_session_run(v, _x):
+    """Both sides: every frame is sealed here as well, to the same bytes."""
+    parties = {name: Party(v[name], v['now']) for name in ('anna', 'ben')}
+    other = {'anna': 'ben', 'ben': 'anna'}
+    seals = []
+    for event in v['events']:
+        if event['event'] == 'seal':
+            seals.append(event)
+            sealed, sender = bytes.fromhex(event['sealed']), parties[event['from']]
+            if sealed[3] == 1:
+                half = next(half for half in sender.halves if half.send_tag == cbor(sealed)[3])
+                same(half.seal(bytes.fromhex(event['content']), bytes.fromhex(event.get('dhSecret', ''))), sealed)
+            continue
+        seal = seals[event['of']]
+        same(seal['from'], other[event['to']])
+        sealed, sender, receiver = bytes.fromhex(seal['sealed']), parties[seal['from']], parties[event['to']]
+        if sealed[3] == 2:
+            texts, secret, content = receiver.open_box(sealed)
+            begun = (sealed[2], secret, bytes(32))
+        else:
+            texts, begun, content = receiver.open_frame(sealed, sender.public)
+        same((texts, content.hex()), (event['texts'], seal['content']))
+        if begun is not None:
+            sender.begin(receiver, *begun, bytes.fromhex(seal['offerSecret']))
 
 
 def derive(key, purpose):
@@ -1309,6 +1533,8 @@ READERS = {
     'statement': read_statement,
     'prekeys': read_prekeys,
     'box': read_box,
+    'session': read_session,
+    'session-run': read_session_run,
     'capability-key': read_capability_key,
     'frame': read_frame,
     'payload': read_payload,

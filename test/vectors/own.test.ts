@@ -26,6 +26,7 @@ import { headRecordKey } from '../../src/trust/index.ts'
 import { openTrustStatement } from '../../src/trust/statements.ts'
 import { canonicalJson, decode, encode, parseJsonText, type Plain } from '../../src/wire/index.ts'
 import type { Vector } from '../../scripts/vectors/world.ts'
+import { readSession, readSessionRun } from '../helpers/session-vectors.ts'
 import { mailboxReaders } from '../helpers/vectors-mailbox.ts'
 
 const files = await makeVectors()
@@ -105,6 +106,8 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     const content = openBox(bytes(vector, 'box'), { find: (kid) => (hex(kid) === hex(bundle.kid) ? own : undefined) })
     expect(hex(content)).toBe(text(vector, 'content'))
   },
+  'session': readSession,
+  'session-run': readSessionRun,
   'capability-key'(vector) {
     expect(hex(capabilityKey(text(vector, 'name')))).toBe(text(vector, 'key'))
   },
