@@ -18,7 +18,7 @@ export const filesAtOnceMax = 16
 export const filesPerSenderMax = 4
 /** Unfinished files kept, running or not. Source: stream/v1 section 6. */
 export const partsMax = 256
-/** Of these, one sender may have so many. Source: stream/v1 section 6. */
+/** Of these, one sender may have so many; one more takes the place of the one that rested longest. Source: stream/v1 section 6. */
 export const partsPerSenderMax = 16
 /** Bytes of one sender: those of its unfinished files, whole, and of what it finished within a day. Source: stream/v1 section 6. */
 export const senderBytesMax = 64 * 1024 ** 3
@@ -110,7 +110,11 @@ export function createIncoming({ keyring, clock, prekeys, replay, audit, intake,
     const others = [...intake.entries.values()].filter((other) => other !== entry)
     const parts = others.filter(({ record }) => record.receivedAt === undefined)
     const own = others.filter(({ record }) => record.from === from && (record.receivedAt ?? clock.now()) > clock.now() - dayMs)
-    if (parts.length >= partsMax || parts.filter(({ record }) => record.from === from).length >= partsPerSenderMax) {
+    const ownParts = parts.filter(({ record }) => record.from === from)
+    if (ownParts.length >= partsPerSenderMax) {
+      const [oldest] = ownParts.filter(({ live }) => live === undefined).toSorted((a, b) => a.record.touchedAt - b.record.touchedAt)
+      if (oldest !== undefined) await intake.drop(oldest)
+    } else if (parts.length >= partsMax) {
       throw new MeshError('ERR_OVERLOADED', 'too many files are unfinished here', { details: { retryAfterMs: minuteMs } })
     }
     if (wholeBytes(own) + size > senderBytesMax || wholeBytes(parts) + size > unfinishedBytesMax) {
