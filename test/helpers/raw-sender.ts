@@ -23,7 +23,15 @@ export interface OfferFields {
 
 /** An offer with any fields an attacker likes. */
 export function signOffer(peer: Pick<RawPeer, 'keyring'>, secret: Uint8Array, fields: OfferFields): Signed {
-  const { to, body = new Uint8Array(), name = 'a.bin', transfer = realRandom.bytes(16), issuedAt = realClock.now(), lifetimeMs = 60_000, kind = 'stream-offer' } = fields
+  const {
+    to,
+    body = new Uint8Array(),
+    name = 'a.bin',
+    transfer = realRandom.bytes(16),
+    issuedAt = realClock.now(),
+    lifetimeMs = 60_000,
+    kind = 'stream-offer',
+  } = fields
   const { size = body.length, hash = sha256(body) } = fields
   const payload = offerCodec.encode({ version: 1, transfer, name, size, hash, chunkBytes, mediaType: undefined, secret })
   return signStatement(kind, { to, type: 'stream_offer', payload, issuedAt, expiresAt: issuedAt + lifetimeMs }, { keyring: peer.keyring, random: realRandom })

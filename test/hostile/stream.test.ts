@@ -151,7 +151,18 @@ test('names that would leave the folder, hide or overwrite become plain names in
   await using _files = await receiving()
   await writeFile(join(dir, 'mine.txt'), 'mine')
   await mkdir(join(dir, 'sub'))
-  const names = ['../escaped.txt', '../../../../tmp/kindmesh-escaped', '.hidden', 'sub/inside.txt', 'mine.txt', 'mine.txt', 'nul\u0000byte', 'CON', '..', 'x'.repeat(255)]
+  const names = [
+    '../escaped.txt',
+    '../../../../tmp/kindmesh-escaped',
+    '.hidden',
+    'sub/inside.txt',
+    'mine.txt',
+    'mine.txt',
+    'nul\u0000byte',
+    'CON',
+    '..',
+    'x'.repeat(255),
+  ]
   for (const name of names) {
     const sending = await send({ name })
     await sending.next()
@@ -159,7 +170,20 @@ test('names that would leave the folder, hide or overwrite become plain names in
     expect((await sending.all()).at(-1)).toMatchObject({ event: 'received' })
   }
   expect((await readdir(dir)).toSorted()).toEqual(
-    ['_.._.._.._tmp_kindmesh-escaped', '_CON', '_escaped.txt', 'file', 'hidden', 'mine (2).txt', 'mine (3).txt', 'mine.txt', 'nul_byte', 'sub', 'sub_inside.txt', 'x'.repeat(200)].toSorted(),
+    [
+      '_.._.._.._tmp_kindmesh-escaped',
+      '_CON',
+      '_escaped.txt',
+      'file',
+      'hidden',
+      'mine (2).txt',
+      'mine (3).txt',
+      'mine.txt',
+      'nul_byte',
+      'sub',
+      'sub_inside.txt',
+      'x'.repeat(200),
+    ].toSorted(),
   )
   expect(await readdir(join(dir, 'sub'))).toEqual([])
   expect(await readFile(join(dir, 'mine.txt'), 'utf8')).toBe('mine')

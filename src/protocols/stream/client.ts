@@ -79,9 +79,8 @@ async function converse(
     throw new MeshError('ERR_NET_CLOSED', 'the receiver ended the stream before the receipt')
   }
   const received = untilReceived()
-  // Its answer may come while we still read the body: it is waited for below, whatever happens first.
-  received.catch(() => undefined)
-  await sendChunks(stream, createStreamChannel(secret, 'to-receiver', offerHash), chunks(cursor), hear)
+  // Its answer may come while we still read the body; why a stream ended is said by it alone.
+  await Promise.race([received, sendChunks(stream, createStreamChannel(secret, 'to-receiver', offerHash), chunks(cursor), hear)])
   return await received
 }
 
