@@ -10,6 +10,7 @@ import { netVectors } from './vectors/net.ts'
 import { auditVectors, messageVectors, taskVectors, trustVectors } from './vectors/others.ts'
 import { messageTypeVectors } from './vectors/message-types.ts'
 import { signedJsonVectors } from './vectors/signed-json.ts'
+import { streamVectors } from './vectors/stream.ts'
 import { plain } from './vectors/world.ts'
 
 /** Every vector as the text of its file, by path from the root of the repository. */
@@ -24,6 +25,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     trust: trustVectors(),
     task: await taskVectors(),
     mailbox: await mailboxVectors(),
+    stream: streamVectors(),
     audit: await auditVectors(),
   }
   return new Map(

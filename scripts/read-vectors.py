@@ -16,6 +16,7 @@ import os
 import re
 import struct
 import sys
+import unicodedata
 
 import cbor2
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -1476,6 +1477,87 @@ def read_mailbox_deposit(v, x):
         raise Refused('ERR_MAILBOX_GRANT')
     else:
         check_work(x('holder'), recipient, sha256(item), expires_at, nonce, v['bits'])
+CURSOR = integer(0, 1 << 40)
+STREAM_CHUNK = 65_536
+STREAM_OFFER = listing(exactly(1), octets(16), text(255), CURSOR, HASH, exactly(STREAM_CHUNK), nullable(text(127)), octets(32))
+STREAM_RECEIPT = listing(exactly(1), exactly('received'), octets(16), CURSOR, HASH)
+STREAM_EVENTS = {
+    'accepted': listing(exactly('accepted'), CURSOR),
+    'kept': listing(exactly('kept'), CURSOR),
+    'received': listing(exactly('received'), octets(0, 8_192)),
+    'refused': listing(exactly('refused'), text(64), text(512), integer(0, 86_400_000)),
+}
+
+
+def open_offer(data, now):
+    s = open_statement('stream-offer', data, now, 10 * MINUTE)
+    return s, shaped(STREAM_OFFER, cbor(s['payload']))
+
+
+def read_stream_offer(v, x):
+    s, (_, transfer, name, size, body_hash, _, media_type, secret) = open_offer(x('signed'), v['now'])
+    if (s['from'], s['to']) != (x('from'), x('to')):
+        raise Refused('ERR_STATEMENT_AUDIENCE')
+    same(s['hash'], x('hash'))
+    same((transfer, body_hash, secret), tuple(map(x, ('transfer', 'bodyHash', 'secret'))))
+    same((name, size, media_type), (v['name'], v['size'], v['mediaType']))
+
+
+def read_stream(v, x):
+    def opened(direction, frames):
+        cipher = AESGCM(derive(x('secret'), b'stream ' + direction))
+        aad = b'klp/1/stream\0' + x('offerHash')
+        try:
+            return [cipher.decrypt(struct.pack('>IQ', 0, i), f, aad) for i, f in enumerate(frames)]
+        except InvalidTag:
+            raise Refused('ERR_CRYPTO_OPEN')
+
+    frames = [bytes.fromhex(f) for f in v['frames']]
+    same({f[0] for f in frames}, {1})
+    events = opened(b'to-sender', [f[1:] for f in frames])
+    same([e.hex() for e in events], v['events'])
+    for event in events:
+        name, body = shaped(listing(among(*STREAM_EVENTS), octets(0, 10_000)), cbor(event))
+        shaped(STREAM_EVENTS[name], cbor(body))
+    at = v['cursor']
+    chunks = opened(b'to-receiver', [bytes.fromhex(c) for c in v['chunks']])
+    for chunk in chunks:
+        if len(chunk) != min(STREAM_CHUNK, v['size'] - at):
+            raise Refused('ERR_PROTOCOL')
+        at += len(chunk)
+    same(b''.join(chunks), x('body'))
+
+
+def read_stream_receipt(v, x):
+    offer, (_, transfer, _, size, body_hash, _, _, _) = open_offer(x('offer'), v['now'])
+    s = open_statement('stream-receipt', x('signed'), v['now'], RECEIPT_DAYS * DAY)
+    _, _, *facts = shaped(STREAM_RECEIPT, cbor(s['payload']))
+    if (s['from'], s['to'], s['refs'], facts) != (offer['to'], offer['from'], [offer['hash']], [transfer, size, body_hash]):
+        raise Refused('ERR_RECEIPT_INVALID')
+
+
+def safe_file_name(name):
+    """stream/v1 section 4.5"""
+    name = unicodedata.normalize('NFC', name)
+    unfit = ('Cc', 'Cf', 'Co', 'Cs', 'Zl', 'Zp')
+    name = ''.join('_' if c in '/\\:*?"<>|' or unicodedata.category(c) in unfit else c for c in name)
+    name = re.sub(r'\s+', ' ', name).strip('. ')
+    if len(name.encode()) > 200:
+        stem, dot, extension = name.rpartition('.')
+        if not stem or len(extension) >= 16:
+            stem, dot, extension = name, '', ''
+        room = 200 - len((dot + extension).encode())
+        while len(stem.encode()) > room:
+            stem = stem[:-1]
+        name = (stem.rstrip() + dot + extension).rstrip('. ')
+    if not name:
+        return 'file'
+    device = re.match(r'(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)', name, re.IGNORECASE)
+    return '_' + name if device else name
+
+
+def read_file_name(v, _x):
+    same(safe_file_name(v['name']), v['safe'])
 
 
 def read_checkpoint(v, _x):
@@ -1553,6 +1635,10 @@ READERS = {
     'mailbox-work': read_mailbox_work,
     'mailbox-frame': read_mailbox_frame,
     'mailbox-deposit': read_mailbox_deposit,
+    'stream-offer': read_stream_offer,
+    'stream': read_stream,
+    'stream-receipt': read_stream_receipt,
+    'file-name': read_file_name,
     'checkpoint': read_checkpoint,
     'tree': read_tree,
     'audit-entry': read_audit_entry,

@@ -199,7 +199,7 @@ describe('the sender’s side', () => {
     let read = 0
     const pushed = codeOf(
       push(sender, clock, {
-        chunks: async function* () {
+        async *chunks() {
           // The offer got through; from here on nothing is taken.
           sender.stuck = true
           for (; ; read++) yield new Uint8Array(chunkBytes)
@@ -217,7 +217,7 @@ describe('the sender’s side', () => {
     const [sender, receiver] = createStreamPair(anna, ben)
     for (const frame of sealedEvents(accepted)) await receiver.send(frame)
     const broken = push(sender, createVirtualClock(), {
-      chunks: async function* () {
+      async *chunks() {
         yield new Uint8Array(chunkBytes)
         throw new MeshError('ERR_FILE_CHANGED', 'shorter')
       },

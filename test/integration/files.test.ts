@@ -16,14 +16,14 @@ const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 async function receive(node: UpNode, dir: string, ...args: readonly string[]) {
   const child = spawn(process.execPath, [main, '--home', node.home, 'receive', '--dir', dir, '--jsonl', ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   const lines: Record<string, unknown>[] = []
-  const ended = once(child, 'close')
+  const ended: Promise<unknown> = once(child, 'close')
   const reader = createInterface({ input: child.stdout })
   reader.on('line', (line) => lines.push(JSON.parse(line) as Record<string, unknown>))
   await once(reader, 'line')
   return {
     lines,
     ended,
-    async interrupt() {
+    async interrupt(): Promise<unknown> {
       child.kill('SIGINT')
       return await ended
     },

@@ -16,7 +16,11 @@ import { parseDocument, verifySignedDocument } from '../../src/node/index.ts'
 import { capabilityKey } from '../../src/node/capabilities.ts'
 import { decodeFrame, encodeFrame } from '../../src/protocols/klp/frames.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
-import { plainRefusalCodec } from '../../src/protocols/channel.ts'
+import { openStreamReceipt } from '../../src/files/outgoing.ts'
+import { safeFileName } from '../../src/files/names.ts'
+import { plainRefusalCodec, unframed } from '../../src/protocols/channel.ts'
+import { createStreamChannel } from '../../src/protocols/stream/channel.ts'
+import { chunkLength, decodeStreamEvent, encodeStreamEvent, offerCodec, offerLifetimeMsMax } from '../../src/protocols/stream/codec.ts'
 import { receiptLifetimeMs } from '../../src/protocols/task/codec.ts'
 import { openCountersignature, openReceipt } from '../../src/tasks/receipt.ts'
 import { openTopicMessage, topicIdOf } from '../../src/agents/topic-message.ts'
@@ -165,6 +169,32 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     openCountersignature(bytes(vector, 'signed'), number(vector, 'now'), receipt)
   },
   ...mailboxReaders,
+  'stream-offer'(vector) {
+    const signed = openStatement('stream-offer', bytes(vector, 'signed'), { now: number(vector, 'now'), lifetimeMsMax: offerLifetimeMsMax })
+    const { transfer, name, size, hash, mediaType, secret } = offerCodec.decode(signed.statement.payload)
+    expect([signed.ref, hex(transfer), name, size]).toEqual([text(vector, 'hash'), text(vector, 'transfer'), text(vector, 'name'), number(vector, 'size')])
+    expect([hex(hash), mediaType, hex(secret)]).toEqual([text(vector, 'bodyHash'), text(vector, 'mediaType'), text(vector, 'secret')])
+  },
+  'stream'(vector) {
+    const back = createStreamChannel(bytes(vector, 'secret'), 'to-sender', bytes(vector, 'offerHash'))
+    const events = texts(vector, 'frames').map((frame) => back.open(unframed(fromHex(frame)).body))
+    expect(events.map((event) => hex(encodeStreamEvent(decodeStreamEvent(event))))).toEqual(texts(vector, 'events'))
+    const forth = createStreamChannel(bytes(vector, 'secret'), 'to-receiver', bytes(vector, 'offerHash'))
+    let at = number(vector, 'cursor')
+    for (const frame of texts(vector, 'chunks')) {
+      const chunk = forth.open(fromHex(frame))
+      if (chunk.length !== chunkLength(at, number(vector, 'size'))) throw new MeshError('ERR_PROTOCOL', 'another length was due')
+      expect(text(vector, 'body').startsWith(hex(chunk), 2 * (at - number(vector, 'cursor')))).toBe(true)
+      at += chunk.length
+    }
+  },
+  'stream-receipt'(vector) {
+    const offer = openStatement('stream-offer', bytes(vector, 'offer'), { now: number(vector, 'now'), lifetimeMsMax: offerLifetimeMsMax })
+    openStreamReceipt(bytes(vector, 'signed'), number(vector, 'now'), { offer, ...offerCodec.decode(offer.statement.payload) })
+  },
+  'file-name'(vector) {
+    expect(safeFileName(text(vector, 'name'))).toBe(text(vector, 'safe'))
+  },
   'checkpoint'(vector) {
     const opened = openCheckpoint(text(vector, 'note'), { did: text(vector, 'did') as Did, verify })
     if (!opened.ok) throw new MeshError('ERR_AUDIT_TAMPERED', opened.reason)
@@ -207,6 +237,7 @@ test('every protocol of bytes has vectors of both kinds', () => {
     kinds.set(room, (kinds.get(room) ?? new Set()).add((JSON.parse(made) as Vector).expect === 'ok'))
   }
   for (const room of ['identity', 'klp', 'topic', 'signed-json', 'message', 'trust', 'task', 'mailbox', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
+  for (const room of ['identity', 'klp', 'topic', 'signed-json', 'message', 'trust', 'task', 'stream', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
 })
 
 describe('our code reads its own vectors', () => {
