@@ -4,7 +4,7 @@ import type { Route } from './routes.ts'
 import * as schemas from './schemas.ts'
 
 /** Peers by what they do. */
-export function findRoutes(node: Pick<MeshNode, 'find'>): readonly Route[] {
+export function findRoutes(node: Pick<MeshNode, 'find' | 'capabilities'>): readonly Route[] {
   return [
     {
       method: 'GET',
@@ -15,6 +15,18 @@ export function findRoutes(node: Pick<MeshNode, 'find'>): readonly Route[] {
       async handle({ query, signal }) {
         const { capability, limit } = query as z.infer<typeof schemas.findQuery>
         return { peers: await node.find(capability, { limit, signal }) }
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/presence',
+      summary: 'How this node says it is; peers on a link are told at once',
+      body: schemas.presenceBody,
+      reply: schemas.presenceBody,
+      async handle({ body }) {
+        const { presence } = body as z.infer<typeof schemas.presenceBody>
+        node.capabilities.setPresence(presence)
+        return { presence }
       },
     },
   ]

@@ -69,7 +69,13 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
         sandboxes: node.sandboxes.available().map(({ level, backend, lacks }) => ({ level, backend: backend ?? null, lacks: lacks ?? null })),
       }),
     },
-    { method: 'GET', url: '/v1/peers', summary: 'Connected peers', reply: list('peers', schemas.peer), handle: async () => ({ peers: node.peers() }) },
+    {
+      method: 'GET',
+      url: '/v1/peers',
+      summary: 'Connected peers, and those that were and when they were last seen',
+      reply: z.object({ peers: z.array(schemas.peer), away: z.array(schemas.awayPeer) }),
+      handle: async () => ({ peers: node.peers(), away: node.away() }),
+    },
     {
       method: 'POST',
       url: '/v1/dial',

@@ -77,6 +77,7 @@ export const tailQuery = z.object({ limit, before: z.coerce.number().int().min(0
 export const explainQuery = z.object({ subject: name, scope: z.string().max(64).default('/task/run') })
 export const levelsQuery = z.object({ scope: z.string().max(64).default('/task/run') })
 export const findQuery = z.object({ capability: z.string().min(1).max(64), limit: z.coerce.number().int().min(1).max(100).default(20) })
+export const presenceBody = z.object({ presence: z.enum(['online', 'busy', 'away']) })
 export const entryParams = z.object({ seq: z.coerce.number().int().min(0) })
 
 const usage = z.object({ cpuMs: z.number(), wallMs: z.number(), memoryBytes: z.number(), outputBytes: z.number(), hostCalls: z.number() })
@@ -92,6 +93,7 @@ export const peer = z.object({
   roles: z.array(z.string()).optional(),
   presence: z.string().optional(),
 })
+export const awayPeer = z.object({ did: z.string(), peerId: z.string(), lastSeen: z.int() })
 export const foundPeer = z.object({
   did: z.string(),
   peerId: z.string(),

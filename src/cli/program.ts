@@ -5,7 +5,7 @@ import { addAgentCommands } from './commands/agents.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
-import { addFindCommand } from './commands/find.ts'
+import { addFindCommands } from './commands/find.ts'
 import { addFileCommands } from './commands/files.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addMailboxCommands } from './commands/mailbox.ts'
@@ -80,7 +80,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addOwnKeyCommands,
     addUpCommand,
     addMeshCommands,
-    addFindCommand,
+    addFindCommands,
     addMessageCommands,
     addTopicCommands,
     addFileCommands,

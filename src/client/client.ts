@@ -19,8 +19,9 @@ export type ReceiveLine = Out<'receiveLine'>
 /** The local API of a running node, typed. Every call throws MeshError with the node's code, ERR_NODE_DOWN when nobody listens. */
 export interface Client {
   status(options?: SignalOption): Promise<Out<'status'>>
-  peers(options?: SignalOption): Promise<{ readonly peers: readonly Out<'peer'>[] }>
+  peers(options?: SignalOption): Promise<{ readonly peers: readonly Out<'peer'>[]; readonly away: readonly Out<'awayPeer'>[] }>
   find(query: { readonly capability: string; readonly limit?: number }, options?: SignalOption): Promise<{ readonly peers: readonly Out<'foundPeer'>[] }>
+  setPresence(body: In<'presenceBody'>, options?: SignalOption): Promise<Out<'presenceBody'>>
   dial(body: In<'dialBody'>, options?: SignalOption): Promise<Out<'dialed'>>
   ping(body: In<'pingBody'>, options?: SignalOption): Promise<Out<'pinged'>>
   send(body: In<'sendBody'>, options?: SignalOption): Promise<Out<'sent'>>
@@ -107,6 +108,7 @@ export function createClient({ url, token }: ClientOptions): Client {
     status: (options) => call('/v1/status', options),
     peers: (options) => call('/v1/peers', options),
     find: (fields, options) => call(`/v1/find${query(fields)}`, options),
+    setPresence: (body, options) => call('/v1/presence', options, body),
     dial: (body, options) => call('/v1/dial', options, body),
     ping: (body, options) => call('/v1/ping', options, body),
     send: (body, options) => call('/v1/send', options, body),

@@ -15,6 +15,9 @@ export const recordBurst = 2_000
 /** How long the memory of an expired record is kept, so that an older one with a longer life does not come back. net/v1 section 4. */
 export const recordMemoryMs = 90 * dayMs
 
+/** What is full is swept again no sooner than this: a sweep reads it all. */
+const sweepPauseMs = hourMs
+
 /** The newest record ever seen under a key. */
 export interface HeldRecord {
   readonly seq: number
@@ -49,12 +52,21 @@ export async function createRecordGuard({ store: root, clock, rules }: RecordGua
   const queues = new Map<string, Promise<unknown>>()
   let count = 0
   const bucket = new TokenBucket(clock, recordRatePerSecond, recordBurst)
-  const forgotten: string[] = []
-  for await (const [name, bytes] of store.range({})) {
-    if (decodeHeld(bytes).expiresAt + recordMemoryMs < clock.now()) forgotten.push(name)
-    else count++
+  let sweptAt = -Infinity
+
+  /** Forgets what has been expired for long; counts the rest. */
+  async function sweep(): Promise<void> {
+    sweptAt = clock.monotonic()
+    const forgotten: string[] = []
+    let left = 0
+    for await (const [name, bytes] of store.range({})) {
+      if (decodeHeld(bytes).expiresAt + recordMemoryMs < clock.now()) forgotten.push(name)
+      else left++
+    }
+    if (forgotten.length > 0) await store.batch(forgotten.map(del))
+    count = left
   }
-  if (forgotten.length > 0) await store.batch(forgotten.map(del))
+  await sweep()
 
   const check: RecordGuard['check'] = (namespace, key, value) => {
     const rule = Object.hasOwn(rules, namespace) ? rules[namespace] : undefined
@@ -78,6 +90,7 @@ export async function createRecordGuard({ store: root, clock, rules }: RecordGua
       if (expiresAt < known.expiresAt + hourMs) return known
     }
     if (!own) {
+      if (known === undefined && count >= recordsHeldMax && clock.monotonic() - sweptAt >= sweepPauseMs) await sweep()
       if (known === undefined && count >= recordsHeldMax) throw new MeshError('ERR_OVERLOADED', `already holding ${count} records`)
       if (!bucket.take()) throw new MeshError('ERR_OVERLOADED', 'too many records at once')
     }

@@ -69,6 +69,7 @@ import { createFiles, type Files } from './files.ts'
 import { createMailboxes, type MailboxDoors } from './mailboxes.ts'
 import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
+import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { createTrustSync, headNamespace, type TrustSync } from './trust-sync.ts'
@@ -117,6 +118,8 @@ export interface MeshRooms {
   ticket(): string
   /** Connected peers: how far we trust them, and what those on a link say of themselves. */
   peers(): readonly (PeerInfo & { readonly level: Level } & Partial<Omit<FoundPeer, keyof PeerInfo>>)[]
+  /** Peers that were connected since the start and are not now, the last to go first. */
+  away(): readonly AwayPeer[]
   /** Peers that offer a capability, or host an agent of that name. @throws ERR_USAGE */
   find(capability: string, options?: FindOptions): Promise<readonly (FoundPeer & { readonly level: Level })[]>
   /** What this node offers and how it says it is. */
@@ -194,7 +197,7 @@ export interface Assembled {
 /** Wires the rooms over any host: the real one, or the simulator's. */
 export async function assemble(parts: Parts): Promise<Assembled> {
   const { store, keyring, sandboxes, audit, host, clock, random, logger, policy = policyDefault } = parts
-  const { events = createEventHub() } = parts
+  const { events = createEventHub(parts.logger) } = parts
   const canRun = sandboxes.available().some(({ backend }) => backend !== undefined)
   const hasMailbox = parts.serveMailbox !== undefined && parts.serveMailbox !== false
   const capabilities: Capabilities = createCapabilities({
@@ -266,6 +269,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     onRequest: (peer, sealed, signal) => mail.receive(peer, sealed, signal),
     onLink: (link) => void welcome(link),
   })
+  const presence = createPresenceBook({ host, clock })
   const finder: Finder = createFinder({ host, plane: () => plane, clock, logger, capabilities })
   const mailboxes = await createMailboxes({
     ...parts,
@@ -383,6 +387,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     ticket: () => encodeTicket({ did: self, key: keyring.did, addresses: host.addresses() }),
     peers: () =>
       host.peers().map((peer) => ({ ...peer, did: chains.subject(peer.did), level: level(peer.did, taskScope), ...selfDescription(finder, peer.did) })),
+    away: () => presence.away().map((peer) => ({ ...peer, did: chains.subject(peer.did) })),
     find: async (capability, findOptions) =>
       (await finder.find(capability, findOptions)).map((peer) => ({ ...peer, did: chains.subject(peer.did), level: level(peer.did, taskScope) })),
     capabilities,
@@ -461,6 +466,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     },
     async stop() {
       finder.stop()
+      presence.stop()
       recent.stop()
       stopRepublishing()
       mailboxes.stop()

@@ -1,4 +1,4 @@
-import type { Did } from '../base/index.ts'
+import { type Did, type Logger, silentLogger } from '../base/index.ts'
 
 /** What bystanders may watch: console, `up --jsonl`, the API's event stream. Never used for control. */
 export type NodeEvent =
@@ -15,11 +15,18 @@ export interface EventHub {
   on(listener: (event: NodeEvent) => void): () => void
 }
 
-export function createEventHub(): EventHub {
+/** A bystander that throws is the bystander's trouble: the others hear of the event, and what caused it goes on. */
+export function createEventHub(logger: Logger = silentLogger): EventHub {
   const listeners = new Set<(event: NodeEvent) => void>()
   return {
     emit(event) {
-      for (const listener of listeners) listener(event)
+      for (const listener of listeners) {
+        try {
+          listener(event)
+        } catch (error) {
+          logger.warn('a listener for events threw', { event: event.event, why: error instanceof Error ? error.message : String(error) })
+        }
+      }
     },
     on(listener) {
       listeners.add(listener)

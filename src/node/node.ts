@@ -74,7 +74,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   undo.defer(() => sandboxes.stop())
   const checkpointFile = createCheckpointFile({ path: paths.checkpoint, clock, logger })
   undo.defer(() => checkpointFile.flush())
-  const events = createEventHub()
+  const events = createEventHub(logger)
   const registered: Agent[] = []
 
   /** One life of the node, under one key. */

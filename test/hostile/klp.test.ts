@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { createVirtualClock, MeshError, utf8, type VirtualClock } from '../../src/base/index.ts'
-import { type Answer, createLink, creditBytes, type Hello, type Link, requestsInFlightMax } from '../../src/protocols/klp/index.ts'
+import { type Answer, createLink, creditBytes, type Hello, klpFrameBytesMax, type Link, requestsInFlightMax } from '../../src/protocols/klp/index.ts'
 import { decodeFrame, encodeFrame, type Frame } from '../../src/protocols/klp/frames.ts'
+import { encode, type Plain } from '../../src/wire/index.ts'
 import { codeOf, keyringOf } from '../helpers/raw-peer.ts'
 import { createStreamPair, type PairedStream } from '../helpers/stream-pair.ts'
 
@@ -57,6 +58,9 @@ async function against(
 }
 const request = (rid: number, bytes = 10, ttlMs = 1_000): Uint8Array => encodeFrame({ frame: 2, rid, ttlMs, sealed: new Uint8Array(bytes) })
 
+/** A hello in its CBOR items with another manifest. */
+const helloWith = (manifest: Plain): Uint8Array => encode([0, [1], [], manifest, 0, new Uint8Array(), []])
+
 test('a peer that opens with anything but hello, or with no common version, is refused', async () => {
   const cases: readonly (readonly [readonly Uint8Array[], string])[] = [
     [[request(1)], 'ERR_PROTOCOL'],
@@ -64,6 +68,9 @@ test('a peer that opens with anything but hello, or with no common version, is r
     [[encodeFrame({ frame: 0, ...hello, versions: [2, 3] })], 'ERR_PROTOCOL'],
     [[encodeFrame({ frame: 0, ...hello }), encodeFrame({ frame: 0, ...hello })], 'ERR_PROTOCOL'],
     [[utf8('hello')], 'ERR_WIRE_MALFORMED'],
+    [[helloWith([Array.from({ length: 65 }, (_, index) => `c${index}`), [], 0, 'online'])], 'ERR_WIRE_MALFORMED'],
+    [[helloWith([['\u001b[31mtask'], [], 0, 'online'])], 'ERR_WIRE_MALFORMED'],
+    [[new Uint8Array(klpFrameBytesMax + 1)], 'ERR_WIRE_TOO_LARGE'],
     [[encodeFrame({ frame: 6, code: 'ERR_STOPPED', message: 'going' })], 'ERR_STOPPED'],
     [[encodeFrame({ frame: 6, code: 'ERR_NOT_OURS', message: 'what' })], 'ERR_REFUSED'],
   ]

@@ -128,6 +128,26 @@ describe('dialling', () => {
   })
 })
 
+describe('what a stranger may ask of our address', () => {
+  const spoken = async (listen: readonly string[]): Promise<readonly string[]> => {
+    await using world = createLibp2pWorld({ listen })
+    const host = await world.host(0)
+    await using raws = await rawNodes(1)
+    const [raw] = raws.nodes as readonly [RawNode]
+    await join(raw, host, world.until)
+    return (await raw.peerStore.all()).flatMap(({ protocols }) => protocols)
+  }
+
+  test('DCUtR everywhere; AutoNAT only on a host that listens beyond loopback', async () => {
+    const [inner, outer] = [await spoken(['/ip4/127.0.0.1/tcp/0']), await spoken(['/ip4/0.0.0.0/tcp/0'])]
+    const autonat = '/libp2p/autonat/2/dial-request'
+    expect([inner, outer].map((protocols) => [protocols.includes('/libp2p/dcutr'), protocols.includes(autonat)])).toEqual([
+      [true, false],
+      [true, true],
+    ])
+  })
+})
+
 /** Takes connections and says nothing. */
 async function muteServer(): Promise<Server> {
   const server = createServer((socket) => socket.on('error', () => undefined).unref())

@@ -80,6 +80,16 @@ describe('find among real nodes', () => {
     expect(peers.find(({ did }) => did === cleo.did)).toMatchObject({ roles: ['archive', 'gateway'] })
   })
 
+  test('a node says how it is, and one that has left is listed as away', async () => {
+    expect((await cleo.run('presence', 'busy', '--json')).json()).toMatchObject({ presence: 'busy' })
+    expect((await cleo.run('presence', 'asleep', '--json')).problem()).toMatchObject({ code: 'ERR_USAGE' })
+    await dora.end('SIGTERM')
+    type Away = readonly { readonly did: string; readonly lastSeen: number }[]
+    let away: Away = []
+    while (away.length === 0) away = (await anna.run('peers', '--json')).json()['away'] as Away
+    expect(away.find(({ did }) => did === dora.did)?.lastSeen).toBeGreaterThan(0)
+  })
+
   test('a wrong name and a wrong role are refused with a next step', async () => {
     expect((await ben.run('find', '--json', '--capability', 'Not A Name')).problem()).toMatchObject({ code: 'ERR_USAGE' })
     expect((await ben.run('find', '--json')).code).toBe(2)

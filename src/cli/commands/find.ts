@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
-import { realClock } from '../../base/index.ts'
+import { MeshError, realClock } from '../../base/index.ts'
 import { parseCount } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
 import { nameOfLevel } from './mesh.ts'
 
-export function addFindCommand(program: Command, add: AddCommand): void {
+const states = ['online', 'busy', 'away'] as const
+
+export function addFindCommands(program: Command, add: AddCommand): void {
   add<readonly [], { readonly capability: string; readonly limit?: string }>(
     program,
     'find',
@@ -19,6 +21,17 @@ export function addFindCommand(program: Command, add: AddCommand): void {
         const lines = peers.map(({ did, route, presence, level, roles }) => `${did}  ${route}  ${presence}  ${nameOfLevel(level)}  ${roles.join(', ')}`)
         return lines.join('\n') || `nobody found that offers ${capability}: dial more peers, or see \`kindmesh peers\``
       })
+    },
+  )
+  add(
+    program,
+    'presence <state>',
+    'how this node says it is: online, busy or away',
+    (command) => command,
+    async ({ client, print, signal }, [state]) => {
+      const presence = states.find((one) => one === state)
+      if (presence === undefined) throw new MeshError('ERR_USAGE', `'${state ?? ''}' is no presence`, { hint: states.join(', ') })
+      print('presence', await (await client()).setPresence({ presence }, { signal }), (answer) => answer.presence)
     },
   )
 }

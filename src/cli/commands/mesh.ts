@@ -36,7 +36,11 @@ export function addMeshCommands(program: Command, add: AddCommand): void {
       print(
         'peers',
         answer,
-        ({ peers }) => peers.map(({ did, route, level }) => `${did}  ${route}  ${nameOfLevel(level)}`).join('\n') || 'no peers: `kindmesh dial <ticket>`',
+        ({ peers, away }) =>
+          [
+            ...peers.map(({ did, route, level, presence = '' }) => `${did}  ${route}  ${nameOfLevel(level)}  ${presence}`.trimEnd()),
+            ...away.map(({ did, lastSeen }) => `${did}  away, last seen ${new Date(lastSeen).toISOString()}`),
+          ].join('\n') || 'no peers: `kindmesh dial <ticket>`',
       )
     },
   )

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { renderUnicodeCompact } from 'uqr'
-import { createLogger, type Logger, MeshError, profilePaths, realClock, realRandom, toMeshError, utf8 } from '../../base/index.ts'
+import { createLogger, type Logger, profilePaths, realClock, realRandom, toMeshError, utf8 } from '../../base/index.ts'
 import type { MeshNode, NodeEvent, Role } from '../../node/index.ts'
 import { type Context, paint } from '../context.ts'
 import { parseCount } from '../parse.ts'
@@ -116,13 +116,13 @@ async function startWith(
 function ready(context: Context, node: MeshNode, api: string): void {
   const { did, peerId, kindDid } = node
   const addresses = node.addresses()
-  if (addresses.length === 0) throw new MeshError('ERR_NET_ADDRESS', 'the node listens nowhere')
   context.print('up', { event: 'ready', did, peerId, addresses, api, ticket: node.ticket() }, ({ ticket }) =>
     [
       `${paint('bold', 'kindmesh is up')} ${paint('dim', version)}`,
       `DID       ${paint('cyan', did)}`,
       `peer ID   ${peerId}`,
       `kind DID  ${kindDid}`,
+      ...(addresses.length === 0 ? ['addresses none yet: the relay has not answered'] : []),
       ...addresses.map((address, index) => `${index === 0 ? 'addresses' : '         '} ${address}`),
       `API       ${api}  ${paint('dim', `token in ${profilePaths(context.home).api}`)}`,
       '',
