@@ -18,6 +18,9 @@ import type { Introductions } from './introductions.ts'
 export const depositTimeoutMs = 60 * secondMs
 /** Deposits under way at one holder; more wait their turn. Below what a holder allows one peer. */
 export const depositsPerHolderMax = 4
+/** A holder that was not reached is not waited for this long while another takes the item. */
+export const holderRestMs = 30 * secondMs
+const holdersRestingMax = 1_024
 /** How often the work is done again when the holder asks for more than it said. */
 const workAttemptsMax = 3
 
@@ -106,20 +109,36 @@ export function createDepositor({ host, clock, logger, introductions, newestBund
   /** Bundle and introduction both come from the recipient; either may be the older one. */
   const holdersOf = ({ owner, mailboxes }: Deposit['recipient']): readonly Did[] => [...new Set([...mailboxes, ...introductions.holdersOf(owner)])]
 
+  /** Until when a holder that was not reached is left alone. */
+  const resting = new Map<Did, number>()
+  function rest(holder: Did): void {
+    if (resting.size >= holdersRestingMax) resting.clear()
+    resting.set(holder, clock.monotonic() + holderRestMs)
+  }
+  const isResting = (holder: Did): boolean => (resting.get(holder) ?? -Infinity) > clock.monotonic()
+
   async function depositAll(holders: readonly Did[], deposit: Deposit): Promise<readonly StorageReceipt[]> {
     if (holders.length === 0) throw new MeshError('ERR_MAILBOX_NONE', `${deposit.recipient.owner} names nobody who holds its mail`)
-    const results = await Promise.allSettled(holders.map((holder) => inTurn(holder, () => depositAt(holder, deposit))))
-    deposit.signal?.throwIfAborted()
     const receipts: StorageReceipt[] = []
-    let reason: unknown
-    for (const result of results) {
-      if (result.status === 'fulfilled') receipts.push(result.value)
-      else {
-        reason ??= result.reason
-        logger.info('a holder did not take an item', { code: toMeshError(result.reason).code })
-      }
+    let reason: MeshError | undefined
+    for (const some of [holders.filter((holder) => !isResting(holder)), holders.filter(isResting)]) {
+      if (receipts.length > 0) break
+      const results = await Promise.allSettled(some.map((holder) => inTurn(holder, () => depositAt(holder, deposit))))
+      deposit.signal?.throwIfAborted()
+      results.forEach((result, index) => {
+        const holder = some[index] ?? host.did
+        if (result.status === 'fulfilled') {
+          resting.delete(holder)
+          receipts.push(result.value)
+          return
+        }
+        const error = toMeshError(result.reason)
+        reason ??= error
+        if (error.code.startsWith('ERR_NET_') || error.code === 'ERR_TIMEOUT') rest(holder)
+        logger.info('a holder did not take an item', { holder, code: error.code })
+      })
     }
-    if (receipts.length === 0) throw toMeshError(reason)
+    if (receipts.length === 0) throw reason ?? new MeshError('ERR_MAILBOX_NONE', 'no holder is left')
     return receipts
   }
   return async (given) => {
