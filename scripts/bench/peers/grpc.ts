@@ -1,6 +1,6 @@
 /** gRPC over TLS: one open bidirectional stream, raw bytes, no schema. */
 import { type ClientDuplexStream, Client, credentials, Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js'
-import { answerParent, load, type LoadOptions } from '../harness.ts'
+import { answerParent, createCpuMeter, load, type LoadOptions } from '../harness.ts'
 import { type Certified, selfSigned } from '../self-signed.ts'
 
 const path = '/bench.Echo/Ask'
@@ -60,4 +60,5 @@ answerParent({
     return ask()
   },
   load: (options: LoadOptions) => load(ask, options),
+  cpuUs: createCpuMeter(),
 })

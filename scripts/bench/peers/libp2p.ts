@@ -6,7 +6,7 @@ import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { FrameCutter, headerLength, joinFrames } from '../../../src/net/frames.ts'
-import { answerParent, load, type LoadOptions } from '../harness.ts'
+import { answerParent, createCpuMeter, load, type LoadOptions } from '../harness.ts'
 import { settledRssBytes } from '../rss.ts'
 
 const protocol = '/bench/echo/1'
@@ -80,5 +80,6 @@ answerParent({
     })
   },
   load: (options: LoadOptions) => load(ask, options),
+  cpuUs: createCpuMeter(),
   rssBytes: settledRssBytes,
 })

@@ -27,15 +27,25 @@ export async function* klpAsk(bench: Bench): AsyncIterable<Row> {
     for (let call = 0; call < bench.calls; call++) await store.durable([put(String(writes++).padStart(12, '0'), entry)])
     return (bench.calls * 1_000) / (performance.now() - start)
   }
-  const rate = async ({ client }: Pair): Promise<number> => (await ask(client)).perSecond
   const ask = (peer: Peer): Promise<Load> => peer.ask<Load>('load', { inFlight, ms: bench.loadMs })
+  /** Asks a second; what one costs both processes goes to `cpu`. */
+  const rate = async ({ client, server }: Pair, cpu: number[]): Promise<number> => {
+    await server.ask('cpuUs')
+    const { perSecond, cpuUsPerAsk } = await ask(client)
+    cpu.push(cpuUsPerAsk + ((await server.ask<number>('cpuUs')) * 1_000) / (perSecond * bench.loadMs))
+    return perSecond
+  }
+  const cpu = { ours: [] as number[], plain: [] as number[], grpc: [] as number[] }
   const figures = await alternate(bench.rounds(9), {
-    ours: () => rate(nodes),
-    plain: () => rate(plain),
-    grpc: () => rate(grpc),
-    nats: () => (nats === undefined ? Number.NaN : rate(nats)),
+    ours: () => rate(nodes, cpu.ours),
+    plain: () => rate(plain, cpu.plain),
+    grpc: () => rate(grpc, cpu.grpc),
+    nats: async () => (nats === undefined ? Number.NaN : (await ask(nats.client)).perSecond),
     syncs: syncsPerSecond,
   })
+  // The first round of `alternate` does not count.
+  for (const list of Object.values(cpu)) list.shift()
+
   const what = `sealed, signed and durable ask of 1 KiB, ${inFlight} in flight`
   const unit = 'asks/s'
   const plainly = 'plain coalesced round trip on an open libp2p stream'
@@ -60,4 +70,7 @@ export async function* klpAsk(bench: Bench): AsyncIterable<Row> {
     othersUnit: 'syncs/s',
     goal: syncGoal,
   })
+  const cost = `CPU time of that ask, both processes, ${inFlight} in flight`
+  yield row({ id: 'klp-ask-cpu-plain', what: cost, unit: 'us', figures: cpu.ours, against: plainly, others: cpu.plain })
+  yield row({ id: 'klp-ask-cpu-grpc', what: cost, unit: 'us', figures: cpu.ours, against: 'grpc-js, open bidirectional stream over TLS', others: cpu.grpc })
 }
