@@ -3,8 +3,10 @@ import { createSeededRandom, equal, MeshError, realRandom, utf8 } from '../../sr
 import { entryCodec } from '../../src/audit/entry.ts'
 import { openCheckpoint } from '../../src/audit/index.ts'
 import { verify } from '../../src/crypto/index.ts'
-import { openBox, openBundle, openPrekeys, sealBox } from '../../src/envelope/index.ts'
-import { openStatement, parseDid, partiesOf, signStatement } from '../../src/identity/index.ts'
+import { openBox, openBundle, openPrekeys, openSessions, sealBox } from '../../src/envelope/index.ts'
+import { openContent, packContent } from '../../src/envelope/content.ts'
+import { decodeSessionFrame } from '../../src/envelope/ratchet.ts'
+import { composeStatement, openStatement, parseDid, partiesOf, signStatement } from '../../src/identity/index.ts'
 import { decodeFrame, encodeFrame, type Frame } from '../../src/protocols/klp/frames.ts'
 import { framed, unframed } from '../../src/protocols/channel.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
@@ -69,6 +71,24 @@ const frames: readonly Frame[] = [
   { frame: 7, rid: 2 },
   { frame: 8, rid: 2 },
 ]
+const said = ['one', 'two', 'three'].map((text) => ({
+  ...composeStatement('message', { from: anna.did, to: ben.did, type: 'text', payload: utf8(text), issuedAt: now, expiresAt: now + 60_000 }, random),
+  kind: 'message' as const,
+}))
+const contents = [
+  packContent(said.slice(0, 1), undefined, anna),
+  packContent(said, undefined, anna),
+  packContent(said, { dh: bytes32, generation: 7, heal: { kid: bytes32.subarray(0, 8), enc: random.bytes(1_120) } }, anna),
+]
+const annasSessions = await openSessions({
+  store: createMemoryStore(),
+  keyring: anna,
+  prekeys: await openPrekeys({ store: createMemoryStore(), keyring: anna, clock, random }),
+  clock,
+  random,
+})
+annasSessions.seal(ben.did, said, { bundle: own.bundle })
+const sessionFrames = [said, said.slice(1)].map((items) => annasSessions.seal(ben.did, items, { bundle: undefined }).bytes)
 const task = requestCodec.encode({ version: 1, codeHash: bytes32, code: 'return 1', input: '{}', limits, isolation: 'sandboxed', replySecret: bytes32 })
 const taskReceipt = {
   version: 1,
@@ -115,6 +135,12 @@ const decoders: Readonly<Record<string, Decoder>> = {
   'parties of a statement': { samples: [message.bytes, attestation.bytes], decode: (bytes) => partiesOf('message', bytes) },
   'prekey bundle': { samples: [own.bundle.bytes], decode: (bytes) => openBundle(bytes, now), encode: ({ bytes }: typeof own.bundle) => bytes },
   box: { samples: [sealed], decode: (bytes) => openBox(bytes, prekeys) },
+  'session frame': {
+    samples: sessionFrames,
+    decode: decodeSessionFrame,
+    encode: ({ suite, tag, dh, pn, n, ciphertext }: ReturnType<typeof decodeSessionFrame>) => encode([1, suite, 1, tag, dh, pn, n, ciphertext]),
+  },
+  content: { samples: contents, decode: (bytes) => openContent(bytes, { now, lifetimeMsMax: 600_000 }) },
   'KLP frame': { samples: frames.map(encodeFrame), decode: decodeFrame, encode: encodeFrame },
   'message payload': {
     samples: [messagePayload({ body: 'x' })],
