@@ -1072,8 +1072,8 @@ SEALED = octets(0, 131_072)
 FRAMES = [
     listing(exactly(0), many(integer(0, 255), 8), many(WANT, 64), MANIFEST, integer(0, 1 << 24), octets(0, 4096), many(EVIDENCE, 64)),
     listing(exactly(1), many(ANSWER, 64), INSTANT),
-    listing(exactly(2), RID, TTL, SEALED),
-    listing(exactly(3), RID, boolean, SEALED),
+    listing(exactly(2), RID, many(TTL, 32), SEALED),
+    listing(exactly(3), many(RID, 32), SEALED),
     listing(exactly(4), RID, NAME, REASON, TTL),
     listing(exactly(5), RID),
     listing(exactly(6), NAME, REASON),
@@ -1103,8 +1103,11 @@ def flat(value):
     return value
 
 
+ORDER = listing(octets(8), integer(0, 2**53 - 1), integer(0, 2**53 - 1))
 PAYLOADS = {
-    'message': listing(exactly(1), text(64), boolean, integer(0, 9), nullable(octets(16)), among('text', 'json'), text(61_440)),
+    'message': listing(
+        exactly(1), text(64), boolean, integer(0, 9), nullable(octets(16)), nullable(octets(16)), nullable(ORDER),
+        many(text(128), 2), nullable(octets(0, 1024)), among('text', 'json', 'bytes'), octets(0, 61_440)),
     'plain-refusal': listing(text(64), text(512)),
     'attestation': listing(exactly(1), integer(-1, 4), many(text(64), 8), integer(0, 4), nullable(HASH), COUNT, nullable(HASH)),
     'revocation': listing(exactly(1), HASH, among('soft', 'hard'), INSTANT, COUNT, nullable(HASH)),
@@ -1245,9 +1248,9 @@ def read_topic(v, x):
     payload = shaped(PAYLOADS['message'], cbor(s['payload']))
     if payload[1] != '' or payload[2]:
         raise Refused('ERR_WIRE_MALFORMED')
-    if len(payload[6].encode('utf-16-le')) > 2 * 16_384:
+    if len(payload[10]) > 16_384:
         raise Refused('ERR_WIRE_TOO_LARGE')
-    same((topic, v['channel'], payload[6]), (x('id'), '/kindmesh/topic/1/' + topic.hex(), v['body']))
+    same((topic, v['channel'], payload[10].decode()), (x('id'), '/kindmesh/topic/1/' + topic.hex(), v['body']))
 
 
 # --- message types, message/v1 sections 4 and 5 -------------------------------------------------------------------------

@@ -95,20 +95,20 @@ export function messageTypeVectors(): Vectors {
   return {
     ...Object.fromEntries(
       Object.entries(messageExamples).flatMap(([type, { body, fault, wrong }]) => [
-        [`type-${type}`, item(`a ${type}`, '5', 'ok', type, JSON.stringify(body))],
-        [`type-${type}-refused`, item(fault, '4.1', 'ERR_JSON_INVALID', type, JSON.stringify(wrong))],
+        [`type-${type}`, item(`a ${type}`, '6', 'ok', type, JSON.stringify(body))],
+        [`type-${type}-refused`, item(fault, '5.1', 'ERR_JSON_INVALID', type, JSON.stringify(wrong))],
       ]),
     ),
-    'type-as-text': item('the same as text', '4.1', 'ERR_MESSAGE_TYPE', 'task_progress', progress, 'text'),
-    'type-name-twice': item('one member twice', '4.1', 'ERR_JSON_INVALID', 'task_progress', '{"taskId":"t","fraction":0,"fraction":1}'),
-    'type-no-object': item('a list', '4.1', 'ERR_JSON_INVALID', 'task_progress', '[]'),
-    'type-later': item('a name of a later version', '4.2', 'ERR_MESSAGE_TYPE', 'task_pause', '{}'),
-    'type-misspelt': item('a reserved name with a slip', '4.2', 'ERR_MESSAGE_TYPE', 'task_requset', '{}'),
-    'type-own-prefix': item('of the protocol, unknown', '4.2', 'ERR_MESSAGE_TYPE', 'klp/route', '', 'text'),
-    'type-own-prefix-long': item('of the protocol, unknown', '4.2', 'ERR_MESSAGE_TYPE', 'kindmesh/vault', '', 'text'),
-    'type-empty': item('no type', '4.3', 'ERR_MESSAGE_TYPE', '', '', 'text'),
-    'type-text': item('plain text', '4.3', 'ok', 'text', 'hello', 'text'),
-    'type-app': item('an app’s own', '4.3', 'ok', 'shop/order_placed', '{"a":1,"a":2}'),
-    'type-capitals': item('an app’s own: reserved names have none', '4.3', 'ok', 'Task_Request', '', 'text'),
+    'type-as-text': item('the same as text', '5.1', 'ERR_MESSAGE_TYPE', 'task_progress', progress, 'text'),
+    'type-name-twice': item('one member twice', '5.1', 'ERR_JSON_INVALID', 'task_progress', '{"taskId":"t","fraction":0,"fraction":1}'),
+    'type-no-object': item('a list', '5.1', 'ERR_JSON_INVALID', 'task_progress', '[]'),
+    'type-later': item('a name of a later version', '5.2', 'ERR_MESSAGE_TYPE', 'task_pause', '{}'),
+    'type-misspelt': item('a reserved name with a slip', '5.2', 'ERR_MESSAGE_TYPE', 'task_requset', '{}'),
+    'type-own-prefix': item('of the protocol, unknown', '5.2', 'ERR_MESSAGE_TYPE', 'klp/route', '', 'text'),
+    'type-own-prefix-long': item('of the protocol, unknown', '5.2', 'ERR_MESSAGE_TYPE', 'kindmesh/vault', '', 'text'),
+    'type-empty': item('no type', '5.3', 'ERR_MESSAGE_TYPE', '', '', 'text'),
+    'type-text': item('plain text', '5.3', 'ok', 'text', 'hello', 'text'),
+    'type-app': item('an app’s own', '5.3', 'ok', 'shop/order_placed', '{"a":1,"a":2}'),
+    'type-capitals': item('an app’s own: reserved names have none', '5.3', 'ok', 'Task_Request', '', 'text'),
   }
 }

@@ -1,5 +1,5 @@
 import { createAudit, messageReceived, nodeStarted } from '../../src/audit/index.ts'
-import { base64, concat, dayMs, fromBase64, minuteMs, silentLogger, utf8 } from '../../src/base/index.ts'
+import { base64, concat, dayMs, fromBase64, hex, minuteMs, silentLogger, utf8 } from '../../src/base/index.ts'
 import { keyHash } from '../../src/audit/checkpoint.ts'
 import { growTree, leafHash } from '../../src/audit/tree.ts'
 import { contentHash } from '../../src/crypto/index.ts'
@@ -23,8 +23,12 @@ export function messageVectors(): Vectors {
     expectsReply: true,
     priority: 5,
     traceId: new Uint8Array(16).fill(7),
+    replyTo: new Uint8Array(16).fill(8),
+    order: { run: new Uint8Array(8).fill(9), seq: 12, floor: 10 },
+    hints: ['/ip4/192.0.2.1/tcp/4160'],
+    token: new Uint8Array([1, 2, 3]),
     encoding: 'json',
-    body: '{"q":1}',
+    body: utf8('{"q":1}'),
   })
   const asked = message()
   const receipt = signStatement(
@@ -47,7 +51,19 @@ export function messageVectors(): Vectors {
       kind: 'payload',
       of: 'message',
       payload: question,
-      list: [1, 'echo', true, 5, '07'.repeat(16), 'json', '{"q":1}'],
+      list: [
+        1,
+        'echo',
+        true,
+        5,
+        '07'.repeat(16),
+        '08'.repeat(16),
+        ['09'.repeat(8), 12, 10],
+        ['/ip4/192.0.2.1/tcp/4160'],
+        '010203',
+        'json',
+        hex(utf8('{"q":1}')),
+      ],
     },
     receipt: {
       comment: 'the receipt of a message',

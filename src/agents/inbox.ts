@@ -1,7 +1,7 @@
 import { MeshError } from '../base/index.ts'
 import { put, type Store, type StoreOp } from '../store/index.ts'
-import { codec, did, instant, oneOf, row, textUpTo } from '../wire/index.ts'
-import { agentNameCharsMax, bodyCharsMax, type Message } from './message.ts'
+import { codec, did, instant, nullable, oneOf, row, textUpTo, uintUpTo } from '../wire/index.ts'
+import { agentNameCharsMax, bodyBytesMax, encodings, type Message } from './message.ts'
 
 /** Messages kept for the operator; more are refused, none is dropped. */
 export const inboxMessagesMax = 100_000
@@ -14,9 +14,13 @@ const storedCodec = codec(
     from: did,
     type: textUpTo(64),
     agent: textUpTo(agentNameCharsMax),
-    encoding: oneOf(['text', 'json']),
-    body: textUpTo(bodyCharsMax),
+    encoding: oneOf(encodings),
+    body: textUpTo(2 * bodyBytesMax),
     receivedAt: instant,
+    priority: uintUpTo(9),
+    traceId: nullable(textUpTo(32)),
+    replyTo: nullable(textUpTo(32)),
+    token: nullable(textUpTo(2_048)),
   }),
   256 * 1024,
 )
@@ -41,7 +45,7 @@ export async function openInbox(store: Store): Promise<Inbox> {
       if (count >= inboxMessagesMax) {
         throw new MeshError('ERR_OVERLOADED', `the inbox holds ${inboxMessagesMax} messages`, { details: { retryAfterMs: 60_000 } })
       }
-      const value = storedCodec.encode(message)
+      const value = storedCodec.encode({ traceId: undefined, replyTo: undefined, token: undefined, ...message })
       count++
       return { ops: store.qualify([put(String(next++).padStart(16, '0'), value)]), release: () => void count-- }
     },

@@ -1,6 +1,7 @@
 export { type Inbox, openInbox } from './inbox.ts'
-export { createMail, type Mail, type MailOptions, type Outgoing, type SendOptions } from './mail.ts'
+export { type Mail, type MailOptions, openMail, type Outgoing, type SendOptions, type Sent, type Taker } from './mail.ts'
 export type { Agent, Message } from './message.ts'
+export type { OutboxEntry } from './outbox.ts'
 export { type Agents, builtInAgents, createAgents } from './registry.ts'
 export { isTopicChannel } from './topic-message.ts'
 export { createTopics, type PublishOptions, type TopicDraft, type TopicMessage, type Topics } from './topics.ts'

@@ -1,12 +1,12 @@
 import { concat, type Did, didFromKey, hex, MeshError, minuteMs, utf8 } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import { openStatement, type Signed } from '../identity/index.ts'
-import { messageCodec } from './message.ts'
+import { bodyText, messageCodec } from './message.ts'
 
 /** Topic names, UTF-16 units. Source: topic/v1 section 1. */
 export const topicNameCharsMax = 128
 /** Body of a topic message, UTF-16 units: every subscriber carries it on. Source: topic/v1 section 2. */
-export const topicBodyCharsMax = 16 * 1024
+export const topicBodyBytesMax = 16 * 1024
 /** A signed topic message as it travels. Source: topic/v1 section 2. */
 export const topicMessageBytesMax = 32 * 1024
 /** A topic message is good for this long at most. Source: topic/v1 section 2. */
@@ -55,6 +55,6 @@ export function openTopicMessage(bytes: Uint8Array, { topic, from, now }: { read
   if (signed.statement.from !== from) throw new MeshError('ERR_STATEMENT_SENDER', 'the message was published by somebody else than its author')
   const { agent, expectsReply, encoding, body } = messageCodec.decode(signed.statement.payload)
   if (agent !== '' || expectsReply) throw new MeshError('ERR_WIRE_MALFORMED', 'a topic message is for no agent and wants no reply')
-  if (body.length > topicBodyCharsMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a topic body of ${body.length} characters exceeds ${topicBodyCharsMax}`)
-  return { signed, encoding, body }
+  if (body.length > topicBodyBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a topic body of ${body.length} bytes exceeds ${topicBodyBytesMax}`)
+  return { signed, encoding, body: bodyText(encoding, body) }
 }

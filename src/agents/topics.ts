@@ -18,8 +18,8 @@ import type { GossipMessage, GossipVerdict, Host } from '../net/index.ts'
 import type { Decision } from '../policy/index.ts'
 import type { Store } from '../store/index.ts'
 import { createListener, type Listener } from './listeners.ts'
-import { messageCodec } from './message.ts'
-import { openTopicMessage, topicBodyCharsMax, type TopicContent, type TopicId, topicIdOf, topicLifetimeMsMax } from './topic-message.ts'
+import { bodyBytes, messageCodec, plainMessage } from './message.ts'
+import { openTopicMessage, topicBodyBytesMax, type TopicContent, type TopicId, topicIdOf, topicLifetimeMsMax } from './topic-message.ts'
 
 /** Topics this node reads at a time. Source: topic/v1 section 4. */
 export const topicsJoinedMax = 64
@@ -150,14 +150,15 @@ export function createTopics({ host, keyring, clock, random, logger, audit, stor
   return {
     async publish(name, { type = 'text', encoding = 'text', body }, { signal, waitMs = topicWaitMsDefault } = {}) {
       const id = topicIdOf(name)
-      if (body.length > topicBodyCharsMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a topic body of ${body.length} characters; ${topicBodyCharsMax} fit`)
+      const bodied = bodyBytes(encoding, body)
+      if (bodied.length > topicBodyBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a topic body of ${bodied.length} bytes; ${topicBodyBytesMax} fit`)
       if (!ofAuthors.count(`${name}\0${keyring.did}`)) {
         throw new MeshError('ERR_OVERLOADED', `more than ${topicAuthorMessagesMax} messages a minute would not be taken`, {
           details: { retryAfterMs: minuteMs },
         })
       }
       const issuedAt = clock.now()
-      const payload = messageCodec.encode({ version: 1, agent: '', expectsReply: false, priority: 5, traceId: undefined, encoding, body })
+      const payload = messageCodec.encode(plainMessage({ encoding, body: bodied }))
       const fields = { to: id.audience, type, payload, issuedAt, expiresAt: issuedAt + topicLifetimeMsMax }
       const signed = signStatement('message', fields, { keyring, random })
       const { statement, hash, bytes } = signed

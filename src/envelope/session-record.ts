@@ -7,6 +7,7 @@ const counter = uintUpTo(0xffff_ffff)
 const recordShape = row({
   peer: did,
   generation: counter,
+  opening: bytesOf(32),
   isConfirmed: bool,
   usedAt: instant,
   suite: uintUpTo(255),
@@ -29,6 +30,8 @@ export interface Session {
   readonly peer: Did
   /** Of two sessions with a peer the higher one is sent on. */
   readonly generation: number
+  /** The key it was opened with: of equal generations the lowest is sent on. */
+  readonly opening: Uint8Array
   /** Generation of the session whose frame brought its offer; nothing when a box did. */
   readonly heals: number | undefined
   /** The peer has held it. */
@@ -44,13 +47,13 @@ export interface Session {
   readonly skipped: Map<string, { readonly key: Uint8Array; readonly until: number }>
 }
 
-export function toStored({ peer, generation, isConfirmed, usedAt, ratchet }: Session): Decoded<typeof recordShape> {
+export function toStored({ peer, generation, opening, isConfirmed, usedAt, ratchet }: Session): Decoded<typeof recordShape> {
   const { suite, sendTag, receiveTag, mix, root, own, peer: theirs, sent, previous, receiving } = ratchet
-  return { peer, generation, isConfirmed, usedAt, suite, sendTag, receiveTag, mix, root, own, theirs, sent, previous, receiving }
+  return { peer, generation, opening, isConfirmed, usedAt, suite, sendTag, receiveTag, mix, root, own, theirs, sent, previous, receiving }
 }
 
 export function fromStored(stored: Decoded<typeof recordShape>): Session {
-  const { peer, generation, isConfirmed, usedAt, suite, theirs, ...rest } = stored
+  const { peer, generation, opening, isConfirmed, usedAt, suite, theirs, ...rest } = stored
   const ratchet: Ratchet = { ...rest, peer: theirs, suite: suite === 2 ? 2 : 1, sending: undefined }
-  return { peer, generation, heals: undefined, isConfirmed, isReceiveOnly: true, isDoubted: false, usedAt, ratchet, skipped: new Map() }
+  return { peer, generation, opening, heals: undefined, isConfirmed, isReceiveOnly: true, isDoubted: false, usedAt, ratchet, skipped: new Map() }
 }

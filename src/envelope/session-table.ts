@@ -55,10 +55,8 @@ export interface SessionTableOptions {
 const nameOf = ({ ratchet }: Session): string => hex(ratchet.receiveTag)
 const recordKey = (session: Session): string => `s/${nameOf(session)}`
 const skippedKey = (session: Session, name: string): string => `k/${nameOf(session)}/${name}`
-/** The same eight bytes on both sides. */
-const idOf = ({ ratchet: { sendTag, receiveTag } }: Session): Uint8Array => (compare(sendTag, receiveTag) < 0 ? sendTag : receiveTag)
 /** What both sides know decides, so that two sessions that crossed are settled alike. */
-const byRank = (a: Session, b: Session): number => b.generation - a.generation || compare(idOf(a), idOf(b))
+const byRank = (a: Session, b: Session): number => b.generation - a.generation || compare(a.opening, b.opening)
 
 export async function openSessionTable({ store, box, clock }: SessionTableOptions): Promise<SessionTable> {
   const byTag = new Map<string, Session>()

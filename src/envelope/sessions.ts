@@ -1,4 +1,4 @@
-import { type Clock, dayMs, type Did, hex, keyFromDid, MeshError, type Random, toMeshError, utf8 } from '../base/index.ts'
+import { type Clock, compare, dayMs, type Did, hex, keyFromDid, MeshError, minuteMs, type Random, secondMs, toMeshError, utf8 } from '../base/index.ts'
 import { hpkeRecipient, hpkeSender, type Suite } from '../crypto/index.ts'
 import type { Composed, Keyring } from '../identity/index.ts'
 import type { Store, StoreOp } from '../store/index.ts'
@@ -14,13 +14,16 @@ import { openSessionTable } from './session-table.ts'
 export const healEveryMs = dayMs
 export const healEveryMessages = 1_000
 
+/** While an offer is under way no other is made for so long; what is sent meanwhile goes in boxes. */
+export const offerEveryMs = 2 * secondMs
+/** An offer in a session that nothing came back on is made again. */
+const reofferAfterMs = 10 * minuteMs
+
 const healInfo = utf8('klp/1/session')
 
 export interface SealOptions {
   /** Of the peer; needed whenever `needsBundle` says so. */
   readonly bundle?: PrekeyBundle | undefined
-  /** For somebody who is off: only over a session that the peer is known to hold. */
-  readonly isStored?: boolean
 }
 
 export interface Sealed {
@@ -39,7 +42,7 @@ export interface Opened extends OpenedContent {
 /** Sessions with all peers, and the boxes that open them. Source: klp/v1 section 3. */
 export interface Sessions {
   /** Whether the next `seal` to this peer takes its bundle. */
-  needsBundle(peer: Did, options?: Pick<SealOptions, 'isStored'>): boolean
+  needsBundle(peer: Did): boolean
   /** Packs, signs and seals statements. @throws ERR_NO_PREKEYS without a bundle where one is needed, ERR_SEAL_SUITE, ERR_STATEMENT_EXPIRED */
   seal(peer: Did, items: readonly (Composed & { readonly kind: CarriedKind })[], options: SealOptions): Sealed
   /**
@@ -85,33 +88,42 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
   /** Goes with the next writes that leave. */
   const erased: StoreOp[] = []
 
-  function best(did: Did, isStored: boolean): Session | undefined {
+  /** What is sealed for a session that the peer may not hold could not be opened; an offer can be lost like any frame. */
+  function best(did: Did): Session | undefined {
     let floor = 0
     for (const session of table.peer(did)?.sessions ?? []) {
       // Never below one that both have held: whoever got hold of an older one would hear again what healing shut it out of.
       if (session.generation < floor) return undefined
-      if (!session.isReceiveOnly && (!isStored || (session.isConfirmed && !session.isDoubted))) return session
+      if (session.isConfirmed && !session.isReceiveOnly && !session.isDoubted) return session
       if (session.isConfirmed) floor = session.generation
     }
     return undefined
   }
   function healDue(did: Did): boolean {
     const peer = table.peer(did)
-    return peer !== undefined && (peer.sentSince >= healEveryMessages || Math.abs(clock.now() - peer.healedAt) >= healEveryMs)
+    if (peer === undefined) return false
+    const since = Math.abs(clock.now() - peer.healedAt)
+    const isUnanswered = peer.sessions.some(({ isConfirmed }) => !isConfirmed)
+    return peer.sentSince >= healEveryMessages || since >= healEveryMs || (isUnanswered && since >= reofferAfterMs)
   }
+  const mayOffer = (did: Did): boolean => Math.abs(clock.now() - (table.peer(did)?.healedAt ?? Number.NEGATIVE_INFINITY)) >= offerEveryMs
   const nextGeneration = (did: Did): number => Math.min(0xffff_ffff, 1 + Math.max(0, ...(table.peer(did)?.sessions.map(({ generation }) => generation) ?? [])))
 
-  const add = (ratchet: Ratchet, { peer, generation, heals, isConfirmed }: Pick<Session, 'peer' | 'generation' | 'heals' | 'isConfirmed'>): StoreOp[] =>
-    table.add({ peer, generation, heals, isConfirmed, isReceiveOnly: false, isDoubted: false, usedAt: clock.now(), ratchet, skipped: new Map() })
+  const add = (
+    ratchet: Ratchet,
+    { generation, dh: opening }: Offer,
+    { peer, heals, isConfirmed }: Pick<Session, 'peer' | 'heals' | 'isConfirmed'>,
+  ): StoreOp[] =>
+    table.add({ peer, generation, opening, heals, isConfirmed, isReceiveOnly: false, isDoubted: false, usedAt: clock.now(), ratchet, skipped: new Map() })
   /** A session of our own: its half is in the offer that leaves now. */
-  function begin(ratchet: Ratchet, did: Did, generation: number, heals?: number): StoreOp[] {
-    const ops = add(ratchet, { peer: did, generation, heals, isConfirmed: false })
+  function begin(ratchet: Ratchet, did: Did, offer: Offer, heals?: number): StoreOp[] {
+    const ops = add(ratchet, offer, { peer: did, heals, isConfirmed: false })
     const peer = table.peer(did)
     if (peer !== undefined) Object.assign(peer, { healedAt: clock.now(), sentSince: 0 })
     return ops
   }
 
-  /** A box: the content with an offer, unless a session only waits for its first answer. */
+  /** A box: with an offer, unless one is under way. */
   function sealBoxed(did: Did, items: Items, bundle: PrekeyBundle, withOffer: boolean): Sealed {
     const boxed = beginBox({ bundle, now: clock.now(), random })
     if (!withOffer) return { bytes: boxed.seal(packContent(items, undefined, keyring)), mode: 'box', ops: [] }
@@ -119,7 +131,7 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     const offer: Offer = { dh: own.public, generation: nextGeneration(did), heal: undefined }
     const secrets = { suite: suiteFor(bundle), secret: boxed.exportSecret(healInfo), initiator: ownKey, responder: keyFromDid(did) }
     const ratchet = initiate({ ...secrets, own, peerRatchet: bundle.ratchet })
-    return { bytes: boxed.seal(packContent(items, offer, keyring)), mode: 'box', ops: begin(ratchet, did, offer.generation) }
+    return { bytes: boxed.seal(packContent(items, offer, keyring)), mode: 'box', ops: begin(ratchet, did, offer) }
   }
   function sealHealing(did: Did, session: Session, items: Items, bundle: PrekeyBundle): Sealed {
     const { suite, mix } = session.ratchet
@@ -129,22 +141,22 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     const secrets = { suite, secret: sender.exportSecret(healInfo), mix, initiator: ownKey, responder: keyFromDid(did) }
     const ratchet = initiate({ ...secrets, own, peerRatchet: bundle.ratchet })
     const bytes = sealFrame(session.ratchet, packContent(items, offer, keyring), random)
-    return { bytes, mode: 'session', ops: [...begin(ratchet, did, offer.generation, session.generation), table.write(session)] }
+    return { bytes, mode: 'session', ops: [...begin(ratchet, did, offer, session.generation), table.write(session)] }
   }
   function sealOn(session: Session, items: Items): Sealed {
     const startsChain = session.ratchet.sending === undefined
     const bytes = sealFrame(session.ratchet, packContent(items, undefined, keyring), random)
     return { bytes, mode: 'session', ops: startsChain ? [table.write(session)] : [] }
   }
-  function seal(did: Did, items: Items, { bundle, isStored = false }: SealOptions): Sealed {
-    const session = best(did, isStored)
-    if (session !== undefined && (isStored || bundle === undefined || !healDue(did))) return sealOn(session, items)
+  function seal(did: Did, items: Items, { bundle }: SealOptions): Sealed {
+    const session = best(did)
+    if (session !== undefined && (bundle === undefined || !healDue(did))) return sealOn(session, items)
     if (bundle === undefined) throw new MeshError('ERR_NO_PREKEYS', `the prekey bundle of ${did} is needed to begin`)
     if (bundle.owner !== did) throw new MeshError('ERR_STATEMENT_SENDER', 'the prekey bundle is of somebody else')
     if (bundle.expiresAt < clock.now()) return session === undefined ? sealBoxed(did, items, bundle, true) : sealOn(session, items)
     // A healed session is of the suite of the one that carries its offer; the peer may have risen above that.
     if (session !== undefined && suiteFor(bundle) === session.ratchet.suite) return sealHealing(did, session, items, bundle)
-    return sealBoxed(did, items, bundle, session !== undefined || best(did, false) === undefined)
+    return sealBoxed(did, items, bundle, session !== undefined || mayOffer(did))
   }
 
   /** The other half of a session that is offered. */
@@ -153,8 +165,8 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     return respond({ suite, secret, mix, initiator: keyFromDid(from), responder: ownKey, own: pair, offered: dh })
   }
   /** A box that comes again opens nothing; whether what it says was taken before is for the replay guard to know. */
-  const accept = (ratchet: Ratchet, from: Did, { generation }: Offer): StoreOp[] =>
-    table.held(ratchet.receiveTag) === undefined ? add(ratchet, { peer: from, generation, heals: undefined, isConfirmed: true }) : []
+  const accept = (ratchet: Ratchet, from: Did, offer: Offer): StoreOp[] =>
+    table.held(ratchet.receiveTag) === undefined ? add(ratchet, offer, { peer: from, heals: undefined, isConfirmed: true }) : []
 
   function openBoxed(sealed: Uint8Array, lifetimeMsMax: number): Opened {
     const { content, own, suite, exportSecret } = unsealBox(sealed, prekeys)
@@ -166,7 +178,13 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     if (offer === undefined || !isForUs) return { ...opened, mode: 'box', ops: [] }
     const ratchet = answer(from, offer, { own, suite, secret: exportSecret(healInfo) })
     const ops = accept(ratchet, from, offer)
-    if (ops.length > 0) for (const session of table.peer(from)?.sessions ?? []) session.isDoubted ||= session.generation > offer.generation
+    if (ops.length > 0) {
+      // Whoever begins anew does not hold what came after, nor another of its own from before: it would have gone higher.
+      for (const session of table.peer(from)?.sessions ?? []) {
+        const { generation, opening, isConfirmed } = session
+        session.isDoubted ||= generation > offer.generation || (generation === offer.generation && isConfirmed && compare(opening, offer.dh) !== 0)
+      }
+    }
     return { ...opened, mode: 'box', ops }
   }
   function openSessionFrame(sealed: Uint8Array, lifetimeMsMax: number): Opened {
@@ -208,7 +226,7 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
   }
 
   return {
-    needsBundle: (did, { isStored = false } = {}) => best(did, isStored) === undefined || (!isStored && healDue(did)),
+    needsBundle: (did) => best(did) === undefined || healDue(did),
     seal(did, items, options) {
       erased.push(...table.sweep())
       const sealed = seal(did, items, options)
@@ -235,7 +253,7 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
       }
     },
     sweep: () => store.qualify([...erased.splice(0), ...table.sweep({ now: true })]),
-    has: (did) => best(did, false) !== undefined,
+    has: (did) => best(did) !== undefined,
     get count() {
       return table.count
     },

@@ -3,13 +3,16 @@ import {
   type Agents,
   builtInAgents,
   createAgents,
-  createMail,
   createTopics,
   type HolderLimits,
   type Message,
   openInbox,
+  openMail,
+  type OutboxEntry,
   type Outgoing,
   type SendOptions,
+  type Sent,
+  type Taker,
   type Topics,
 } from '../agents/index.ts'
 import { agentAdded, attestationAccepted, attestationIssued, attestationRevoked, type Audit, peerConnected, peerDisconnected } from '../audit/index.ts'
@@ -27,7 +30,7 @@ import {
   createTally,
   minuteMs,
 } from '../base/index.ts'
-import { openPrekeys, openReplayGuard, type PrekeyBundle, prekeyRecordRule } from '../envelope/index.ts'
+import { openPrekeys, openReplayGuard, openSequences, openSessions, type PrekeyBundle, prekeyRecordRule } from '../envelope/index.ts'
 import { chainBytesMax, chainLengthMax, type ChainStatement, chainRecordRule, kindDidFromDid, type Keyring, peerIdFromDid } from '../identity/index.ts'
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
 import { type Decision, decideFile, decideMessage, decideTask, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
@@ -66,7 +69,7 @@ import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
 import { type Identities, openIdentities } from './identities.ts'
 import { createFinder, type Finder, type FindOptions, type FoundPeer } from './find.ts'
 import { createFiles, type Files } from './files.ts'
-import { createMailboxes, type MailboxDoors } from './mailboxes.ts'
+import { createMailboxes, type MailboxDoors, type Mailboxes } from './mailboxes.ts'
 import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
@@ -129,8 +132,10 @@ export interface MeshRooms {
   /** Connects by multiaddr, DID or ticket, and agrees on KLP. @throws ERR_NET_*, ERR_USAGE, ERR_CAPABILITY_DENIED */
   dial(target: Did | string, options?: SignalOption): Promise<PeerInfo & { readonly rttMs: number }>
   ping(peer: Did, options?: SignalOption): Promise<{ readonly rttMs: number; readonly route: string }>
-  /** Sends to a peer that is up. @throws ERR_NET_*, coded refusals */
-  send(to: Did, message: Partial<Outgoing> & Pick<Outgoing, 'body'>, options?: SendOptions): Promise<{ readonly id: string; readonly status: 'acknowledged' }>
+  /** Sends to a peer, up or off: what is not acknowledged at once is tried until its time is over. @throws ERR_USAGE, ERR_OVERLOADED, coded refusals */
+  send(to: Did, message: Partial<Outgoing> & Pick<Outgoing, 'body'>, options?: SendOptions): Promise<Sent>
+  /** What waits to be delivered, and what was given up of late. */
+  outbox(): readonly OutboxEntry[]
   /** Asks an agent there; `data` is plain JSON. */
   ask(to: Did, data: unknown, options?: SendOptions & { readonly agent?: string }): Promise<{ readonly id: string; readonly reply: unknown }>
   readonly agents: Pick<Agents, 'list'> & {
@@ -231,19 +236,27 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     ...agent,
     receive: (message, given) => agent.receive({ ...message, from: chains.subject(message.from) }, given),
   })
-  const mail = createMail({
+  const takers = new Map<string, Taker>()
+  const mail = await openMail({
+    store,
     keyring,
     clock,
     random,
-    prekeys,
+    logger,
+    sessions: await openSessions({ store: store.sub('sessions'), keyring, prekeys, clock, random }),
     replay,
+    sequences: await openSequences({ store: store.sub('sequences'), clock }),
     audit,
     agents: { ...agents, get: (name) => known(agents.get(name)) },
     inbox,
+    takers,
     plane: () => plane,
     bundleOf: directory.bundleOf,
     decide: (from) => standing(from) ?? decideMessage(policy, level(from, messageScope)),
+    deposit: (item) => mailboxes.deposit(item),
     onMessage: ({ id, from, type }) => events.emit({ event: 'message', id, from: chains.subject(from), type }),
+    onDelivered: ({ id, to }) => events.emit({ event: 'delivered', id, to: chains.subject(to) }),
+    onUndelivered: ({ id, to, status, code }) => events.emit({ event: 'undelivered', id, to: chains.subject(to), status, code: code ?? '' }),
   })
   const plane: Plane = createPlane({
     host,
@@ -266,12 +279,13 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       })
       return { answers, validUntil: clock.now() + termsValidMs }
     },
-    onRequest: (peer, sealed, signal) => mail.receive(peer, sealed, signal),
+    onRequest: mail.receive,
+    sealAnswers: mail.sealAnswers,
     onLink: (link) => void welcome(link),
   })
   const presence = createPresenceBook({ host, clock })
   const finder: Finder = createFinder({ host, plane: () => plane, clock, logger, capabilities })
-  const mailboxes = await createMailboxes({
+  const mailboxes: Mailboxes = await createMailboxes({
     ...parts,
     store: store.sub('mailbox'),
     prekeys,
@@ -279,11 +293,11 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     publish: directory.publish,
     newestBundle: directory.newestBundle,
     isKnown: (peer) => level(peer, messageScope) >= TrustLevel.BASIC,
-    // Stays with the holder.
-    receiveStored: () => Promise.reject(new MeshError('ERR_OVERLOADED', 'stored mail is not taken yet')),
+    receiveStored: mail.receiveStored,
   })
   async function welcome({ peer, hello }: Link): Promise<void> {
     mailboxes.met(peer)
+    mail.kick(peer)
     await sync.take(peer, hello.evidence.filter(isAboutTrust))
     await sync.pull(peer)
   }
@@ -403,6 +417,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       await mail.send(await chains.current(to, sendOptions), { type: 'text', encoding: 'text', ...message }, sendOptions),
     ask: async (to, data, { agent = 'echo', ...sendOptions } = {}) =>
       await mail.ask(await chains.current(to, sendOptions), { type: 'ask', agent, encoding: 'json', body: JSON.stringify(data ?? null) }, sendOptions),
+    outbox: () => mail.outbox().map((entry) => ({ ...entry, to: chains.subject(entry.to) })),
     agents: {
       list: agents.list,
       register: agents.register,
@@ -455,6 +470,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     onEvent: events.on,
   }
   await mailboxes.start()
+  mail.start()
   return {
     node,
     confirmKey: chains.confirm,
@@ -474,6 +490,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       topics.stop()
       await files.stop()
       await plane.stop()
+      await mail.stop()
     },
   }
 }

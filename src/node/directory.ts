@@ -9,10 +9,10 @@ const bundlesKnownMax = 4_096
 
 /** Prekey bundles of others: from their hello, else from the DHT. */
 export interface Directory {
-  /** @throws ERR_NO_PREKEYS */
-  bundleOf(peer: Did, options?: SignalOption): Promise<PrekeyBundle>
   /** What the DHT has now, or what is known when that is newer. @throws ERR_NO_PREKEYS */
   newestBundle(peer: Did, options?: SignalOption): Promise<PrekeyBundle>
+  /** `fresh` asks the DHT whatever is known. @throws ERR_NO_PREKEYS */
+  bundleOf(peer: Did, options?: SignalOption & { readonly fresh?: boolean }): Promise<PrekeyBundle>
   /** Takes the bundle of a hello. @throws what `openBundle` throws, ERR_STATEMENT_SENDER when it is somebody else's */
   learn(peer: Did, bytes: Uint8Array): PrekeyBundle
   /** Puts our bundle into the DHT. */
@@ -42,12 +42,12 @@ export function createDirectory({ host, clock, logger, prekeys }: DirectoryOptio
       if (bundle.owner !== peer) throw new MeshError('ERR_STATEMENT_SENDER', 'the prekey bundle of a hello is of somebody else')
       return remember(bundle)
     },
-    async bundleOf(peer, { signal } = {}) {
+    async bundleOf(peer, { signal, fresh = false } = {}) {
       const known = bundles.get(peer)
-      if (known !== undefined && known.expiresAt - hourMs > clock.now()) return known
+      if (!fresh && known !== undefined && known.expiresAt - hourMs > clock.now()) return known
       const record = await host.lookup(prekeyNamespace, keyFromDid(peer), { signal })
       if (record !== undefined) return remember(openBundle(record, clock.now()))
-      if (known !== undefined && known.expiresAt > clock.now()) return known
+      if (!fresh && known !== undefined && known.expiresAt > clock.now()) return known
       throw new MeshError('ERR_NO_PREKEYS', `no prekey bundle of ${peer} was found`)
     },
     async newestBundle(peer, { signal } = {}) {

@@ -5,6 +5,8 @@ export type NodeEvent =
   | { readonly event: 'connected' | 'disconnected'; readonly did: Did; readonly peerId: string; readonly route: string }
   | { readonly event: 'message'; readonly id: string; readonly from: Did; readonly type: string }
   | { readonly event: 'file'; readonly id: string; readonly from: Did; readonly name: string; readonly bytes: number }
+  | { readonly event: 'delivered'; readonly id: string; readonly to: Did }
+  | { readonly event: 'undelivered'; readonly id: string; readonly to: Did; readonly status: string; readonly code: string }
   | { readonly event: 'task'; readonly id: string; readonly asker: Did; readonly outcome: string }
   | { readonly event: 'identity'; readonly did: Did; readonly key: Did; readonly seq: number; readonly status: 'active' | 'frozen' }
   | { readonly event: 'attestation'; readonly id: string; readonly issuer: Did; readonly subject: Did; readonly change: 'issued' | 'accepted' | 'revoked' }

@@ -4,7 +4,7 @@ import { createMemoryStore } from '../../src/store/index.ts'
 import { createTestMesh, type TestMesh, type TestNode } from '../../src/testing/index.ts'
 import { createSimulatedPeer } from '../helpers/klp.ts'
 import { createFaultyDisk, type FaultyDisk } from '../helpers/mesh-faults.ts'
-import { codeOf, signMessage } from '../helpers/raw-peer.ts'
+import { codeOf, signMessage, request } from '../helpers/raw-peer.ts'
 
 const hows = ['fail', 'fail-late', 'cut-before', 'cut-after'] as const
 type How = (typeof hows)[number]
@@ -81,7 +81,7 @@ describe.each(hows)('the receiver, %s', (how) => {
       )
       stage.arm(write, how)
       const outcomes: string[] = []
-      for (const frame of frames) outcomes.push(await mesh.run(codeOf(link.request(frame, { ttlMs: 3_000 }))))
+      for (const frame of frames) outcomes.push(await mesh.run(codeOf(request(link, frame, { ttlMs: 3_000 }))))
       if (stage.disk.struck) {
         strikes++
         expect(outcomes).toContain(how.startsWith('fail') ? 'ERR_STORE_FAILED' : 'ERR_NET_CLOSED')
@@ -94,7 +94,7 @@ describe.each(hows)('the receiver, %s', (how) => {
       const again = how.startsWith('fail') ? link : await mesh.run(peer.link(0))
       for (const [index, frame] of frames.entries()) {
         const isKept = kept.includes(['one', 'two', 'three'][index] ?? '')
-        expect(await mesh.run(codeOf(again.request(frame)))).toBe(isKept ? 'ERR_REPLAYED' : 'ok')
+        expect(await mesh.run(codeOf(request(again, frame)))).toBe(isKept ? 'ERR_REPLAYED' : 'ok')
       }
       expect([...(await bodies(node))].sort()).toEqual(['one', 'three', 'two'])
       expect(await entriesOf(node, 'message_received')).toBe(3)
@@ -120,11 +120,11 @@ describe.each(hows)('the receiver, %s', (how) => {
         ),
       )
       stage.arm(write, how)
-      for (const frame of frames) await mesh.run(codeOf(link.request(frame, { ttlMs: 3_000 })))
+      for (const frame of frames) await mesh.run(codeOf(request(link, frame, { ttlMs: 3_000 })))
       const node = await stage.recover(how)
       if (how.startsWith('cut')) node.agents.register(counting)
       const again = how.startsWith('fail') ? link : await mesh.run(peer.link(0))
-      for (let round = 0; round < 2; round++) for (const frame of frames) await mesh.run(codeOf(again.request(frame)))
+      for (let round = 0; round < 2; round++) for (const frame of frames) await mesh.run(codeOf(request(again, frame)))
       expect(new Set(answered).size).toBe(answered.length)
       // After a failed write the sender may try again with the same frame; what reached the log stays taken.
       if (how === 'fail' || how === 'cut-before') expect([...answered].sort()).toEqual(['a', 'b'])

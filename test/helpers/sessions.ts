@@ -70,21 +70,15 @@ export const say = (from: Side, to: Pick<Side, 'keyring'>, text: string, lifetim
 })
 
 export interface SealHow {
-  readonly isStored?: boolean
   readonly noBundle?: boolean
   readonly lifetimeMs?: number
 }
 /** Seals as the message plane does: with the newest bundle wherever one is asked for. */
-export async function seal(
-  from: Side,
-  to: Side,
-  texts: string | readonly string[],
-  { isStored = false, noBundle = false, lifetimeMs }: SealHow = {},
-): Promise<Sealed> {
-  const needed = from.sessions.needsBundle(to.keyring.did, { isStored }) && !noBundle
+export async function seal(from: Side, to: Side, texts: string | readonly string[], { noBundle = false, lifetimeMs }: SealHow = {}): Promise<Sealed> {
+  const needed = from.sessions.needsBundle(to.keyring.did) && !noBundle
   const bundle = needed ? (await to.prekeys.current()).bundle : undefined
   const items = [texts].flat().map((text) => say(from, to, text, lifetimeMs))
-  const sealed = from.sessions.seal(to.keyring.did, items, { bundle, isStored })
+  const sealed = from.sessions.seal(to.keyring.did, items, { bundle })
   from.pending.push(sealed.ops)
   return sealed
 }

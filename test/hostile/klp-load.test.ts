@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
 import { createSeededRandom, createVirtualClock, MeshError, randomInt } from '../../src/base/index.ts'
-import { type Answer, createLink, creditBytes, type Hello, klpFrameBytesMax, klpProtocol, requestsInFlightMax } from '../../src/protocols/klp/index.ts'
+import { createLink, creditBytes, type Hello, klpFrameBytesMax, klpProtocol, requestsInFlightMax } from '../../src/protocols/klp/index.ts'
 import { decodeFrame, encodeFrame } from '../../src/protocols/klp/frames.ts'
 import { createTestMesh } from '../../src/testing/index.ts'
 import { encode, type Plain } from '../../src/wire/index.ts'
 import { createSimulatedPeer } from '../helpers/klp.ts'
-import { codeOf, keyringOf, signMessage } from '../helpers/raw-peer.ts'
+import { answering, echo } from '../helpers/answering.ts'
+import { codeOf, keyringOf, signMessage, request } from '../helpers/raw-peer.ts'
 import { createStreamPair } from '../helpers/stream-pair.ts'
 
 const [anna, ben] = [keyringOf(1).did, keyringOf(2).did]
@@ -17,7 +18,6 @@ const hello: Hello = {
   bundle: new Uint8Array(),
   evidence: [],
 }
-const echo = async (sealed: Uint8Array): Promise<Answer> => ({ isReceipt: true, bytes: sealed })
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 test('many large answers ready at once all arrive, and the link lives on', async () => {
@@ -49,10 +49,10 @@ test('a peer that reads none of its large answers makes a node hold the window a
     clock,
     hello: async () => hello,
     judge: async () => ({ answers: [], validUntil: 0 }),
-    onRequest: async () => ({ isReceipt: true, bytes: new Uint8Array(100_000) }),
+    ...answering(async () => new Uint8Array(100_000)),
   })
   own.stuck = true
-  for (let rid = 0; rid < 200; rid++) await peer.send(encodeFrame({ frame: 2, rid, ttlMs: 1_000, sealed: new Uint8Array(1) }))
+  for (let rid = 0; rid < 200; rid++) await peer.send(encodeFrame({ frame: 2, rid, ttlsMs: [1_000], sealed: new Uint8Array(1) }))
   await nextTurn()
   await nextTurn()
   const written = own.sent.slice(2).reduce((sum, frame) => sum + frame.length, 0)
@@ -69,8 +69,8 @@ test('requests written in one turn leave in one segment, and so do their answers
   const link = await mesh.run(left.host.learn(right.keyring.did, right.host.addresses()).then(() => left.plane().link(right.keyring.did)))
   await mesh.clock.advance(1_000)
   const before = mesh.simulator.trace.events
-  const answers = await mesh.run(Promise.all(Array.from({ length: 64 }, (_, index) => link.request(Uint8Array.of(index)))))
-  expect(answers.map(({ bytes }) => bytes[0])).toEqual(Array.from({ length: 64 }, (_, index) => index))
+  const answers = await mesh.run(Promise.all(Array.from({ length: 64 }, (_, index) => request(link, Uint8Array.of(index)))))
+  expect(answers.map(({ sealed }) => sealed[0])).toEqual(Array.from({ length: 64 }, (_, index) => index))
   expect(mesh.simulator.trace.events - before).toBe(2)
 })
 
@@ -86,7 +86,7 @@ test('two thousand requests over a lossy network are each answered once, within 
     served.set(number, (served.get(number) ?? 0) + 1)
     await mesh.clock.sleep(number % 50)
     atOnce--
-    return { isReceipt: true, bytes: sealed.slice(0, 4) }
+    return sealed.slice(0, 4)
   })
   await left.host.learn(right.keyring.did, right.host.addresses())
   const link = await mesh.run(left.plane().link(right.keyring.did))
@@ -95,8 +95,8 @@ test('two thousand requests over a lossy network are each answered once, within 
     new DataView(bytes.buffer).setUint32(0, number)
     return bytes
   }
-  const answers = await mesh.run(Promise.all(Array.from({ length: 2_000 }, (_, number) => link.request(numbered(number), { ttlMs: 600_000 }))))
-  expect(answers.every(({ bytes }, number) => new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) === number)).toBe(true)
+  const answers = await mesh.run(Promise.all(Array.from({ length: 2_000 }, (_, number) => request(link, numbered(number), { ttlMs: 600_000 }))))
+  expect(answers.every(({ sealed }, number) => new DataView(sealed.buffer, sealed.byteOffset).getUint32(0) === number)).toBe(true)
   expect([...served.values()].every((times) => times === 1) && served.size === 2_000).toBe(true)
   expect(most).toBeGreaterThan(100)
   expect(most).toBeLessThanOrEqual(requestsInFlightMax)
@@ -109,15 +109,15 @@ test('each of ten thousand malformed frames ends its own link with a code; the l
   const valid = [encodeFrame({ frame: 0, ...hello }), encodeFrame({ frame: 1, answers: [], validUntil: 0 }), encodeFrame({ frame: 6, code: 'x', message: '' })]
   const [honestEnd, honestPeer] = createStreamPair(anna, ben)
   const [honest] = await Promise.all([
-    createLink({ stream: honestEnd, clock, hello: async () => hello, judge, onRequest: echo }),
-    createLink({ stream: honestPeer, clock, hello: async () => hello, judge, onRequest: echo }),
+    createLink({ stream: honestEnd, clock, hello: async () => hello, judge, ...answering(echo) }),
+    createLink({ stream: honestPeer, clock, hello: async () => hello, judge, ...answering(echo) }),
   ])
   const malformed = (): Uint8Array => {
     const kind = randomInt(random, 4)
     if (kind === 0) return random.bytes(randomInt(random, 100))
     if (kind === 1) return encode([randomInt(random, 20), randomInt(random, 20), 'x', random.bytes(3)])
     if (kind === 2) return encode(Array.from({ length: randomInt(random, 10) }, (): Plain => randomInt(random, 9)))
-    const cut = encodeFrame({ frame: 2, rid: 1, ttlMs: 1, sealed: new Uint8Array(20) })
+    const cut = encodeFrame({ frame: 2, rid: 1, ttlsMs: [1], sealed: new Uint8Array(20) })
     return cut.subarray(0, randomInt(random, cut.length))
   }
   let refused = 0
@@ -127,7 +127,7 @@ test('each of ten thousand malformed frames ends its own link with a code; the l
     const greeted = randomInt(random, 3)
     for (const frame of valid.slice(0, greeted)) await peer.send(frame)
     await peer.send(malformed())
-    const made = createLink({ stream: own, clock, hello: async () => hello, judge, onRequest: echo })
+    const made = createLink({ stream: own, clock, hello: async () => hello, judge, ...answering(echo) })
     const link = await made.catch((error: unknown) => {
       expect(error).toBeInstanceOf(MeshError)
       return undefined
@@ -144,7 +144,7 @@ test('each of ten thousand malformed frames ends its own link with a code; the l
   }
   expect(refused).toBeGreaterThan(9_000)
   expect([...codes].sort()).toEqual(['ERR_PROTOCOL', 'ERR_WIRE_MALFORMED'])
-  expect((await honest.request(Uint8Array.of(7))).bytes).toEqual(Uint8Array.of(7))
+  expect((await request(honest, Uint8Array.of(7))).sealed).toEqual(Uint8Array.of(7))
 })
 
 test('a link whose heartbeat is not answered is dropped, and the next message opens another', async () => {
@@ -164,7 +164,7 @@ test('a link whose heartbeat is not answered is dropped, and the next message op
     }
   })
   await mesh.run(peer.host.dial({ addresses: mesh.node(0).addresses() }))
-  expect(await mesh.run(codeOf(mesh.node(0).send(peer.keyring.did, { body: 'there?' }, { timeoutMs: 1_000 })))).toBe('ERR_TIMEOUT')
+  expect(await mesh.run(codeOf(mesh.node(0).ask(peer.keyring.did, 'there?', { timeoutMs: 1_000 })))).toBe('ERR_TIMEOUT')
   await mesh.clock.advance(60_000)
   mute = false
   await mesh.run(mesh.node(0).ping(peer.keyring.did))
@@ -188,14 +188,14 @@ test('a send called off before a link is opened fails as called off, and harms n
   await mesh.clock.advance(60_000)
 })
 
-test('the time given to a send covers the opening of the link', async () => {
+test('the time given to a question covers the opening of the link', async () => {
   await using mesh = await createTestMesh({ nodes: 2, seed: 6 })
   const peer = await createSimulatedPeer(mesh, 26)
   // It takes the stream and says nothing.
   peer.host.handle(klpProtocol, { frameBytesMax: klpFrameBytesMax, inboundStreamsMax: 4 }, () => new Promise(() => undefined))
   await mesh.run(peer.host.dial({ addresses: mesh.node(0).addresses() }))
   const start = mesh.clock.monotonic()
-  expect(await mesh.run(codeOf(mesh.node(0).send(peer.keyring.did, { body: 'x' }, { timeoutMs: 700 })))).toBe('ERR_TIMEOUT')
+  expect(await mesh.run(codeOf(mesh.node(0).ask(peer.keyring.did, 'x', { timeoutMs: 700 })))).toBe('ERR_TIMEOUT')
   expect(mesh.clock.monotonic() - start).toBeLessThan(800)
 })
 
@@ -239,10 +239,10 @@ test('a flood of pings nobody reads the answers of, and of replays, leaves the n
   )
   const link = await mesh.run(mallory.link(0))
   const captured = mallory.seal(signMessage(mallory.keyring, { to: did, issuedAt: mesh.clock.now() }), mallory.bundleOf(link))
-  expect(await mesh.run(codeOf(link.request(captured)))).toBe('ok')
+  expect(await mesh.run(codeOf(request(link, captured)))).toBe('ok')
   for (let round = 0; round < 20; round++) {
     for (let rid = 0; rid < 1_000; rid++) stream.send(encodeFrame({ frame: 7, rid })).catch(() => undefined)
-    const replays = Promise.all(Array.from({ length: 50 }, () => codeOf(link.request(captured))))
+    const replays = Promise.all(Array.from({ length: 50 }, () => codeOf(request(link, captured))))
     expect(new Set(await mesh.run(replays))).toEqual(new Set(['ERR_REPLAYED']))
     expect(await mesh.run(codeOf(mesh.node(1).send(did, { body: String(round) })))).toBe('ok')
   }

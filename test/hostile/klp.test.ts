@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
 import { createVirtualClock, MeshError, utf8, type VirtualClock } from '../../src/base/index.ts'
-import { type Answer, createLink, creditBytes, type Hello, klpFrameBytesMax, type Link, requestsInFlightMax } from '../../src/protocols/klp/index.ts'
+import { createLink, creditBytes, type Hello, klpFrameBytesMax, type Link, requestsInFlightMax } from '../../src/protocols/klp/index.ts'
 import { decodeFrame, encodeFrame, type Frame } from '../../src/protocols/klp/frames.ts'
 import { encode, type Plain } from '../../src/wire/index.ts'
-import { codeOf, keyringOf } from '../helpers/raw-peer.ts'
+import { answering, type Answering, echo } from '../helpers/answering.ts'
+import { codeOf, keyringOf, request } from '../helpers/raw-peer.ts'
 import { createStreamPair, type PairedStream } from '../helpers/stream-pair.ts'
 
 const [anna, ben] = [keyringOf(1).did, keyringOf(2).did]
@@ -16,10 +17,8 @@ const hello: Hello = {
   evidence: [],
 }
 const terms: Frame = { frame: 1, answers: [], validUntil: 0 }
-const echo = async (sealed: Uint8Array): Promise<Answer> => ({ isReceipt: true, bytes: sealed })
-type Handle = (sealed: Uint8Array, signal: AbortSignal) => Promise<Answer>
 
-const linkOn = (stream: PairedStream, clock: VirtualClock, own: Partial<Hello> = {}, onRequest: Handle = echo): Promise<Link> =>
+const linkOn = (stream: PairedStream, clock: VirtualClock, own: Partial<Hello> = {}, onRequest: Answering = echo): Promise<Link> =>
   createLink({
     stream,
     clock,
@@ -32,12 +31,12 @@ const linkOn = (stream: PairedStream, clock: VirtualClock, own: Partial<Hello> =
       ),
       validUntil: 0,
     }),
-    onRequest,
+    ...answering(onRequest),
   })
 
 /** Two links that talk to each other. */
 async function linked(
-  onRequest: Handle = echo,
+  onRequest: Answering = echo,
 ): Promise<{ readonly clock: VirtualClock; readonly links: readonly [Link, Link]; readonly streams: readonly [PairedStream, PairedStream] }> {
   const clock = createVirtualClock()
   const streams = createStreamPair(anna, ben)
@@ -47,7 +46,7 @@ async function linked(
 
 /** One link and, at the other end, a peer who writes frames by hand. */
 async function against(
-  onRequest: Handle = echo,
+  onRequest: Answering = echo,
 ): Promise<{ readonly clock: VirtualClock; readonly link: Link; readonly peer: PairedStream; answers(): readonly Frame[] }> {
   const clock = createVirtualClock()
   const [own, peer] = createStreamPair(anna, ben)
@@ -56,14 +55,14 @@ async function against(
   const link = await linkOn(own, clock, {}, onRequest)
   return { clock, link, peer, answers: () => own.sent.slice(2).map(decodeFrame) }
 }
-const request = (rid: number, bytes = 10, ttlMs = 1_000): Uint8Array => encodeFrame({ frame: 2, rid, ttlMs, sealed: new Uint8Array(bytes) })
+const asking = (rid: number, bytes = 10, ttlMs = 1_000): Uint8Array => encodeFrame({ frame: 2, rid, ttlsMs: [ttlMs], sealed: new Uint8Array(bytes) })
 
 /** A hello in its CBOR items with another manifest. */
 const helloWith = (manifest: Plain): Uint8Array => encode([0, [1], [], manifest, 0, new Uint8Array(), []])
 
 test('a peer that opens with anything but hello, or with no common version, is refused', async () => {
   const cases: readonly (readonly [readonly Uint8Array[], string])[] = [
-    [[request(1)], 'ERR_PROTOCOL'],
+    [[asking(1)], 'ERR_PROTOCOL'],
     [[encodeFrame(terms)], 'ERR_PROTOCOL'],
     [[encodeFrame({ frame: 0, ...hello, versions: [2, 3] })], 'ERR_PROTOCOL'],
     [[encodeFrame({ frame: 0, ...hello }), encodeFrame({ frame: 0, ...hello })], 'ERR_PROTOCOL'],
@@ -115,11 +114,11 @@ test('a required capability that is not answered at all counts as denied', async
 test('answers find their requests, whatever their order', async () => {
   const { links, clock } = await linked(async (sealed) => {
     await clock.sleep(1_000 - (sealed[0] ?? 0))
-    return { isReceipt: false, bytes: sealed }
+    return sealed
   })
-  const asked = Promise.all(Array.from({ length: 200 }, (_, index) => links[0].request(Uint8Array.of(index))))
+  const asked = Promise.all(Array.from({ length: 200 }, (_, index) => request(links[0], Uint8Array.of(index))))
   await clock.advance(2_000)
-  expect((await asked).map(({ bytes }) => bytes[0])).toEqual(Array.from({ length: 200 }, (_, index) => index))
+  expect((await asked).map(({ sealed }) => sealed[0])).toEqual(Array.from({ length: 200 }, (_, index) => index))
 })
 
 test('a refusal comes back with its code, and what went wrong inside stays inside', async () => {
@@ -127,14 +126,14 @@ test('a refusal comes back with its code, and what went wrong inside stays insid
     if (sealed[0] === 1) throw new MeshError('ERR_OVERLOADED', 'come later', { details: { retryAfterMs: 250 } })
     throw new TypeError('the secret is 4711')
   })
-  await expect(links[0].request(Uint8Array.of(1))).rejects.toMatchObject({ code: 'ERR_OVERLOADED', message: 'come later', details: { retryAfterMs: 250 } })
-  await expect(links[0].request(Uint8Array.of(2))).rejects.toMatchObject({ code: 'ERR_INTERNAL', message: 'internal error' })
+  await expect(request(links[0], Uint8Array.of(1))).rejects.toMatchObject({ code: 'ERR_OVERLOADED', message: 'come later', details: { retryAfterMs: 250 } })
+  await expect(request(links[0], Uint8Array.of(2))).rejects.toMatchObject({ code: 'ERR_INTERNAL', message: 'internal error' })
 })
 
 test('more requests than allowed wait here and go out as answers give credit back', async () => {
   const waiting: (() => void)[] = []
-  const { links, streams } = await linked((sealed) => new Promise((resolve) => waiting.push(() => resolve({ isReceipt: true, bytes: sealed }))))
-  const asked = Promise.all(Array.from({ length: requestsInFlightMax + 44 }, () => links[0].request(new Uint8Array(4))))
+  const { links, streams } = await linked((sealed) => new Promise((resolve) => waiting.push(() => resolve(sealed))))
+  const asked = Promise.all(Array.from({ length: requestsInFlightMax + 44 }, () => request(links[0], new Uint8Array(4))))
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   await settle()
   expect(waiting).toHaveLength(requestsInFlightMax)
@@ -148,8 +147,8 @@ test('more requests than allowed wait here and go out as answers give credit bac
 
 test('large requests stay within the bytes of credit the peer gave', async () => {
   const waiting: (() => void)[] = []
-  const { links } = await linked((sealed) => new Promise((resolve) => waiting.push(() => resolve({ isReceipt: true, bytes: sealed.subarray(0, 1) }))))
-  const asked = Promise.all(Array.from({ length: 20 }, () => links[0].request(new Uint8Array(100_000))))
+  const { links } = await linked((sealed) => new Promise((resolve) => waiting.push(() => resolve(sealed.subarray(0, 1)))))
+  const asked = Promise.all(Array.from({ length: 20 }, () => request(links[0], new Uint8Array(100_000))))
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   await settle()
   expect(waiting).toHaveLength(Math.floor(creditBytes / 100_000))
@@ -161,18 +160,18 @@ test('large requests stay within the bytes of credit the peer gave', async () =>
 })
 
 test('a peer that overdraws its credit, in number or in bytes, or uses an id twice, is dropped', async () => {
-  const never: Handle = () => new Promise(() => undefined)
+  const never: Answering = () => new Promise(() => undefined)
   const floods: readonly (readonly Uint8Array[])[] = [
-    Array.from({ length: requestsInFlightMax + 1 }, (_, rid) => request(rid)),
-    Array.from({ length: 11 }, (_, rid) => request(rid, 100_000)),
-    [request(1), request(1)],
+    Array.from({ length: requestsInFlightMax + 1 }, (_, rid) => asking(rid)),
+    Array.from({ length: 11 }, (_, rid) => asking(rid, 100_000)),
+    [asking(1), asking(1)],
   ]
   for (const flood of floods) {
     const { link, peer, answers } = await against(never)
     for (const frame of flood) await peer.send(frame)
     await link.closed
     expect(answers().at(-1)).toMatchObject({ frame: 6, code: 'ERR_PROTOCOL' })
-    expect(await codeOf(link.request(new Uint8Array(1)))).toBe('ERR_PROTOCOL')
+    expect(await codeOf(request(link, new Uint8Array(1)))).toBe('ERR_PROTOCOL')
   }
 })
 
@@ -180,13 +179,13 @@ test('a peer that reads no answers gets nothing more read from it', async () => 
   let handled = 0
   const { links, streams } = await linked(async (sealed) => {
     handled++
-    return { isReceipt: true, bytes: sealed }
+    return sealed
   })
   streams[1].stuck = true
   for (let round = 0; round < 3; round++) {
     await Promise.all(
       Array.from({ length: requestsInFlightMax }, () =>
-        Promise.race([codeOf(links[0].request(new Uint8Array(4))), new Promise((resolve) => setImmediate(resolve))]),
+        Promise.race([codeOf(request(links[0], new Uint8Array(4))), new Promise((resolve) => setImmediate(resolve))]),
       ),
     )
   }
@@ -209,7 +208,7 @@ test('cancelling tells the peer, whose handler is aborted, and frees the place',
   )
   for (let round = 0; round < 3; round++) {
     const controllers = Array.from({ length: requestsInFlightMax }, () => new AbortController())
-    const asked = controllers.map(({ signal }) => codeOf(links[0].request(new Uint8Array(4), { signal })))
+    const asked = controllers.map(({ signal }) => codeOf(request(links[0], new Uint8Array(4), { signal })))
     await new Promise((resolve) => setImmediate(resolve))
     for (const controller of controllers) controller.abort(new MeshError('ERR_ABORTED', 'enough'))
     expect(new Set(await Promise.all(asked))).toEqual(new Set(['ERR_ABORTED']))
@@ -229,7 +228,7 @@ test('a deadline ends the request on both sides', async () => {
         })
       }),
   )
-  const asked = codeOf(links[0].request(new Uint8Array(4), { ttlMs: 500 }))
+  const asked = codeOf(request(links[0], new Uint8Array(4), { ttlMs: 500 }))
   await clock.advance(600)
   expect(await asked).toBe('ERR_TIMEOUT')
   expect((reason as MeshError).code).toMatch(/^ERR_(TIMEOUT|ABORTED)$/)
@@ -246,7 +245,7 @@ test('when the link ends, what waits for an answer fails with its code and handl
         })
       }),
   )
-  const asked = codeOf(links[0].request(new Uint8Array(4)))
+  const asked = codeOf(request(links[0], new Uint8Array(4)))
   const pinged = links[0].ping()
   await pinged
   await links[1].close()
@@ -257,16 +256,17 @@ test('when the link ends, what waits for an answer fails with its code and handl
 
 test('answers nobody asked for, cancels of nothing and stray pongs change nothing', async () => {
   const { link, peer, answers } = await against()
-  await peer.send(encodeFrame({ frame: 3, rid: 99, isReceipt: true, bytes: new Uint8Array(1) }))
+  await peer.send(encodeFrame({ frame: 3, rids: [99], sealed: new Uint8Array(1) }))
   await peer.send(encodeFrame({ frame: 4, rid: 98, code: 'ERR_REFUSED', message: 'x', retryAfterMs: 0 }))
   await peer.send(encodeFrame({ frame: 5, rid: 97 }))
   await peer.send(encodeFrame({ frame: 8, rid: 96 }))
   await peer.send(encodeFrame({ frame: 7, rid: 5 }))
-  await peer.send(request(1))
-  await new Promise((resolve) => setImmediate(resolve))
+  await peer.send(asking(1))
+  // Answers wait one turn for others to leave with.
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
   expect(answers()).toEqual([
     { frame: 8, rid: 5 },
-    { frame: 3, rid: 1, isReceipt: true, bytes: new Uint8Array(10) },
+    { frame: 3, rids: [1], sealed: new Uint8Array(10) },
   ])
   await link.close()
 })

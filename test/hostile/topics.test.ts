@@ -6,7 +6,7 @@ import { type Keyring, type Signed, signStatement } from '../../src/identity/ind
 import { createTestMesh, type TestMesh } from '../../src/testing/index.ts'
 import { encode } from '../../src/wire/index.ts'
 import { createSimulatedPeer } from '../helpers/klp.ts'
-import { messagePayload } from '../helpers/raw-peer.ts'
+import { messagePayload, request } from '../helpers/raw-peer.ts'
 
 const random = createSeededRandom(77)
 
@@ -145,5 +145,5 @@ test('the id of a topic is 32 bytes of a hash, no name gives a key that is held 
   const stranger = await createSimulatedPeer(mesh, 900)
   const link = await mesh.run(stranger.link(0))
   const sealed = stranger.seal(said(stranger.keyring, mesh, 'news'), stranger.bundleOf(link))
-  await expect(mesh.run(link.request(sealed, { ttlMs: 5_000 }))).rejects.toMatchObject({ code: 'ERR_STATEMENT_AUDIENCE' })
+  await expect(mesh.run(request(link, sealed, { ttlMs: 5_000 }))).rejects.toMatchObject({ code: 'ERR_STATEMENT_AUDIENCE' })
 })

@@ -34,6 +34,7 @@ describe('find among real nodes', () => {
         validUntil: realClock.now() + 60_000,
       }),
       onRequest: () => Promise.reject(new Error('nobody asks here')),
+      sealAnswers: () => Promise.reject(new Error('nobody is answered here')),
       onLink: () => undefined,
     })
     await liar.host.dial({ addresses: anna.addresses })

@@ -9,7 +9,8 @@ import { recordRules } from '../../src/node/index.ts'
 import { encodeTicket } from '../../src/node/ticket.ts'
 import { createLink, klpFrameBytesMax, klpProtocol } from '../../src/protocols/klp/index.ts'
 import { headCodec, headRecordKey } from '../../src/trust/statements.ts'
-import { codeOf, createRawPeer, keyringOf, type RawPeer, signMessage } from '../helpers/raw-peer.ts'
+import { nobodyAsks } from '../helpers/answering.ts'
+import { codeOf, createRawPeer, keyringOf, type RawPeer, signMessage, request } from '../helpers/raw-peer.ts'
 
 /** One key is peer ID, DID, Noise identity, signer of the card and of each message: every pairing of two keys is refused. */
 describe('two keys where one belongs', () => {
@@ -56,7 +57,7 @@ describe('two keys where one belongs', () => {
             answers: wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '', limits: [] })),
             validUntil: 0,
           }),
-          onRequest: () => Promise.reject(new Error('nobody asks here')),
+          ...nobodyAsks,
         }),
       )
     }
@@ -67,15 +68,15 @@ describe('two keys where one belongs', () => {
   test('a message signed by another key than that of the connection is refused, whoever it names', async () => {
     const link = await ben.link(anna.addresses())
     for (const signer of [stranger, keyringOf(98)]) {
-      expect(await codeOf(link.request(ben.seal(signMessage(signer, { to: anna.did }), link)))).toBe('ERR_STATEMENT_SENDER')
+      expect(await codeOf(request(link, ben.seal(signMessage(signer, { to: anna.did }), link)))).toBe('ERR_STATEMENT_SENDER')
     }
     // Names the right sender, signed with the wrong key.
     const posing = { did: ben.keyring.did, sign: stranger.sign }
     const fields = { to: anna.did, type: 'text', payload: new Uint8Array(), issuedAt: realClock.now(), expiresAt: realClock.now() + 60_000 }
-    expect(await codeOf(link.request(ben.seal(signStatement('message', fields, { keyring: posing, random: realRandom }), link)))).toBe(
+    expect(await codeOf(request(link, ben.seal(signStatement('message', fields, { keyring: posing, random: realRandom }), link)))).toBe(
       'ERR_STATEMENT_SIGNATURE',
     )
-    expect(await codeOf(link.request(ben.seal(signMessage(ben.keyring, { to: anna.did }), link)))).toBe('ok')
+    expect(await codeOf(request(link, ben.seal(signMessage(ben.keyring, { to: anna.did }), link)))).toBe('ok')
   })
 
   test('prekeys and heads are stored under the key of their author only', async () => {

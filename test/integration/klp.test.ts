@@ -6,7 +6,7 @@ import { createSeededRandom, randomInt, realClock } from '../../src/base/index.t
 import { createNode, type MeshNode } from '../../src/index.ts'
 import { klpFrameBytesMax, klpProtocol } from '../../src/protocols/klp/index.ts'
 import { encode } from '../../src/wire/index.ts'
-import { codeOf, createRawPeer, signMessage } from '../helpers/raw-peer.ts'
+import { codeOf, createRawPeer, signMessage, request } from '../helpers/raw-peer.ts'
 
 let folder: string
 const nodes: MeshNode[] = []
@@ -32,40 +32,41 @@ test('a captured frame that is replayed, altered, re-addressed, carried by anoth
   const now = realClock.now()
 
   const captured = ben.seal(signMessage(ben.keyring, { to: anna.did }), link)
-  expect((await link.request(captured)).isReceipt).toBe(true)
-  expect(await codeOf(link.request(captured))).toBe('ERR_REPLAYED')
+  expect(await codeOf(request(link, captured))).toBe('ok')
+  expect(await codeOf(request(link, captured))).toBe('ERR_REPLAYED')
   // Sealed anew, it is the same statement still.
   const signed = signMessage(ben.keyring, { to: anna.did })
-  expect(await codeOf(link.request(ben.seal(signed, link)))).toBe('ok')
-  expect(await codeOf(link.request(ben.seal(signed, link)))).toBe('ERR_REPLAYED')
+  expect(await codeOf(request(link, ben.seal(signed, link)))).toBe('ok')
+  expect(await codeOf(request(link, ben.seal(signed, link)))).toBe('ERR_REPLAYED')
 
   const random = createSeededRandom(3)
   for (let round = 0; round < 50; round++) {
     const altered = ben.seal(signMessage(ben.keyring, { to: anna.did }), link)
     const at = randomInt(random, altered.length)
     altered[at] = (altered[at] ?? 0) ^ (1 << randomInt(random, 8))
-    expect(await codeOf(link.request(altered))).toMatch(/^ERR_(CRYPTO_OPEN|CRYPTO_INPUT|SEAL_PREKEY|SEAL_SUITE|WIRE_MALFORMED)$/)
+    expect(await codeOf(request(link, altered))).toMatch(/^ERR_(CRYPTO_OPEN|CRYPTO_INPUT|SEAL_PREKEY|SEAL_SUITE|WIRE_MALFORMED)$/)
   }
 
-  expect(await codeOf(link.request(ben.seal(signMessage(ben.keyring, { to: cleo.did }), link)))).toBe('ERR_STATEMENT_AUDIENCE')
+  expect(await codeOf(request(link, ben.seal(signMessage(ben.keyring, { to: cleo.did }), link)))).toBe('ERR_STATEMENT_AUDIENCE')
   const toCleo = await ben.link(cleo.addresses())
-  expect(await codeOf(toCleo.request(captured))).toBe('ERR_SEAL_PREKEY')
+  expect(await codeOf(request(toCleo, captured))).toBe('ERR_SEAL_PREKEY')
   const byMallory = await mallory.link(anna.addresses())
   const fresh = ben.seal(signMessage(ben.keyring, { to: anna.did }), link)
-  expect(await codeOf(byMallory.request(fresh))).toBe('ERR_STATEMENT_SENDER')
+  expect(await codeOf(request(byMallory, fresh))).toBe('ERR_STATEMENT_SENDER')
   // Nothing was taken from the right sender by the wrong one trying.
-  expect(await codeOf(link.request(fresh))).toBe('ok')
+  expect(await codeOf(request(link, fresh))).toBe('ok')
 
   const attempt = (fields: Partial<Parameters<typeof signMessage>[1]>, kind?: Parameters<typeof signMessage>[2]): Promise<string> =>
-    codeOf(link.request(ben.seal(signMessage(ben.keyring, { to: anna.did, ...fields }, kind), link)))
+    codeOf(request(link, ben.seal(signMessage(ben.keyring, { to: anna.did, ...fields }, kind), link)))
   expect(await attempt({ issuedAt: now - 600_000 })).toBe('ERR_STATEMENT_EXPIRED')
   expect(await attempt({ issuedAt: now + 600_000 })).toBe('ERR_STATEMENT_FUTURE')
-  expect(await attempt({ lifetimeMs: 3_600_000 })).toBe('ERR_STATEMENT_LIFETIME')
+  expect(await attempt({ lifetimeMs: 8 * 86_400_000 })).toBe('ERR_STATEMENT_LIFETIME')
+  expect(await attempt({ lifetimeMs: 3_600_000, expectsReply: true, agent: 'echo' })).toBe('ERR_STATEMENT_LIFETIME')
   expect(await attempt({}, 'receipt')).toBe('ERR_WIRE_MALFORMED')
   const forged = { bytes: signMessage(ben.keyring, { to: anna.did }).bytes.slice() }
   forged.bytes[10] = (forged.bytes[10] ?? 0) ^ 1
-  expect(await codeOf(link.request(ben.seal(forged, link)))).toBe('ERR_STATEMENT_SIGNATURE')
-  expect(await codeOf(link.request(ben.seal({ bytes: new Uint8Array(100) }, link)))).toBe('ERR_WIRE_MALFORMED')
+  expect(await codeOf(request(link, ben.seal(forged, link)))).toBe('ERR_STATEMENT_SIGNATURE')
+  expect(await codeOf(request(link, ben.seal({ bytes: new Uint8Array(100) }, link)))).toBe('ERR_WIRE_MALFORMED')
   expect(await attempt({ expectsReply: true, agent: 'nobody' })).toBe('ERR_AGENT_UNKNOWN')
   expect(await attempt({})).toBe('ok')
   expect((await anna.inbox.list({ limit: 100 })).length).toBe(4)
@@ -85,7 +86,7 @@ test('a frame over the limit and a length of 2^32-1 end that stream only', async
     await codeOf(read())
   }
   const link = await ben.link(anna.addresses())
-  expect(await codeOf(link.request(ben.seal(signMessage(ben.keyring, { to: anna.did }), link)))).toBe('ok')
+  expect(await codeOf(request(link, ben.seal(signMessage(ben.keyring, { to: anna.did }), link)))).toBe('ok')
 })
 
 test('ten thousand malformed frames later an honest request is served', async () => {
@@ -111,7 +112,7 @@ test('ten thousand malformed frames later an honest request is served', async ()
     stream.abort(new Error('next'))
   }
   const link = await ben.link(anna.addresses())
-  expect(await codeOf(link.request(ben.seal(signMessage(ben.keyring, { to: anna.did }), link)))).toBe('ok')
+  expect(await codeOf(request(link, ben.seal(signMessage(ben.keyring, { to: anna.did }), link)))).toBe('ok')
 })
 
 test('a thousand replays across reconnects and a restart: none is taken', async () => {
@@ -121,9 +122,9 @@ test('a thousand replays across reconnects and a restart: none is taken', async 
   const captured = Array.from({ length: 100 }, (_, index) =>
     ben.seal(signMessage(ben.keyring, { to: anna.did, body: String(index), lifetimeMs: 600_000 }), link),
   )
-  expect(new Set(await Promise.all(captured.map((sealed) => codeOf(link.request(sealed)))))).toEqual(new Set(['ok']))
+  expect(new Set(await Promise.all(captured.map((sealed) => codeOf(request(link, sealed)))))).toEqual(new Set(['ok']))
   const replay = async (): Promise<void> => {
-    expect(new Set(await Promise.all(captured.map((sealed) => codeOf(link.request(sealed)))))).toEqual(new Set(['ERR_REPLAYED']))
+    expect(new Set(await Promise.all(captured.map((sealed) => codeOf(request(link, sealed)))))).toEqual(new Set(['ERR_REPLAYED']))
   }
   for (let round = 0; round < 5; round++) {
     await link.close()

@@ -4,7 +4,9 @@ import { createSimulator, type Host } from '../../src/net/index.ts'
 import { createPlane, creditBytes, type Plane } from '../../src/protocols/klp/index.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 import { createTestMesh } from '../../src/testing/index.ts'
+import { answering } from '../helpers/answering.ts'
 import { seedOf } from '../helpers/net-hosts.ts'
+import { request } from '../helpers/raw-peer.ts'
 
 test('nodes behind a relay are written to and asked by DID alone, both ways, and ping says how', async () => {
   await using mesh = await createTestMesh({ nodes: 5, seed: 31, hidden: [3, 4] })
@@ -57,6 +59,10 @@ test('a link that a relay carries moves to the direct route; requests on the old
   const asker = await simulator.host(seedOf(2), { ...options, store: createMemoryStore() })
   const answer = Promise.withResolvers<void>()
   let opened = 0
+  const answers = answering(async (sealed) => {
+    await answer.promise
+    return sealed
+  })
   const planeOf = (host: Host): Plane =>
     createPlane({
       host,
@@ -71,10 +77,8 @@ test('a link that a relay carries moves to the direct route; requests on the old
         evidence: [],
       }),
       judge: async () => ({ answers: [], validUntil: 1e15 }),
-      async onRequest(_peer, bytes) {
-        await answer.promise
-        return { isReceipt: true, bytes }
-      },
+      onRequest: (_peer, sealed, signals) => answers.onRequest(sealed, signals),
+      sealAnswers: (_peer, given) => answers.sealAnswers(given),
       onLink: () => opened++,
     })
   const [mine, theirs] = [planeOf(asker), planeOf(both)]
@@ -82,12 +86,12 @@ test('a link that a relay carries moves to the direct route; requests on the old
   await clock.run(asker.dial({ addresses: both.addresses().filter((address) => address.includes('p2p-circuit')) }))
   const old = await clock.run(mine.link(both.did))
   expect(old.route).toBe('relayed')
-  const asked = old.request(new Uint8Array([7]), { ttlMs: 300_000 })
+  const asked = request(old, new Uint8Array([7]), { ttlMs: 300_000 })
   await clock.advance(2_000)
   expect([mine.find(both.did)?.route, theirs.find(asker.did)?.route]).toEqual(['direct', 'direct'])
   await clock.advance(100_000)
   answer.resolve()
-  expect((await clock.run(asked)).bytes).toEqual(new Uint8Array([7]))
+  expect((await clock.run(asked)).sealed).toEqual(new Uint8Array([7]))
   await clock.advance(31_000)
   let isOver = false
   void old.closed.then(() => (isOver = true))

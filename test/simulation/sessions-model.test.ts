@@ -69,12 +69,11 @@ async function play(seed: number, steps: number): Promise<Record<string, number>
   const oneOf = <T>(items: readonly T[], random: Random = chance): T => items[randomInt(random, items.length)] as T
   let said = 0
 
-  async function send(from: Player, to: Player, isStored = false): Promise<void> {
+  async function send(from: Player, to: Player): Promise<void> {
     const batch = randomInt(chance, 12) === 0 ? 1 + randomInt(chance, 32) : 1
     const texts = Array.from({ length: batch }, () => `${from.side.name} ${said++}`)
     const { bytes, mode } = await seal(from.side, to.side, texts, {
-      isStored,
-      noBundle: !isStored && from.side.sessions.has(to.side.keyring.did) && randomInt(chance, 3) === 0,
+      noBundle: from.side.sessions.has(to.side.keyring.did) && randomInt(chance, 3) === 0,
     })
     to.inbound.push({ bytes, texts, life: from.life })
     count(mode)
@@ -159,7 +158,7 @@ async function play(seed: number, steps: number): Promise<Record<string, number>
   for (let step = 0; step < steps; step++) {
     const [one, other] = randomInt(chance, 2) === 0 ? players : ([players[1], players[0]] as const)
     const act = randomInt(chance, 10)
-    if (act < 4) await send(one, other, randomInt(chance, 8) === 0)
+    if (act < 4) await send(one, other)
     else if (act < 9) await deliver(one, other)
     else await befall(one)
   }

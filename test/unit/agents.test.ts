@@ -7,7 +7,7 @@ import { keyringOf } from '../helpers/raw-peer.ts'
 
 const agent = (name: string): Agent => ({ name, receive: async () => name })
 const code = (expected: string): Error => expect.objectContaining({ code: expected }) as Error
-const message = (body: string): Message => ({ id: 'ab', from: keyringOf(1).did, type: 'text', agent: '', encoding: 'text', body, receivedAt: 7 })
+const message = (body: string): Message => ({ id: 'ab', from: keyringOf(1).did, type: 'text', agent: '', encoding: 'text', body, priority: 5, receivedAt: 7 })
 
 describe('the registry', () => {
   test('finds who was registered, lists them in order, and nobody else', async () => {

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { createVirtualClock, type MeshError, type VirtualClock } from '../../src/base/index.ts'
 import { createLink, creditBytes, type Hello, type Link, type Terms } from '../../src/protocols/klp/index.ts'
 import { decodeFrame, encodeFrame } from '../../src/protocols/klp/frames.ts'
-import { keyringOf } from '../helpers/raw-peer.ts'
+import { answering, echo } from '../helpers/answering.ts'
+import { keyringOf, request } from '../helpers/raw-peer.ts'
 import { createStreamPair, type PairedStream } from '../helpers/stream-pair.ts'
 
 const [anna, ben] = [keyringOf(1).did, keyringOf(2).did]
@@ -33,7 +34,7 @@ const linkOf = (stream: PairedStream, clock: VirtualClock, self: Side): Promise<
       self.judged++
       return { answers: answer(self.kind), validUntil: clock.now() + self.validForMs }
     },
-    onRequest: async (sealed) => ({ isReceipt: true, bytes: sealed }),
+    ...answering(echo),
   })
 
 async function pair(a = side(), b = side()) {
@@ -45,7 +46,7 @@ async function pair(a = side(), b = side()) {
 
 const codeOfClosed = async (link: Link): Promise<string> => {
   await link.closed
-  return await link.request(new Uint8Array(1)).then(
+  return await request(link, new Uint8Array(1)).then(
     () => 'open',
     (error: MeshError) => error.code,
   )
@@ -61,7 +62,7 @@ test('terms that end are negotiated again, and what is granted then counts', asy
   expect([b.judged, links[0].terms.answers[0]?.answer]).toEqual([2, 'partial'])
   await clock.advance(120_000)
   expect(b.judged).toBe(3)
-  expect(await links[0].request(new Uint8Array(3))).toMatchObject({ isReceipt: true })
+  expect(await request(links[0], new Uint8Array(3))).toMatchObject({ sealed: new Uint8Array(3) })
 })
 
 test('a required want that is denied when terms are renewed ends the link', async () => {

@@ -33,6 +33,7 @@ function sessionOf(peer: number, { generation = 1, tag = peer, usedAt = 0 } = {}
   return {
     peer: didOf(peer),
     generation,
+    opening: bytes32,
     heals: undefined,
     isConfirmed: true,
     isReceiveOnly: false,

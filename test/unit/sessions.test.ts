@@ -203,7 +203,7 @@ describe('loss of state', () => {
     const lost = await createSide({ name: 'anna', seed: 1, clock })
     expect(await modeOf(lost, ben)).toBe('box x')
     expect(await modeOf(lost, ben)).toBe('session x')
-    expect(await modeOf(ben, lost, { isStored: true })).toBe('box x')
+    expect(await modeOf(ben, lost)).toBe('box x')
     const live = await seal(ben, lost, 'x')
     expect(read(lost, live)).toBe('ERR_SESSION_LOST')
     ben.sessions.lost(lost.keyring.did, live.bytes)
@@ -215,21 +215,21 @@ describe('loss of state', () => {
 
 describe('for a peer that is off', () => {
   test('until its first answer it gets boxes, the first of them with the offer', async () => {
-    const stored = [await seal(anna, ben, 'a', { isStored: true }), await seal(anna, ben, 'b', { isStored: true })]
+    const stored = [await seal(anna, ben, 'a'), await seal(anna, ben, 'b')]
     expect(stored.map(({ mode }) => mode)).toEqual(['box', 'box'])
     // In either order, and one of them lost.
     expect(read(ben, stored[1] ?? { bytes: new Uint8Array() })).toBe('b')
     expect(ben.sessions.has(anna.keyring.did)).toBe(false)
     expect(read(ben, stored[0] ?? { bytes: new Uint8Array() })).toBe('a')
-    expect(await modeOf(ben, anna, { isStored: true })).toBe('session x')
-    expect(await modeOf(anna, ben, { isStored: true })).toBe('session x')
+    expect(await modeOf(ben, anna)).toBe('session x')
+    expect(await modeOf(anna, ben)).toBe('session x')
   })
 
   test('a healing offer that may not have come is not leant on', async () => {
     await talk()
     await clock.advance(dayMs)
     await seal(anna, ben, 'lost on the way')
-    const stored = await seal(anna, ben, 'stored', { isStored: true })
+    const stored = await seal(anna, ben, 'stored')
     expect([stored.mode, read(ben, stored)]).toEqual(['session', 'stored'])
   })
 })

@@ -40,6 +40,7 @@ const plane = createPlane({
     return { answers: hello.wants.map(({ name }) => ({ name, answer: 'granted', reason: '', alternative: '', limits: [] })), validUntil: clock.now() + 60_000 }
   },
   onRequest: () => Promise.reject(new Error('asks only')),
+  sealAnswers: () => Promise.reject(new Error('nobody is answered here')),
   onLink: () => undefined,
 })
 

@@ -1,13 +1,13 @@
 /** Holds sessions that peers opened and nobody speaks on. */
-import { realClock, realRandom } from '../../../src/base/index.ts'
-import { messageCodec } from '../../../src/agents/message.ts'
+import { realClock, realRandom, utf8 } from '../../../src/base/index.ts'
+import { messageCodec, plainMessage } from '../../../src/agents/message.ts'
 import { openPrekeys, openSessions, type Sessions } from '../../../src/envelope/index.ts'
 import { composeStatement, createKeyring } from '../../../src/identity/index.ts'
 import { createMemoryStore, type Store } from '../../../src/store/index.ts'
 import { answerParent } from '../harness.ts'
 
 const [clock, random] = [realClock, realRandom]
-const payload = messageCodec.encode({ version: 1, agent: '', expectsReply: false, priority: 5, traceId: undefined, encoding: 'text', body: 'hello' })
+const payload = messageCodec.encode(plainMessage({ encoding: 'text', body: utf8('hello') }))
 const newKeyring = () => createKeyring({ seed: random.bytes(32), rootKey: random.bytes(32) }, random)
 
 /** Keeps nothing: what is on a disk is not in memory. */

@@ -39,10 +39,14 @@ export async function* box(bench: Bench): AsyncIterable<Row> {
     expectsReply: true,
     priority: 5,
     traceId: random.bytes(16),
+    replyTo: undefined,
+    order: undefined,
+    hints: [],
+    token: undefined,
     encoding: 'text',
-    body: 'x'.repeat(contentBytes),
+    body: new Uint8Array(contentBytes).fill(120),
   } as const
-  const frameOf = (box: Uint8Array): Uint8Array => encodeFrame({ frame: 2, rid: 1, ttlMs: minuteMs, sealed: box })
+  const frameOf = (box: Uint8Array): Uint8Array => encodeFrame({ frame: 2, rid: 1, ttlsMs: [minuteMs], sealed: box })
   function sendOne(): void {
     const frame = decodeFrame(frameOf(seal(sign(messageCodec.encode(message)).bytes)))
     if (frame.frame === 2) messageCodec.decode(open(openBox(frame.sealed, prekeys)).statement.payload)

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto'
-import { messageCodec } from '../../../src/agents/message.ts'
+import { messageCodec, plainMessage } from '../../../src/agents/message.ts'
 import { minuteMs, realClock, realRandom } from '../../../src/base/index.ts'
 import { openPrekeys, openSessions, type Sessions } from '../../../src/envelope/index.ts'
 import { padmeLength } from '../../../src/envelope/padding.ts'
@@ -37,13 +37,10 @@ function compose(from: End, to: End): Composed & { readonly kind: 'message' } {
   return { ...composeStatement('message', fields, realRandom), kind: 'message' }
 }
 const content: Parameters<typeof messageCodec.encode>[0] = {
-  version: 1,
+  ...plainMessage({ encoding: 'text', body: new Uint8Array(bodyBytes).fill(120) }),
   agent: 'echo',
   expectsReply: true,
-  priority: 5,
   traceId: randomBytes(16),
-  encoding: 'text',
-  body: 'x'.repeat(bodyBytes),
 }
 
 /** What, in CPU time, a session adds to the primitives a message is made of, and what one signature for many saves. No disk, no network. */

@@ -3,7 +3,7 @@ import { anything, count, didText, hash, identifier, instant, jsonObject, key, n
 
 const entry = z.union([z.strictObject({ key, version: count, value: anything }), z.strictObject({ key, version: count, deleted: z.literal(true) })])
 
-/** Bodies of the reserved message types: JSON objects with these members and no others. Source: message/v1 section 5. */
+/** Bodies of the reserved message types: JSON objects with these members and no others. Source: message/v1 section 6. */
 export const messageBodies = {
   task_request: z
     .strictObject({

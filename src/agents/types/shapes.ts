@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** Building blocks of the bodies of reserved message types. Source: message/v1 section 5. Times in ms since 1970. */
+/** Building blocks of the bodies of reserved message types. Source: message/v1 section 6. Times in ms since 1970. */
 
 /** A name: of a capability, a memory space, a step, an event. */
 export const named = z.string().regex(/^[a-z0-9][a-z0-9._:/-]{0,63}$/)

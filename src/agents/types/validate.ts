@@ -1,6 +1,6 @@
 import { MeshError } from '../../base/index.ts'
 import { parseJsonText } from '../../wire/index.ts'
-import { bodyCharsMax } from '../message.ts'
+import { bodyBytesMax } from '../message.ts'
 import { messageBodies, type ReservedType } from './bodies.ts'
 
 /** Longest name of a message type, in UTF-16 units. */
@@ -15,7 +15,7 @@ export const isReservedType = (type: string): type is ReservedType => Object.has
 /**
  * Holds a message to what its type promises, when it is sent and when it is received. A reserved type must have a JSON body that fits its schema;
  * a type of the protocol, or one that a later version may give a meaning, is refused; any other name is the app's own and its body is free.
- * @throws ERR_MESSAGE_TYPE, ERR_JSON_INVALID, ERR_WIRE_TOO_LARGE. Source: message/v1 section 4.
+ * @throws ERR_MESSAGE_TYPE, ERR_JSON_INVALID, ERR_WIRE_TOO_LARGE. Source: message/v1 section 5.
  */
 export function validateBody(type: string, encoding: string, body: string): void {
   if (type === '' || type.length > messageTypeCharsMax || !type.isWellFormed()) {
@@ -28,7 +28,7 @@ export function validateBody(type: string, encoding: string, body: string): void
     return
   }
   if (encoding !== 'json') throw new MeshError('ERR_MESSAGE_TYPE', `a ${type} has a JSON body`, { hint: `give it with --json-body, or with encoding: 'json'` })
-  const { error } = messageBodies[type].safeParse(parseJsonText(body, bodyCharsMax))
+  const { error } = messageBodies[type].safeParse(parseJsonText(body, bodyBytesMax))
   if (error === undefined) return
   const [issue] = error.issues
   throw new MeshError(

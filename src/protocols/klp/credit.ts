@@ -1,4 +1,4 @@
-import { MeshError, secondMs } from '../../base/index.ts'
+import { MeshError, secondMs, type SignalOption } from '../../base/index.ts'
 
 /** Requests that may wait for credit; more are refused here. */
 export const requestsQueuedMax = 4_096
@@ -6,15 +6,16 @@ export const requestsQueuedMax = 4_096
 /** What one side may have unanswered at a time, in requests and in bytes; the rest waits its turn. Source: klp/v1 section 6. */
 export interface Credit {
   /** Resolves once `bytes` are reserved, in the order of the calls. @throws ERR_OVERLOADED, the signal's reason, what `end` was given */
-  take(bytes: number, signal?: AbortSignal): Promise<void>
+  take(bytes: number, options?: SignalOption & { readonly requests?: number }): Promise<void>
   /** Returns what was taken; those who wait and now fit go on. */
-  give(bytes: number): void
+  give(bytes: number, requests?: number): void
   /** Fails everybody who waits. */
   end(reason: MeshError): void
 }
 
 interface Waiting {
   readonly bytes: number
+  readonly requests: number
   settle(error?: Error): void
 }
 
@@ -24,22 +25,22 @@ export function createCredit({ bytesMax, requestsMax }: { readonly bytesMax: num
   let requestsTaken = 0
 
   // A request larger than the whole window goes alone.
-  const fits = (bytes: number): boolean => requestsTaken === 0 || (requestsTaken < requestsMax && bytesTaken + bytes <= bytesMax)
-  function reserve(bytes: number): void {
-    requestsTaken++
+  const fits = (bytes: number, requests: number): boolean => requestsTaken === 0 || (requestsTaken + requests <= requestsMax && bytesTaken + bytes <= bytesMax)
+  function reserve(bytes: number, requests: number): void {
+    requestsTaken += requests
     bytesTaken += bytes
   }
   function goOn(): void {
-    for (let first = queue[0]; first !== undefined && fits(first.bytes); first = queue[0]) {
+    for (let first = queue[0]; first !== undefined && fits(first.bytes, first.requests); first = queue[0]) {
       queue.shift()
-      reserve(first.bytes)
+      reserve(first.bytes, first.requests)
       first.settle()
     }
   }
   return {
-    take(bytes, signal) {
-      if (queue.length === 0 && fits(bytes)) {
-        reserve(bytes)
+    take(bytes, { signal, requests = 1 } = {}) {
+      if (queue.length === 0 && fits(bytes, requests)) {
+        reserve(bytes, requests)
         return Promise.resolve()
       }
       if (queue.length >= requestsQueuedMax) {
@@ -53,6 +54,7 @@ export function createCredit({ bytesMax, requestsMax }: { readonly bytesMax: num
         }
         const waiting: Waiting = {
           bytes,
+          requests,
           settle(error) {
             signal?.removeEventListener('abort', giveUp)
             if (error === undefined) resolve()
@@ -63,8 +65,8 @@ export function createCredit({ bytesMax, requestsMax }: { readonly bytesMax: num
         signal?.addEventListener('abort', giveUp, { once: true })
       })
     },
-    give(bytes) {
-      requestsTaken--
+    give(bytes, requests = 1) {
+      requestsTaken -= requests
       bytesTaken -= bytes
       goOn()
     },

@@ -1,6 +1,7 @@
 import { MeshError } from '../../base/index.ts'
 import { boxBytesMax, bundleBytesMax } from '../../envelope/index.ts'
-import { bool, bytesUpTo, decode, encode, instant, listOf, literal, oneOf, type Plain, row, type Shape, textUpTo, uintUpTo } from '../../wire/index.ts'
+import { batchStatementsMax } from '../../identity/index.ts'
+import { bytesUpTo, decode, encode, instant, listOf, literal, oneOf, type Plain, row, type Shape, textUpTo, uintUpTo } from '../../wire/index.ts'
 import { capabilitiesMax, capabilityName, capabilityOrNone, manifestShape } from './manifest.ts'
 
 export const klpProtocol = '/kindmesh/klp/1.0.0'
@@ -52,8 +53,8 @@ const termsShape = row({
   ),
   validUntil: instant,
 })
-const requestShape = row({ frame: literal(2), rid, ttlMs: uintUpTo(ttlMsMax), sealed: bytesUpTo(sealedBytesMax) })
-const replyShape = row({ frame: literal(3), rid, isReceipt: bool, bytes: bytesUpTo(sealedBytesMax) })
+const requestShape = row({ frame: literal(2), rid, ttlsMs: listOf(uintUpTo(ttlMsMax), batchStatementsMax), sealed: bytesUpTo(sealedBytesMax) })
+const replyShape = row({ frame: literal(3), rids: listOf(rid, batchStatementsMax), sealed: bytesUpTo(sealedBytesMax) })
 const refusalShape = row({ frame: literal(4), rid, code: textUpTo(nameCharsMax), message: textUpTo(reasonCharsMax), retryAfterMs: uintUpTo(ttlMsMax) })
 const cancelShape = row({ frame: literal(5), rid })
 const byeShape = row({ frame: literal(6), code: textUpTo(nameCharsMax), message: textUpTo(reasonCharsMax) })

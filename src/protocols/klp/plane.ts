@@ -1,7 +1,7 @@
 import { type Did, type Logger, MeshError, secondMs, type SignalOption, toMeshError } from '../../base/index.ts'
 import type { Host, HostStream } from '../../net/index.ts'
 import { type Hello, klpFrameBytesMax, klpProtocol, type Terms } from './frames.ts'
-import { createLink, type Link, type LinkOptions } from './link.ts'
+import { type Carried, createLink, type Link, type LinkOptions } from './link.ts'
 
 /** Message streams one peer may hold towards us: one, and one more while two opens cross. */
 export const klpInboundStreamsMax = 4
@@ -15,7 +15,8 @@ export interface PlaneOptions extends Pick<LinkOptions, 'clock'> {
   readonly logger: Logger
   hello(): Promise<Hello>
   judge(peer: Did, hello: Hello): Promise<Terms>
-  onRequest(peer: Did, sealed: Uint8Array, signal: AbortSignal): ReturnType<LinkOptions['onRequest']>
+  onRequest(peer: Did, sealed: Uint8Array, signals: readonly AbortSignal[]): ReturnType<LinkOptions['onRequest']>
+  sealAnswers(peer: Did, answers: readonly Carried[]): Promise<Uint8Array>
   /** A peer agreed with us: its hello and what it grants. */
   onLink(link: Link): void
 }
@@ -25,12 +26,13 @@ export interface Plane {
   /** The open link, or a new one. @throws ERR_NET_*, ERR_CAPABILITY_DENIED, ERR_PROTOCOL */
   link(peer: Did, options?: SignalOption): Promise<Link>
   find(peer: Did): Link | undefined
+  has(peer: Did): boolean
   /** Tells every peer on a link what has changed in our hello. */
   renew(): void
   stop(): Promise<void>
 }
 
-export function createPlane({ host, clock, logger, hello, judge, onRequest, onLink }: PlaneOptions): Plane {
+export function createPlane({ host, clock, logger, hello, judge, onRequest, sealAnswers, onLink }: PlaneOptions): Plane {
   const links = new Map<Did, Link>()
   const opening = new Map<Did, Promise<Link>>()
   const every = new Set<Link>()
@@ -43,7 +45,8 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
       clock,
       hello,
       judge: (peerHello) => judge(peer, peerHello),
-      onRequest: (sealed, signal) => onRequest(peer, sealed, signal),
+      onRequest: (sealed, signals) => onRequest(peer, sealed, signals),
+      sealAnswers: (answers) => sealAnswers(peer, answers),
     })
     every.add(link)
     // Of two crossing opens each side keeps using the one it has; both stay served until they end. A direct one is worth a move.
@@ -110,6 +113,7 @@ export function createPlane({ host, clock, logger, hello, judge, onRequest, onLi
 
   return {
     find: (peer) => links.get(peer),
+    has: (peer) => links.has(peer),
     async link(peer, { signal } = {}) {
       if (stopped) throw new MeshError('ERR_STOPPED', 'stopping')
       if (peer === host.did) throw new MeshError('ERR_USAGE', 'that is this node itself', { hint: 'name another peer' })
