@@ -10,7 +10,7 @@ import type { Intake, IntakeEntry } from './intake.ts'
 import { freeBytes, partPath, removeFile } from './part-file.ts'
 import { createQueue } from './queue.ts'
 import { pathCharsMax } from './records.ts'
-import type { IncomingTransfer, ReceivedFile } from './transfers.ts'
+import type { IncomingTransfer, Keys, ReceivedFile } from './transfers.ts'
 
 /** Files taken at a time; more are refused with a time to come back. Source: stream/v1 section 6. */
 export const filesAtOnceMax = 16
@@ -39,8 +39,9 @@ export interface IncomingOptions {
   readonly replay: ReplayGuard
   readonly audit: Audit
   readonly intake: Intake
-  /** May this sender give us files? */
-  decide(from: Did): Promise<Decision>
+  readonly keys: Pick<Keys, 'subject'>
+  /** May the sender who uses this key give us files? */
+  decide(key: Did): Promise<Decision>
   /** A file came, for bystanders. */
   onFile(file: ReceivedFile): void
 }
@@ -83,7 +84,7 @@ interface Run {
   readonly ended: PromiseWithResolvers<void>
 }
 
-export function createIncoming({ keyring, clock, prekeys, replay, audit, intake, decide, onFile }: IncomingOptions): Incoming {
+export function createIncoming({ keyring, clock, prekeys, replay, audit, intake, keys, decide, onFile }: IncomingOptions): Incoming {
   let door: Door | undefined
   /** By the key of the transfer. */
   const runs = new Map<string, Run>()
@@ -96,12 +97,12 @@ export function createIncoming({ keyring, clock, prekeys, replay, audit, intake,
     if (signed.statement.from !== peer) throw new MeshError('ERR_STATEMENT_SENDER', 'the offer was signed by somebody else than the peer that carries it')
     return { signed, offer: offerCodec.decode(signed.statement.payload) }
   }
-  async function openDoor(from: Did): Promise<Door> {
+  async function openDoor(key: Did): Promise<Door> {
     if (door === undefined) throw notReceiving()
-    const decision = await decide(from)
+    const decision = await decide(key)
     if (!decision.allow) throw new MeshError(decision.code, decision.reason)
     if (door === undefined) throw notReceiving()
-    if (door.from?.has(from) === false) throw new MeshError('ERR_POLICY_DENIED', 'files are taken from others only')
+    if (door.from?.has(keys.subject(key)) === false) throw new MeshError('ERR_POLICY_DENIED', 'files are taken from others only')
     return door
   }
   /** Room for a whole body, counted before a byte of it is taken. */
@@ -143,8 +144,8 @@ export function createIncoming({ keyring, clock, prekeys, replay, audit, intake,
   }
 
   async function accept(signed: Signed, offer: Offer, onKept: (cursor: number) => void): Promise<BodySink> {
-    const { from } = signed.statement
-    const to = await openDoor(from)
+    const to = await openDoor(signed.statement.from)
+    const from = keys.subject(signed.statement.from)
     const key = intake.keyOf(from, offer.transfer)
     const run = await takePlace(key, from)
     const leave = (): void => {
@@ -184,9 +185,9 @@ export function createIncoming({ keyring, clock, prekeys, replay, audit, intake,
       return await act()
     } catch (error) {
       const { code, message } = toMeshError(error)
-      const { from } = signed.statement
+      const from = keys.subject(signed.statement.from)
       if (code !== 'ERR_NOT_RECEIVING' && refusals.count(from)) {
-        await audit.record(fileRefused({ did: keyring.did, from, id: offer.transfer, code, reason: message }))
+        await audit.record(fileRefused({ did: keyring.identity, from, id: offer.transfer, code, reason: message }))
       }
       throw error
     }
@@ -215,7 +216,7 @@ export function createIncoming({ keyring, clock, prekeys, replay, audit, intake,
       await intake.sweep()
       if (door !== undefined) throw new MeshError('ERR_USAGE', `files go to ${door.dir} already`, { hint: 'end the other `kindmesh receive` first' })
       const files = createQueue<ReceivedFile>(receivedUnreadMax)
-      const own: Door = { dir, from: from === undefined ? undefined : new Set(from), arrived: files.push }
+      const own: Door = { dir, from: from === undefined ? undefined : new Set(from.map(keys.subject)), arrived: files.push }
       door = own
       async function end(): Promise<void> {
         signal?.removeEventListener('abort', onAbort)

@@ -2,4 +2,4 @@ export { createIncoming, type Incoming, type ReceiveOptions, type Receiving } fr
 export { openIntake } from './intake.ts'
 export { openOutgoing, type Outgoing, type SendFileOptions } from './outgoing.ts'
 export type { BodySource } from './source.ts'
-export type { IncomingTransfer, OutgoingTransfer, ReceivedFile } from './transfers.ts'
+export type { IncomingTransfer, Keys, OutgoingTransfer, ReceivedFile } from './transfers.ts'

@@ -40,7 +40,7 @@ export interface IntakeEntry {
 export interface Intake {
   readonly entries: ReadonlyMap<string, IntakeEntry>
   keyOf(from: Did, transfer: Uint8Array): string
-  /** The entry of an offer, made or found: its bytes count from here on. Nothing is written. @throws ERR_FILE_CHANGED when the same transfer was offered with another body */
+  /** The entry of an offer of an identity, made or found: its bytes count from here on. Nothing is written. @throws ERR_FILE_CHANGED when the same transfer was offered with another body */
   admit(from: Did, offer: Offer, dir: string): IntakeEntry
   /** Takes back what `admit` did, unless it was claimed. */
   release(entry: IntakeEntry): void
@@ -80,7 +80,7 @@ export async function openIntake({ keyring, clock, random, audit, store: root, l
     const { transfer, size, hash } = record
     const issuedAt = clock.now()
     const payload = streamReceiptCodec.encode({ version: 1, status: 'received', transfer, size, hash })
-    const fields = { to: record.from, type: 'stream_receipt', payload, refs: [offer.hash], issuedAt, expiresAt: issuedAt + streamReceiptLifetimeMs }
+    const fields = { to: offer.statement.from, type: 'stream_receipt', payload, refs: [offer.hash], issuedAt, expiresAt: issuedAt + streamReceiptLifetimeMs }
     return signStatement('stream-receipt', fields, { keyring, random })
   }
   /** A place chosen before the power went may be the file already. */
@@ -144,7 +144,7 @@ export async function openIntake({ keyring, clock, random, audit, store: root, l
         entry.record = { ...entry.record, final: path, cursor: size, touchedAt: now, receivedAt: now }
         const receipt = receiptFor(entry, offer)
         const { from, transfer, hash } = entry.record
-        await audit.record(fileReceived({ did: keyring.did, from, id: transfer, bytes: size, bodyHash: hash, receiptHash: receipt.hash }), ops(entry))
+        await audit.record(fileReceived({ did: keyring.identity, from, id: transfer, bytes: size, bodyHash: hash, receiptHash: receipt.hash }), ops(entry))
         await removeFile(partOf(entry))
         onReceived({ id: hex(transfer), from, name: basename(path), path, bytes: size, hash: hex(hash) })
         return receipt.bytes

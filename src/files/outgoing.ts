@@ -23,7 +23,7 @@ import { del, put, type Store } from '../store/index.ts'
 import { createQueue } from './queue.ts'
 import { outgoingCodec, type OutgoingRecord, pathCharsMax } from './records.ts'
 import { type BodySource, checkMark, chunksOf, fileSource, hashBody, markOf } from './source.ts'
-import type { OutgoingTransfer } from './transfers.ts'
+import type { Keys, OutgoingTransfer } from './transfers.ts'
 
 /** Transfers sent at a time; the others wait. Source: stream/v1 section 6. */
 export const sendingAtOnceMax = 8
@@ -63,6 +63,7 @@ export interface OutgoingOptions {
   readonly audit: Audit
   readonly store: Store
   readonly logger: Logger
+  readonly keys: Keys
   /** The receiver's bundle; also makes sure it has seen our hello and so our evidence. */
   bundleOf(peer: Did, options: SignalOption): Promise<PrekeyBundle>
 }
@@ -106,7 +107,7 @@ interface Job {
   readonly watchers: Set<() => void>
 }
 
-export async function openOutgoing({ host, keyring, clock, random, audit, store: root, logger, bundleOf }: OutgoingOptions): Promise<Outgoing> {
+export async function openOutgoing({ host, keyring, clock, random, audit, store: root, logger, keys, bundleOf }: OutgoingOptions): Promise<Outgoing> {
   const store = root.sub('files').sub('out')
   const jobs = new Map<string, Job>()
   const stopping = new AbortController()
@@ -193,10 +194,15 @@ export async function openOutgoing({ host, keyring, clock, random, audit, store:
     if (job.isDurable) await checkMark(path, job.record)
     const secret = random.bytes(32)
     const payload = offerCodec.encode({ version: 1, transfer, name, size, hash, chunkBytes, mediaType, secret })
-    const bundle = await bundleOf(to, { signal })
+    const key = await keys.current(to, { signal })
+    const bundle = await bundleOf(key, { signal })
     const issuedAt = clock.now()
-    const offer = signStatement('stream-offer', { to, type: 'stream_offer', payload, issuedAt, expiresAt: issuedAt + offerLifetimeMsMax }, { keyring, random })
-    const bytes = await pushStream(host, to, {
+    const offer = signStatement(
+      'stream-offer',
+      { to: key, type: 'stream_offer', payload, issuedAt, expiresAt: issuedAt + offerLifetimeMsMax },
+      { keyring, random },
+    )
+    const bytes = await pushStream(host, key, {
       sealed: sealBox(offer.bytes, { bundle, now: clock.now(), random }),
       secret,
       offerHash: offer.hash,
@@ -210,7 +216,7 @@ export async function openOutgoing({ host, keyring, clock, random, audit, store:
     })
     const receipt = openStreamReceipt(bytes, clock.now(), { offer, transfer, size, hash })
     change(job, { status: 'acknowledged', cursor: size, code: '', message: '', receipt: receipt.bytes })
-    await audit.record(fileSent({ did: keyring.did, to, id: transfer, bytes: size, bodyHash: hash, receiptHash: receipt.hash }), opsOf(job))
+    await audit.record(fileSent({ did: keyring.identity, to, id: transfer, bytes: size, bodyHash: hash, receiptHash: receipt.hash }), opsOf(job))
     await forgetOldest()
   }
   async function defer(job: Job, { code, message, details }: MeshError): Promise<void> {
@@ -269,7 +275,7 @@ export async function openOutgoing({ host, keyring, clock, random, audit, store:
   return {
     async *send(to, what, options = {}) {
       const { signal, wait = false } = options
-      const job = await enqueue(to, what, options)
+      const job = await enqueue(keys.subject(to), what, options)
       const updates = createQueue<OutgoingTransfer>(updatesWaitingMax)
       const tell = (): void => {
         updates.push(viewOf(job))
@@ -298,7 +304,8 @@ export async function openOutgoing({ host, keyring, clock, random, audit, store:
       return true
     },
     wake(peer) {
-      for (const job of jobs.values()) if (job.record.to === peer) job.nextAt = 0
+      const to = keys.subject(peer)
+      for (const job of jobs.values()) if (job.record.to === to) job.nextAt = 0
       pump()
     },
     async stop() {

@@ -1,5 +1,13 @@
-import type { Did } from '../base/index.ts'
+import type { Did, SignalOption } from '../base/index.ts'
 import type { OutgoingStatus } from './records.ts'
+
+/** Which key speaks for whom: a transfer is between identities, and each attempt between the keys in force. */
+export interface Keys {
+  /** The identity a key belongs to. */
+  subject(key: Did): Did
+  /** The key in force of an identity. */
+  current(did: Did, options: SignalOption): Promise<Did>
+}
 
 /** A file on its way out, as its owner sees it. */
 export interface OutgoingTransfer {

@@ -339,6 +339,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     prekeys,
     replay,
     events,
+    keys: chains,
     bundleOf: bundleAfterHello,
     async decide(from) {
       const refusal = standing(from)
@@ -458,12 +459,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       },
     },
     topics,
-    files: {
-      ...files.doors,
-      async *send(to, what, sendOptions) {
-        yield* files.doors.send(await chains.current(to, sendOptions), what, sendOptions)
-      },
-    },
+    files: files.doors,
     mailboxes: mailboxes.doors,
     audit,
     sandboxes,

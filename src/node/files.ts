@@ -1,7 +1,16 @@
 import type { Audit } from '../audit/index.ts'
 import type { Clock, Did, Logger, Random, SignalOption } from '../base/index.ts'
 import type { PrekeyBundle, PrekeyRing, ReplayGuard } from '../envelope/index.ts'
-import { createIncoming, type Incoming, type IncomingTransfer, openIntake, openOutgoing, type Outgoing, type OutgoingTransfer } from '../files/index.ts'
+import {
+  createIncoming,
+  type Incoming,
+  type IncomingTransfer,
+  type Keys,
+  openIntake,
+  openOutgoing,
+  type Outgoing,
+  type OutgoingTransfer,
+} from '../files/index.ts'
 import type { Keyring } from '../identity/index.ts'
 import type { Host } from '../net/index.ts'
 import type { Decision } from '../policy/index.ts'
@@ -28,6 +37,7 @@ export interface FilesOptions {
   readonly prekeys: PrekeyRing
   readonly replay: ReplayGuard
   readonly events: EventHub
+  readonly keys: Keys
   bundleOf(peer: Did, options: SignalOption): Promise<PrekeyBundle>
   decide(from: Did): Promise<Decision>
 }

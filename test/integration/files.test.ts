@@ -9,6 +9,7 @@ import { createSeededRandom } from '../../src/base/index.ts'
 import { type BodySource, createNode, type OutgoingTransfer } from '../../src/index.ts'
 import { createPlayground, type UpNode } from '../helpers/cli.ts'
 import { clientOf, eventually, writeBody } from '../helpers/files.ts'
+import { codeOf } from '../helpers/raw-peer.ts'
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
@@ -36,7 +37,8 @@ test('send --file and receive --dir: acknowledged, told line by line, never over
   const [dir, path] = [join(ground.folder, 'in'), join(ground.folder, 'photo.jpg')]
   await mkdir(dir)
   const hash = await writeBody(path, 3_000_000, 1)
-  await anna.run('dial', ben.ticket, '--json')
+  const client = await clientOf(anna)
+  await client.dial({ target: ben.ticket })
   const receiving = await receive(ben, dir)
   const schema = 'kindmesh.receive/1'
   expect(receiving.lines).toEqual([{ schema, event: 'ready', dir }])
@@ -47,7 +49,7 @@ test('send --file and receive --dir: acknowledged, told line by line, never over
     { schema: 'kindmesh.send/1', status: 'acknowledged', to: ben.did, name: 'photo.jpg', bytes: 3_000_000, done: 3_000_000, hash },
   ])
   const { id } = sent.json()
-  await anna.run('send', ben.did, 'hello', '--json')
+  await client.send({ to: ben.did, body: 'hello' })
   const again = await anna.run('send', ben.did, '--file', path, '--jsonl')
   expect(
     again.stdout
@@ -66,19 +68,21 @@ test('send --file and receive --dir: acknowledged, told line by line, never over
   expect((await readdir(dir)).toSorted()).toEqual(['photo (2).jpg', 'photo.jpg'])
 
   // Nobody receives any more: it stays queued, is listed so, and can be called off.
-  const queued = await anna.run('send', ben.did, '--file', path, '--json')
-  expect([queued.code, queued.json()]).toMatchObject([0, { status: 'queued', done: 0, error: { code: 'ERR_NOT_RECEIVING' } }])
-  const cancelled = await anna.run('transfers', '--cancel', String(queued.json()['id']), '--json')
-  expect(cancelled.code).toBe(0)
+  for await (const line of client.sendFile({ to: ben.did, path })) {
+    if (!('error' in line) || line.error === undefined) continue
+    expect(line).toMatchObject({ status: 'queued', done: 0, error: { code: 'ERR_NOT_RECEIVING' } })
+    expect((await anna.run('transfers', '--cancel', line.id, '--json')).json()).toMatchObject({ cancelled: true })
+    break
+  }
   const { outgoing } = (await anna.run('transfers', '--json')).json() as { readonly outgoing: readonly OutgoingTransfer[] }
   expect(outgoing.map(({ status }) => status)).toEqual(['acknowledged', 'acknowledged', 'cancelled'])
-  const { incoming } = (await ben.run('transfers', '--json')).json()
-  expect(incoming).toMatchObject([{ id, status: 'received', path: join(dir, 'photo.jpg') }, { status: 'received' }])
-  expect((await anna.run('transfers', '--cancel', '0'.repeat(32), '--json')).problem().code).toBe('ERR_NOT_FOUND')
-  expect((await anna.run('send', ben.did, '--file', join(ground.folder, 'none'), '--json')).problem().code).toBe('ERR_USAGE')
-  expect((await ben.run('receive', '--dir', join(ground.folder, 'none'), '--json')).problem().code).toBe('ERR_USAGE')
-  expect((await anna.run('audit', 'tail', '--json')).stdout).toContain('file_sent')
-  expect((await ben.run('audit', 'tail', '--json')).stdout).toContain('file_received')
+  const other = await clientOf(ben)
+  expect((await other.transfers()).incoming).toMatchObject([{ id, status: 'received', path: join(dir, 'photo.jpg') }, { status: 'received' }])
+  expect(await client.cancelTransfer('0'.repeat(32))).toMatchObject({ cancelled: false })
+  expect(await codeOf(client.sendFile({ to: ben.did, path: join(ground.folder, 'none') }).next())).toBe('ERR_USAGE')
+  expect(await codeOf(other.receiveFiles({ dir: join(ground.folder, 'none') }).next())).toBe('ERR_USAGE')
+  expect((await client.auditTail({ limit: 50 })).entries.filter(({ event }) => event === 'file_sent')).toHaveLength(2)
+  expect((await other.auditTail({ limit: 50 })).entries.filter(({ event }) => event === 'file_received')).toHaveLength(2)
 })
 
 test('a file for a peer that is off is queued, also over a restart of the sender, and arrives once both are up and the other receives', async () => {
@@ -88,7 +92,7 @@ test('a file for a peer that is off is queued, also over a restart of the sender
   await writeFile(path, 'see you')
   let ben = await ground.up('ben')
   let anna = await ground.up('anna')
-  await anna.run('dial', ben.ticket, '--json')
+  await (await clientOf(anna)).dial({ target: ben.ticket })
   await ben.end('SIGTERM')
   const queued = await anna.run('send', ben.did, '--file', path, '--json')
   expect([queued.code, queued.json()]).toMatchObject([0, { status: 'queued', bytes: 7 }])
@@ -96,7 +100,7 @@ test('a file for a peer that is off is queued, also over a restart of the sender
   anna = await ground.up('anna')
   ben = await ground.up('ben')
   const receiving = await receive(ben, dir, '--count', '1')
-  await anna.run('dial', ben.ticket, '--json')
+  await (await clientOf(anna)).dial({ target: ben.ticket })
   // It ends by itself after one file.
   expect(await receiving.ended).toEqual([0, null])
   expect(receiving.lines.at(-1)).toMatchObject({ event: 'file', id: queued.json()['id'], name: 'letter.txt' })
@@ -167,7 +171,7 @@ test('the library sends a path or a body of its own, refuses a source that chang
 
   const path = join(ground.folder, 'changing.txt')
   await writeFile(path, 'first')
-  expect(await last(anna.files.send(ben.did, path))).toMatchObject({ status: 'queued', error: { code: 'ERR_NOT_RECEIVING' } })
+  for await (const state of anna.files.send(ben.did, path)) if (state.error?.code === 'ERR_NOT_RECEIVING') break
   await writeFile(path, 'second')
   await using _files = await ben.files.receive({ dir })
   const failed = await eventually(async () => anna.files.list().outgoing.find(({ status }) => status === 'failed'))
