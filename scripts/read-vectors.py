@@ -1392,7 +1392,7 @@ MAILBOX_FRAMES = {
         listing(exactly(4), many(COUNT, 256)),
         listing(exactly(5)),
         listing(exactly(6)),
-        listing(exactly(7), nullable(SIGNED), many(listing(KEY, many(text(256), 4)), 4)),
+        listing(exactly(7), nullable(SIGNED), many(listing(KEY, many(text(256), 4)), 4), octets(0, 4096)),
     ],
     'answer': [
         listing(exactly(0), text(64), text(256), integer(0, DAY)),

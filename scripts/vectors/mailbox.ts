@@ -5,7 +5,7 @@ import { encodeAnswer, encodeRequest, type MailboxAnswer, type MailboxRequest } 
 import { openRegistration, signAcceptance, signDepositGrant, signPage, signReceipt, signRegistration } from '../../src/protocols/mailbox/statements.ts'
 import { doWork } from '../../src/protocols/mailbox/work.ts'
 import { decode, encode } from '../../src/wire/index.ts'
-import { anna, ben, chance, cleo, flipped, now, type Vector, type Vectors } from './world.ts'
+import { anna, ben, chance, cleo, fixedPrekeys, flipped, now, type Vector, type Vectors } from './world.ts'
 
 // anna holds, ben owns the mailbox, cleo deposits.
 const [holder, owner, depositor] = [anna, ben, cleo]
@@ -200,7 +200,8 @@ async function deposits(): Promise<Vectors> {
   }
 }
 
-function frames(): Vectors {
+async function frames(): Promise<Vectors> {
+  const bundle = (await fixedPrekeys(owner, 71)).bundle.bytes
   const requests: Readonly<Record<string, MailboxRequest>> = {
     terms: { ask: 'terms', recipient: owner.did },
     register: { ask: 'register', registration: registration.bytes },
@@ -208,7 +209,7 @@ function frames(): Vectors {
     acknowledge: { ask: 'acknowledge', seqs: [4, 5] },
     leave: { ask: 'leave' },
     usage: { ask: 'usage' },
-    introduce: { ask: 'introduce', delegation: grant.bytes, holders: [{ holder: holder.did, addresses: ['/ip4/192.0.2.1/tcp/4160'] }] },
+    introduce: { ask: 'introduce', delegation: grant.bytes, holders: [{ holder: holder.did, addresses: ['/ip4/192.0.2.1/tcp/4160'] }], bundle },
   }
   const answers: Readonly<Record<string, MailboxAnswer>> = {
     refusal: { answer: 'refusal', code: 'ERR_MAILBOX_FULL', message: 'the mailbox is full', retryAfterMs: 600_000 },
@@ -245,11 +246,11 @@ function frames(): Vectors {
     'request-long-item': bad('an item over 256 KiB', 'request', [2, owner.publicKey, new Uint8Array(262_145), storedUntil, null, null]),
     'request-short-nonce': bad('a nonce of 7 bytes', 'request', [2, owner.publicKey, item, storedUntil, null, new Uint8Array(7)]),
     'request-many-acknowledged': bad('257 numbers', 'request', [4, Array.from({ length: 257 }, (_, index) => index)]),
-    'request-five-holders': bad('five holders', 'request', [7, null, Array.from({ length: 5 }, () => [holder.publicKey, []])]),
+    'request-five-holders': bad('five holders', 'request', [7, null, Array.from({ length: 5 }, () => [holder.publicKey, []]), bundle]),
     'answer-wide-bits': bad('256 bits of work', 'answer', [1, 256]),
   }
 }
 
 export async function mailboxVectors(): Promise<Vectors> {
-  return { ...statements(), ...losses(), ...(await deposits()), ...frames() }
+  return { ...statements(), ...losses(), ...(await deposits()), ...(await frames()) }
 }

@@ -6,7 +6,7 @@ import { bytesUpTo, codec, did, listOf, nullable, row, textUpTo } from '../wire/
 /** Recipients whose introduction is kept; the oldest makes room. */
 export const introductionsMax = 4_096
 
-export type Introduction = Omit<RequestOf<'introduce'>, 'ask'>
+export type Introduction = Omit<RequestOf<'introduce'>, 'ask' | 'bundle'>
 
 const storedCodec = codec(
   'stored introduction',

@@ -291,6 +291,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     prekeys,
     serve: parts.serveMailbox,
     publish: directory.publish,
+    learnBundle: directory.learn,
     newestBundle: directory.newestBundle,
     isKnown: (peer) => level(peer, messageScope) >= TrustLevel.BASIC,
     receiveStored: mail.receiveStored,

@@ -69,11 +69,13 @@ export interface MailboxOptions {
   readonly random: Random
   readonly logger: Logger
   readonly audit: Audit
-  readonly prekeys: Pick<PrekeyRing, 'nameMailboxes'>
+  readonly prekeys: Pick<PrekeyRing, 'current' | 'nameMailboxes'>
   /** Hold mail for others, under these limits. */
   readonly serve?: boolean | Partial<HolderLimits> | undefined
   /** Puts our newest prekey bundle into the DHT. */
   publish(options: SignalOption): Promise<void>
+  /** Takes a bundle that a peer shows. @throws what `openBundle` throws, ERR_STATEMENT_SENDER when it is of somebody else */
+  learnBundle(peer: Did, bytes: Uint8Array): void
   /** The newest bundle of a peer that the DHT has. @throws ERR_NO_PREKEYS */
   newestBundle(peer: Did, options: SignalOption): Promise<PrekeyBundle>
   /** May this peer leave mail for us without work? */
@@ -144,6 +146,7 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
   serveMailbox({ host, clock, logger, handlers: { ...(holder ?? noHolder), introduce } })
   async function introduce(peer: Did, introduction: Omit<RequestOf<'introduce'>, 'ask'>): Promise<void> {
     if (!tally.count(peer)) throw new MeshError('ERR_OVERLOADED', 'introduced too often', { details: { retryAfterMs: minuteMs } })
+    options.learnBundle(peer, introduction.bundle)
     await introductions.take(peer, introduction)
   }
   const signing = () => ({ keyring, random, now: clock.now() })
@@ -229,7 +232,8 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
     const list = own.list()
     if (list.length === 0 && !evenIfNone) return
     const delegation = options.isKnown(peer) ? signDepositGrant(peer, {}, signing()).bytes : undefined
-    const introduction = { delegation, holders: list.map((mailbox) => ({ holder: mailbox.holder, addresses: mailbox.addresses.slice(0, 4) })) }
+    const bundle = (await prekeys.current()).bundle.bytes
+    const introduction = { delegation, holders: list.map((mailbox) => ({ holder: mailbox.holder, addresses: mailbox.addresses.slice(0, 4) })), bundle }
     const signal = clock.timeout(usageTimeoutMs, 'an introduction')
     await withHolder(host, peer, { signal }, (session) => session.introduce(introduction))
   }

@@ -1,7 +1,7 @@
 import { createAudit } from '../../src/audit/index.ts'
 import type { HolderLimits } from '../../src/agents/index.ts'
 import { createSeededRandom, createVirtualClock, type Did, fromUtf8, MeshError, minuteMs, silentLogger, utf8, type VirtualClock } from '../../src/base/index.ts'
-import { openPrekeys, type PrekeyRing } from '../../src/envelope/index.ts'
+import { openBundle, openPrekeys, type PrekeyBundle, type PrekeyRing } from '../../src/envelope/index.ts'
 import type { Keyring } from '../../src/identity/index.ts'
 import { createSimulator, type Host, type LinkSettings, type Simulator } from '../../src/net/index.ts'
 import { recordRules } from '../../src/node/index.ts'
@@ -16,6 +16,8 @@ export interface Resident {
   readonly host: Host
   readonly store: MemoryStore
   readonly prekeys: PrekeyRing
+  /** Bundles that peers showed when they introduced their holders. */
+  readonly learned: ReadonlyMap<Did, PrekeyBundle>
   readonly mailboxes: Mailboxes
   readonly doors: MailboxDoors
   /** Texts of the items taken, in order. */
@@ -51,6 +53,7 @@ export function createStreet(link: Partial<LinkSettings> = {}): Street {
       const prekeys = await openPrekeys({ store: store.sub('prekeys'), keyring, clock, random })
       const host = await simulator.host(keyring.did, { store: store.sub('dht'), rules: recordRules(clock) })
       const taken: string[] = []
+      const learned = new Map<Did, PrekeyBundle>()
       const mailboxes = await createMailboxes({
         host,
         store: store.sub('mailbox'),
@@ -62,6 +65,7 @@ export function createStreet(link: Partial<LinkSettings> = {}): Street {
         prekeys,
         serve: serve === undefined ? false : { workBits: 4, ...serve },
         publish: async () => undefined,
+        learnBundle: (peer, bytes) => void learned.set(peer, openBundle(bytes, clock.now())),
         newestBundle: () => Promise.reject(new MeshError('ERR_NO_PREKEYS', 'there is no DHT in this street')),
         isKnown: (peer) => knows.includes(peer),
         async receiveStored(sealed) {
@@ -81,6 +85,7 @@ export function createStreet(link: Partial<LinkSettings> = {}): Street {
         host,
         store,
         prekeys,
+        learned,
         mailboxes,
         doors: mailboxes.doors,
         taken,

@@ -68,7 +68,7 @@ describe('many malformed frames', () => {
         { ask: 'acknowledge', seqs: [1, 2, 3] },
         { ask: 'leave' },
         { ask: 'usage' },
-        { ask: 'introduce', delegation, holders: [{ holder: host.did, addresses: ['/ip4/127.0.0.1/tcp/1'] }] },
+        { ask: 'introduce', delegation, holders: [{ holder: host.did, addresses: ['/ip4/127.0.0.1/tcp/1'] }], bundle: delegation },
       ] satisfies MailboxRequest[]
     ).map((request) => encodeRequest(request))
     const codes = new Map<string, number>()

@@ -244,6 +244,7 @@ describe('a sender', () => {
     await street.run(recipient.doors.add(holder.did))
     await street.clock.advance(5_000)
     recipient.leaveWorld()
+    expect(sender.learned.get(recipient.did)?.mailboxes).toEqual([holder.did])
     // It never met the holder: the address came with the introduction.
     expect(await street.run(sender.mailboxes.deposit(old))).toMatchObject([{ holder: holder.did, seq: 1 }])
   })
@@ -297,10 +298,13 @@ describe('a sender', () => {
     const [sender, mallory, recipient] = [await street.move(1), await street.move(2), await street.move(3)]
     await acquaint(street, [sender, mallory, recipient])
     const signing = { keyring: recipient.keyring, random: createSeededRandom(1), now: street.clock.now() }
+    const bundle = (await mallory.prekeys.current()).bundle.bytes
     const forMallory = signDepositGrant(mallory.did, {}, signing).bytes
     const forSender = signDepositGrant(sender.did, {}, signing).bytes
     const introduce = (delegation: Uint8Array): Promise<string> =>
-      codeOf(withHolder(mallory.host, sender.did, { signal: new AbortController().signal }, (session) => session.introduce({ delegation, holders: [] })))
+      codeOf(
+        withHolder(mallory.host, sender.did, { signal: new AbortController().signal }, (session) => session.introduce({ delegation, holders: [], bundle })),
+      )
     expect(await street.run(introduce(forMallory))).toBe('ERR_STATEMENT_SENDER')
     expect(await street.run(introduce(forSender))).toBe('ERR_STATEMENT_SENDER')
     const codes = []

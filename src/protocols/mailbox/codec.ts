@@ -1,4 +1,5 @@
 import { MeshError } from '../../base/index.ts'
+import { bundleBytesMax } from '../../envelope/index.ts'
 import {
   bytesOf,
   bytesUpTo,
@@ -61,6 +62,7 @@ const requestShapes = {
     ask: tag(7, 'introduce'),
     delegation: nullable(statement),
     holders: listOf(row({ holder: did, addresses: listOf(textUpTo(addressCharsMax), introducedAddressesMax) }), introducedMax),
+    bundle: bytesUpTo(bundleBytesMax),
   }),
 } as const
 
