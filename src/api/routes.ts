@@ -44,6 +44,8 @@ const plainData = (value: unknown): unknown => {
   return value
 }
 
+const pickManifest = ({ capabilities, roles, presence }: ReturnType<MeshNode['capabilities']['manifest']>) => ({ capabilities, roles, presence })
+
 /** The caller's signal with the time it allows. */
 const patience = (signal: AbortSignal, timeoutMs: number | undefined): AbortSignal =>
   timeoutMs === undefined ? signal : AbortSignal.any([signal, realClock.timeout(timeoutMs, 'the request')])
@@ -66,6 +68,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
         ticket: node.ticket(),
         peers: node.peers().length,
         agents: node.agents.list(),
+        ...pickManifest(node.capabilities.manifest()),
         sandboxes: node.sandboxes.available().map(({ level, backend, lacks }) => ({ level, backend: backend ?? null, lacks: lacks ?? null })),
       }),
     },

@@ -81,6 +81,14 @@ export const presenceBody = z.object({ presence: z.enum(['online', 'busy', 'away
 export const entryParams = z.object({ seq: z.coerce.number().int().min(0) })
 
 const usage = z.object({ cpuMs: z.number(), wallMs: z.number(), memoryBytes: z.number(), outputBytes: z.number(), hostCalls: z.number() })
+/** What a peer answered to something this node wants of it. */
+export const termsAnswer = z.object({
+  name: z.string(),
+  answer: z.enum(['granted', 'partial', 'denied']),
+  reason: z.string(),
+  alternative: z.string(),
+  limits: z.array(z.object({ name: z.string(), most: z.number() })),
+})
 export const peer = z.object({
   did: z.string(),
   peerId: z.string(),
@@ -92,6 +100,7 @@ export const peer = z.object({
   capabilities: z.array(z.string()).optional(),
   roles: z.array(z.string()).optional(),
   presence: z.string().optional(),
+  terms: z.array(termsAnswer).optional(),
 })
 export const awayPeer = z.object({ did: z.string(), peerId: z.string(), lastSeen: z.int() })
 export const foundPeer = z.object({
@@ -113,6 +122,9 @@ export const status = z.object({
   ticket: z.string(),
   peers: z.int(),
   agents: z.array(z.string()),
+  capabilities: z.array(z.string()),
+  roles: z.array(z.string()),
+  presence: z.string(),
   sandboxes: z.array(z.object({ level: z.string(), backend: z.string().nullable(), lacks: z.string().nullable() })),
 })
 export const identity = z.object({ did: z.string(), peerId: z.string(), kindDid: z.string(), seq: z.int(), status: z.enum(['active', 'frozen']) })

@@ -35,18 +35,7 @@ import { chainBytesMax, chainLengthMax, type ChainStatement, chainRecordRule, ki
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
 import { type Decision, decideFile, decideMessage, decideTask, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
 import { serveStatements } from '../protocols/att/index.ts'
-import {
-  createPlane,
-  creditBytes,
-  evidenceBytesMax,
-  evidenceMax,
-  type Hello,
-  klpVersion,
-  type Link,
-  type Plane,
-  type Presence,
-  type Role,
-} from '../protocols/klp/index.ts'
+import { createPlane, creditBytes, evidenceBytesMax, evidenceMax, type Hello, klpVersion, type Link, type Plane, type Role } from '../protocols/klp/index.ts'
 import { serveTasks, taskResultBytesMax } from '../protocols/task/index.ts'
 import { type Sandboxes, sandboxLimitsMax } from '../sandbox/index.ts'
 import { put, type Store } from '../store/index.ts'
@@ -67,7 +56,7 @@ import { type Capabilities, createCapabilities } from './capabilities.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
 import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
 import { type Identities, openIdentities } from './identities.ts'
-import { createFinder, type Finder, type FindOptions, type FoundPeer } from './find.ts'
+import { createFinder, type Description, type Finder, type FindOptions, type FoundPeer } from './find.ts'
 import { createFiles, type Files } from './files.ts'
 import { createMailboxes, type MailboxDoors, type Mailboxes } from './mailboxes.ts'
 import { resolveName } from './names.ts'
@@ -120,13 +109,13 @@ export interface MeshRooms {
   /** Text that lets others dial this node. */
   ticket(): string
   /** Connected peers: how far we trust them, and what those on a link say of themselves. */
-  peers(): readonly (PeerInfo & { readonly level: Level } & Partial<Omit<FoundPeer, keyof PeerInfo>>)[]
+  peers(): readonly (PeerInfo & { readonly level: Level } & Description)[]
   /** Peers that were connected since the start and are not now, the last to go first. */
   away(): readonly AwayPeer[]
   /** Peers that offer a capability, or host an agent of that name. @throws ERR_USAGE */
   find(capability: string, options?: FindOptions): Promise<readonly (FoundPeer & { readonly level: Level })[]>
   /** What this node offers and how it says it is. */
-  readonly capabilities: Pick<Capabilities, 'list' | 'offer' | 'setPresence'>
+  readonly capabilities: Pick<Capabilities, 'list' | 'manifest' | 'offer' | 'setPresence'>
   /** The identity a text names: a DID in any spelling, a ticket, or the beginning of one known here. @throws ERR_IDENTITY_INVALID, ERR_USAGE when several fit */
   resolve(text: string): Did
   /** Connects by multiaddr, DID or ticket, and agrees on KLP. @throws ERR_NET_*, ERR_USAGE, ERR_CAPABILITY_DENIED */
@@ -401,8 +390,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     },
     addresses: () => host.addresses(),
     ticket: () => encodeTicket({ did: self, key: keyring.did, addresses: host.addresses() }),
-    peers: () =>
-      host.peers().map((peer) => ({ ...peer, did: chains.subject(peer.did), level: level(peer.did, taskScope), ...selfDescription(finder, peer.did) })),
+    peers: () => host.peers().map((peer) => ({ ...peer, did: chains.subject(peer.did), level: level(peer.did, taskScope), ...finder.describe(peer.did) })),
     away: () => presence.away().map((peer) => ({ ...peer, did: chains.subject(peer.did) })),
     find: async (capability, findOptions) =>
       (await finder.find(capability, findOptions)).map((peer) => ({ ...peer, did: chains.subject(peer.did), level: level(peer.did, taskScope) })),
@@ -550,15 +538,6 @@ function helloOf({ bundle, capabilities, book, chain }: HelloFacts): Hello {
   const keys = chain.map((bytes, index) => ({ kind: index === 0 ? 'inception' : 'succession', bytes }) as const)
   const evidence = [...keys, ...book.evidence({ itemsMax: evidenceMax - chainLengthMax, bytesMax: evidenceBytesMax - chainBytesMax })]
   return { versions: [klpVersion], wants: ownWants, manifest: capabilities.manifest(), credit: creditBytes, bundle, evidence }
-}
-
-/** What a peer says of itself, when that is known and fresh. */
-function selfDescription(
-  finder: Finder,
-  peer: Did,
-): { readonly capabilities?: readonly string[]; readonly roles?: readonly string[]; readonly presence?: Presence } {
-  const manifest = finder.manifestOf(peer)
-  return manifest === undefined ? {} : { capabilities: manifest.capabilities, roles: manifest.roles, presence: manifest.presence }
 }
 
 interface Announcers {

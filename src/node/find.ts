@@ -1,6 +1,6 @@
 import { type Clock, type Did, hourMs, type Logger, minuteMs, secondMs, type SignalOption, toMeshError, within } from '../base/index.ts'
 import type { Host, PeerInfo } from '../net/index.ts'
-import type { Manifest, Plane, Presence } from '../protocols/klp/index.ts'
+import type { Manifest, Plane, Presence, TermsAnswer } from '../protocols/klp/index.ts'
 import { type Capabilities, capabilityKey, checkCapability } from './capabilities.ts'
 
 /** Peers `find` gives when nothing else is said, and at most. */
@@ -9,6 +9,8 @@ export const findLimitMax = 100
 /** Candidates asked at a time, and in one search. */
 export const candidatesAtOnceMax = 16
 export const candidatesMax = 200
+/** Connected peers without a link that one search opens one to. */
+export const unlinkedMax = 32
 /** Time one search takes at most, and one candidate of it. */
 export const findTimeoutMs = 12 * secondMs
 export const candidateTimeoutMs = 4 * secondMs
@@ -16,6 +18,8 @@ export const candidateTimeoutMs = 4 * secondMs
 export const provideAgainMs = hourMs
 /** The first time again: by then more of the mesh is known. */
 export const provideSoonMs = minuteMs
+/** The first time again while this node has no address yet, as behind a relay that has not answered; then twice as late each time. */
+export const provideWithoutAddressMs = 5 * secondMs
 /** Capabilities announced at a time. */
 const providesAtOnce = 4
 /** Changes that come together are announced together. */
@@ -28,6 +32,11 @@ export interface FoundPeer extends Pick<PeerInfo, 'did' | 'peerId' | 'route'> {
   readonly presence: Presence
 }
 
+/** What a peer on a link says of itself while that may be relied on, and what it answered to what we want. */
+export interface Description extends Partial<Pick<FoundPeer, 'capabilities' | 'roles' | 'presence'>> {
+  readonly terms?: readonly TermsAnswer[]
+}
+
 export interface FindOptions extends SignalOption {
   readonly limit?: number
 }
@@ -35,8 +44,8 @@ export interface FindOptions extends SignalOption {
 export interface Finder {
   /** Peers that offer `capability`; a bare name also finds the agent of that name. @throws ERR_USAGE */
   find(capability: string, options?: FindOptions): Promise<readonly FoundPeer[]>
-  /** What a connected peer said of itself, while it may be relied on. */
-  manifestOf(peer: Did): Manifest | undefined
+  /** What is known of a connected peer; empty before it has said hello. */
+  describe(peer: Did): Description
   /** Tells the DHT what this node offers. */
   announce(): Promise<void>
   stop(): void
@@ -101,8 +110,10 @@ export function createFinder({ host, plane, clock, logger, capabilities }: Finde
       await Promise.all(Array.from({ length: candidatesAtOnceMax }, worker))
     }
     const lookups = Promise.all(names.map((name) => host.providers(capabilityKey(name), { signal: deadline }).catch(() => [])))
-    // Who is connected needs no search; a search meanwhile costs no time.
-    await askAll(host.peers().map(({ did }) => ({ did, addresses: [] })))
+    // Who is connected needs no search; a search meanwhile costs no time. Many strangers that are connected must not use it all up.
+    const connected = host.peers().map(({ did }) => ({ did, addresses: [] }))
+    const linked = connected.filter(({ did }) => manifestOf(did) !== undefined)
+    await askAll(linked.concat(connected.filter((peer) => !linked.includes(peer)).slice(0, unlinkedMax)))
     if (found.size < most) await askAll((await lookups).flat())
     signal?.throwIfAborted()
     return [...found.values()]
@@ -121,8 +132,9 @@ export function createFinder({ host, plane, clock, logger, capabilities }: Finde
   function after(ms: number, then: number): void {
     cancelNext()
     cancelNext = clock.after(ms, () => {
+      const isReachable = host.addresses().length > 0
       void announce().finally(() => {
-        if (!isStopped) after(then, provideAgainMs)
+        if (!isStopped) after(isReachable ? then : Math.min(2 * ms, then), provideAgainMs)
       })
     })
   }
@@ -133,9 +145,13 @@ export function createFinder({ host, plane, clock, logger, capabilities }: Finde
   })
   return {
     find,
-    manifestOf,
+    describe(peer) {
+      const [manifest, terms] = [manifestOf(peer), plane().find(peer)?.terms.answers]
+      const about = manifest === undefined ? {} : { capabilities: manifest.capabilities, roles: manifest.roles, presence: manifest.presence }
+      return terms === undefined ? about : { ...about, terms }
+    },
     async announce() {
-      after(provideSoonMs, provideAgainMs)
+      after(host.addresses().length > 0 ? provideSoonMs : provideWithoutAddressMs, provideAgainMs)
       await announce()
     },
     stop() {

@@ -77,8 +77,14 @@ describe('find among real nodes', () => {
     expect(await find(ben, '--capability', 'message', '--limit', '2')).toHaveLength(2)
     expect((await findUntil(ben, 'relay', ({ length }) => length > 0)).map(({ did }) => did)).toEqual([dora.did])
     expect(await find(ben, '--capability', 'teleport')).toEqual([])
-    const peers = (await ben.run('peers', '--json')).json()['peers'] as Found
-    expect(peers.find(({ did }) => did === cleo.did)).toMatchObject({ roles: ['archive', 'gateway'] })
+    const peers = (await ben.run('peers', '--json')).json()['peers'] as (Found[number] & { readonly terms: readonly { readonly name: string }[] })[]
+    const known = peers.find(({ did }) => did === cleo.did)
+    expect(known).toMatchObject({ roles: ['archive', 'gateway'] })
+    expect(known?.terms.find(({ name }) => name === 'message')).toMatchObject({ answer: 'granted' })
+    // Nobody here trusts anybody to run tasks, and a machine without a sandbox offers none.
+    const task = known?.capabilities.includes('task') === true ? { answer: 'partial', alternative: 'ask' } : { answer: 'denied' }
+    expect(known?.terms.find(({ name }) => name === 'task')).toMatchObject(task)
+    expect((await cleo.run('status', '--json')).json()).toMatchObject({ roles: ['archive', 'gateway'], presence: 'online' })
   })
 
   test('a node says how it is, and one that has left is listed as away', async () => {

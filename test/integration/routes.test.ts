@@ -37,6 +37,8 @@ describe('through a relay', () => {
 
   test('a node that started without its relay is written to, asked, pinged and found once it is there', async () => {
     await until(isReserved)
+    // She knows the relay alone.
+    await until(async () => (await anna.find('agent:echo')).some(({ did }) => did === ben.did))
     expect(await anna.dial(ben.ticket())).toMatchObject({ did: ben.did, route: 'relayed' })
     expect(await anna.send(ben.did, { body: 'hello' }, quick)).toMatchObject({ status: 'acknowledged' })
     expect((await anna.ask(ben.did, { a: 1 }, quick)).reply).toEqual({ a: 1 })

@@ -14,13 +14,15 @@ export function addMeshCommands(program: Command, add: AddCommand): void {
     (command) => command,
     async ({ client, print, signal }) => {
       const status = await (await client()).status({ signal })
-      print('status', status, ({ did, addresses, peers, agents, sandboxes, startedAt }) =>
+      print('status', status, ({ did, addresses, peers, agents, capabilities, roles, presence, sandboxes, startedAt }) =>
         [
           did,
           ...addresses.map((address) => `address   ${address}`),
           `up since  ${new Date(startedAt).toISOString()}`,
           `peers     ${peers}`,
           `agents    ${agents.join(', ') || 'none'}`,
+          `offers    ${capabilities.join(', ')}`,
+          `as        ${roles.join(', ')}, ${presence}`,
           ...sandboxes.map(({ level, backend, lacks }) => `sandbox   ${level}: ${backend ?? 'not available'}${lacks === null ? '' : ` (${lacks})`}`),
         ].join('\n'),
       )
