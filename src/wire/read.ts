@@ -1,3 +1,7 @@
+import { loopedChars } from './write.ts'
+
+const asciiLetters = Array.from({ length: 0x80 }, (_, code) => String.fromCharCode(code))
+
 /** The value of one item of CBOR that `scan` found sound: nothing is checked again. Byte strings are copies. */
 export function readCbor(bytes: Uint8Array): unknown {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -15,6 +19,15 @@ export function readCbor(bytes: Uint8Array): unknown {
   function text(length: number): string {
     const start = offset
     offset += length
+    if (length <= loopedChars) {
+      let read = ''
+      for (let index = start; index < offset; index++) {
+        const byte = bytes[index] ?? 0
+        if (byte > 0x7f) return buffer.toString('utf8', start, offset)
+        read += asciiLetters[byte] ?? ''
+      }
+      return read
+    }
     return buffer.toString('utf8', start, offset)
   }
   function map(count: number): Record<string, unknown> {

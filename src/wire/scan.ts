@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { compare, equal, MeshError, utf8 } from '../base/index.ts'
+import { equal, MeshError, utf8 } from '../base/index.ts'
 
 /** How deep values may nest. Source: klp/v1 section 2. */
 export const cborDepthMax = 16
@@ -8,6 +8,9 @@ export const cborItemsMax = 4_096
 
 // As a key of a JavaScript object it would set the prototype instead.
 const protoKey = Uint8Array.from([0x69, ...utf8('__proto__')])
+
+/** Texts are looked at by a loop up to here. */
+const loopedBytesMax = 64
 
 const malformed = (why: string, offset: number): MeshError => new MeshError('ERR_WIRE_MALFORMED', `CBOR at byte ${offset}: ${why}`)
 
@@ -40,30 +43,42 @@ export function scan(bytes: Uint8Array): void {
   function negative(argument: number): void {
     if (argument === Number.MAX_SAFE_INTEGER) throw malformed('integer below -(2^53-1)', offset)
   }
-  function skip(length: number, what: string): Uint8Array {
+  function skip(length: number, what: string): void {
     if (length > bytes.length - offset) throw malformed(`${what} ends beyond the input`, offset)
-    const part = bytes.subarray(offset, offset + length)
     offset += length
-    return part
   }
   function text(length: number): void {
     const start = offset
-    if (!isUtf8(skip(length, 'text'))) throw malformed('text is not UTF-8', start)
+    skip(length, 'text')
+    let ascii = start
+    // A call into the runtime costs more than a short text.
+    while (ascii < offset && ascii < start + loopedBytesMax && (bytes[ascii] ?? 0) < 0x80) ascii++
+    if (ascii < offset && !isUtf8(bytes.subarray(start, offset))) throw malformed('text is not UTF-8', start)
+  }
+  /** Whether the bytes from `first` to `firstEnd` stand before those from `second` to `secondEnd`. */
+  function isBefore(first: number, firstEnd: number, second: number, secondEnd: number): boolean {
+    const length = Math.min(firstEnd - first, secondEnd - second)
+    for (let index = 0; index < length; index++) {
+      const difference = (bytes[first + index] ?? 0) - (bytes[second + index] ?? 0)
+      if (difference !== 0) return difference < 0
+    }
+    return firstEnd - first < secondEnd - second
   }
   function container(count: number, depth: number, isMap: boolean): void {
     if (depth >= cborDepthMax) throw malformed(`nested deeper than ${cborDepthMax}`, offset)
     // Each entry takes a byte at least: an announced count beyond the input is refused before the loop.
     if (count * (isMap ? 2 : 1) > bytes.length - offset) throw malformed('more entries than bytes', offset)
-    let previous: Uint8Array | undefined
+    let previous = -1
+    let previousEnd = -1
     for (let index = 0; index < count; index++) {
       if (isMap) {
         const start = offset
         if ((bytes[offset] ?? 0) >>> 5 !== 3) throw malformed('map key is not text', start)
         item(depth + 1)
-        const key = bytes.subarray(start, offset)
-        if (equal(key, protoKey)) throw malformed('map key __proto__', start)
-        if (previous !== undefined && compare(previous, key) >= 0) throw malformed('map keys out of order or twice', start)
-        previous = key
+        if (offset - start === protoKey.length && equal(bytes.subarray(start, offset), protoKey)) throw malformed('map key __proto__', start)
+        if (previous >= 0 && !isBefore(previous, previousEnd, start, offset)) throw malformed('map keys out of order or twice', start)
+        previous = start
+        previousEnd = offset
       }
       item(depth + 1)
     }

@@ -5,38 +5,42 @@ const outside = (what: string): MeshError => new MeshError('ERR_WIRE_MALFORMED',
 
 const headLength = (argument: number): number => (argument < 24 ? 1 : argument < 0x1_00 ? 2 : argument < 0x1_0000 ? 3 : argument < 0x1_0000_0000 ? 5 : 9)
 
-/** The keys of a map in the order of their encodings: the shorter first, then by bytes. */
-interface Keys {
-  readonly names: readonly string[]
-  /** UTF-8 bytes of each. */
-  readonly lengths: readonly number[]
+/** Texts up to here are measured, written and read by a loop: a call into the runtime costs more. */
+export const loopedChars = 64
+
+/** Bytes of a text as UTF-8. */
+function textLength(text: string): number {
+  if (text.length > loopedChars) return Buffer.byteLength(text)
+  for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) > 0x7f) return Buffer.byteLength(text)
+  return text.length
 }
 
-function sortedKeys(map: object): Keys {
+/** The keys of a map in the order of their encodings: the shorter first, then by bytes. */
+function sortedKeys(map: object): readonly string[] {
   const names = Object.keys(map)
   if (names.includes('__proto__')) throw outside('the key __proto__')
-  if (names.length < 2) return { names, lengths: names.map((name) => Buffer.byteLength(name)) }
-  const keys = names.map((name) => ({ name, bytes: Buffer.from(name) }))
-  keys.sort((a, b) => a.bytes.length - b.bytes.length || Buffer.compare(a.bytes, b.bytes))
-  return { names: keys.map(({ name }) => name), lengths: keys.map(({ bytes }) => bytes.length) }
+  return names.sort((a, b) => {
+    const [aLength, bLength] = [textLength(a), textLength(b)]
+    if (aLength !== bLength) return aLength - bLength
+    // The UTF-16 units of ASCII stand in the order of their bytes.
+    if (aLength === a.length && bLength === b.length) return a < b ? -1 : 1
+    return Buffer.compare(Buffer.from(a), Buffer.from(b))
+  })
 }
 
 /** Deterministic CBOR of a value: measured first, then written into bytes of exactly that length. @throws ERR_WIRE_MALFORMED, RangeError for a circle */
 export function writeCbor(root: Plain): Uint8Array {
   // What the first walk finds out about texts and maps, in the order in which the second meets them.
   const textLengths: number[] = []
-  const mapKeys: Keys[] = []
+  const mapKeys: (readonly string[])[] = []
 
   function measure(value: unknown): number {
     switch (typeof value) {
       case 'number':
         if (!Number.isSafeInteger(value) || Object.is(value, -0)) throw outside(`${String(value)}, no integer within 2^53-1,`)
         return headLength(value < 0 ? -1 - value : value)
-      case 'string': {
-        const length = Buffer.byteLength(value)
-        textLengths.push(length)
-        return headLength(length) + length
-      }
+      case 'string':
+        return measureText(value)
       case 'boolean':
         return 1
       case 'object':
@@ -44,6 +48,11 @@ export function writeCbor(root: Plain): Uint8Array {
       default:
         throw outside(typeof value)
     }
+  }
+  function measureText(value: string): number {
+    const length = textLength(value)
+    textLengths.push(length)
+    return headLength(length) + length
   }
   function measureObject(value: object): number {
     if (value instanceof Uint8Array) return headLength(value.length) + value.length
@@ -56,11 +65,8 @@ export function writeCbor(root: Plain): Uint8Array {
     if (prototype !== Object.prototype && prototype !== null) throw outside('an object of a class')
     const keys = sortedKeys(value)
     mapKeys.push(keys)
-    let length = headLength(keys.names.length)
-    keys.names.forEach((name, index) => {
-      const bytes = keys.lengths[index] ?? 0
-      length += headLength(bytes) + bytes + measure((value as Readonly<Record<string, unknown>>)[name])
-    })
+    let length = headLength(keys.length)
+    for (const name of keys) length += measureText(name) + measure((value as Readonly<Record<string, unknown>>)[name])
     return length
   }
 
@@ -87,13 +93,15 @@ export function writeCbor(root: Plain): Uint8Array {
       offset = bytes.writeUInt32BE(argument >>> 0, offset)
     }
   }
-  function text(value: string, length: number): void {
+  function text(value: string): void {
+    const length = textLengths[nextText++] ?? 0
     head(3, length)
-    offset += bytes.write(value, offset, length, 'utf8')
+    if (length === value.length && length <= loopedChars) for (let index = 0; index < length; index++) bytes[offset++] = value.charCodeAt(index)
+    else offset += bytes.write(value, offset, length, 'utf8')
   }
   function write(value: Plain): void {
     if (typeof value === 'number') head(value < 0 ? 1 : 0, value < 0 ? -1 - value : value)
-    else if (typeof value === 'string') text(value, textLengths[nextText++] ?? 0)
+    else if (typeof value === 'string') text(value)
     else if (typeof value === 'boolean') bytes[offset++] = value ? 0xf5 : 0xf4
     else if (value === null) bytes[offset++] = 0xf6
     else if (value instanceof Uint8Array) {
@@ -105,12 +113,12 @@ export function writeCbor(root: Plain): Uint8Array {
       head(4, items.length)
       for (const item of items) write(item)
     } else {
-      const { names, lengths } = mapKeys[nextMap++] ?? { names: [], lengths: [] }
-      head(5, names.length)
-      names.forEach((name, index) => {
-        text(name, lengths[index] ?? 0)
+      const keys = mapKeys[nextMap++] ?? []
+      head(5, keys.length)
+      for (const name of keys) {
+        text(name)
         write((value as Readonly<Record<string, Plain>>)[name] ?? null)
-      })
+      }
     }
   }
   write(root)
