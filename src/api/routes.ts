@@ -105,14 +105,21 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     {
       method: 'POST',
       url: '/v1/send',
-      summary: 'Send a message; answers once it is on the receiver’s disk',
+      summary: 'Send a message: acknowledged by the receiver, deposited in its mailboxes, or queued here and tried again',
       body: schemas.sendBody,
       reply: schemas.sent,
       async handle({ body, signal }) {
-        const { to, timeoutMs, ...message } = body as z.infer<typeof schemas.sendBody>
-        const { id, status } = await node.send(who(to), message, { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) })
-        return { id, status }
+        const { to, timeoutMs, ttlMs, ...message } = body as z.infer<typeof schemas.sendBody>
+        const { id, status, route } = await node.send(who(to), message, { signal, timeoutMs, ttlMs })
+        return { id, status, route: route ?? null }
       },
+    },
+    {
+      method: 'GET',
+      url: '/v1/outbox',
+      summary: 'What waits to be delivered, and what was given up of late',
+      reply: list('messages', schemas.outboxEntry),
+      handle: async () => ({ messages: node.outbox() }),
     },
     {
       method: 'POST',
@@ -133,7 +140,9 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
       reply: list('messages', schemas.message),
       async handle({ query }) {
         const messages = await node.inbox.list(query as z.infer<typeof schemas.pageQuery>)
-        return { messages: messages.map(({ id, from, type, body, receivedAt }) => ({ id, from, type, body, receivedAt })) }
+        return {
+          messages: messages.map(({ traceId, replyTo, token: _token, ...message }) => ({ ...message, traceId: traceId ?? null, replyTo: replyTo ?? null })),
+        }
       },
     },
     {

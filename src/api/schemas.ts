@@ -8,7 +8,22 @@ const timeoutMs = z.int().min(1).max(600_000).optional()
 
 export const dialBody = z.object({ target: z.string().min(1).max(4_096), timeoutMs })
 export const pingBody = z.object({ peer: name, timeoutMs })
-export const sendBody = z.object({ to: name, body: z.string().max(60 * 1024), type: z.string().min(1).max(64).default('text'), timeoutMs })
+const id32 = z.string().regex(/^[0-9a-f]{32}$/)
+export const sendBody = z.object({
+  to: name,
+  /** Base64 when the encoding is bytes. */
+  body: z.string().max(80 * 1024),
+  type: z.string().min(1).max(64).default('text'),
+  encoding: z.enum(['text', 'json', 'bytes']).default('text'),
+  agent: z.string().max(64).optional(),
+  priority: z.int().min(0).max(9).optional(),
+  /** How long the message is good for, and tried; 7 days when it is not said. */
+  ttlMs: z.int().min(1_000).max(604_800_000).optional(),
+  traceId: id32.optional(),
+  replyTo: id32.optional(),
+  token: z.string().max(2_048).optional(),
+  timeoutMs,
+})
 export const askBody = z.object({ to: name, agent: z.string().min(1).max(64), data: z.unknown(), timeoutMs })
 const topic = z.string().min(1).max(128)
 export const publishBody = z.object({
@@ -133,9 +148,33 @@ export const rotated = z.object({ did: z.string(), peerId: z.string() })
 export const recoveryBody = z.object({ recovery: z.string().max(32 * 1024) })
 export const dialed = z.object({ did: z.string(), peerId: z.string(), route: z.string(), rttMs: z.number() })
 export const pinged = z.object({ rttMs: z.number(), route: z.string() })
-export const sent = z.object({ id: z.string(), status: z.literal('acknowledged') })
+export const sent = z.object({
+  id: z.string(),
+  status: z.enum(['acknowledged', 'deposited', 'queued']),
+  route: z.enum(['direct', 'relayed', 'mailbox']).nullable(),
+})
+export const outboxEntry = z.object({
+  id: z.string(),
+  to: z.string(),
+  kind: z.enum(['message', 'receipt']),
+  status: z.enum(['queued', 'deposited', 'expired', 'refused']),
+  tries: z.int(),
+  expiresAt: z.int(),
+  code: z.string().optional(),
+})
 export const asked = z.object({ id: z.string(), reply: z.unknown() })
-export const message = z.object({ id: z.string(), from: z.string(), type: z.string(), body: z.string(), receivedAt: z.int() })
+export const message = z.object({
+  id: z.string(),
+  from: z.string(),
+  type: z.string(),
+  agent: z.string(),
+  encoding: z.enum(['text', 'json', 'bytes']),
+  body: z.string(),
+  receivedAt: z.int(),
+  priority: z.int(),
+  traceId: z.string().nullable(),
+  replyTo: z.string().nullable(),
+})
 export const agentIdentity = z.object({
   agentId: z.string(),
   did: z.string(),

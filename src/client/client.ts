@@ -25,6 +25,7 @@ export interface Client {
   dial(body: In<'dialBody'>, options?: SignalOption): Promise<Out<'dialed'>>
   ping(body: In<'pingBody'>, options?: SignalOption): Promise<Out<'pinged'>>
   send(body: In<'sendBody'>, options?: SignalOption): Promise<Out<'sent'>>
+  outbox(options?: SignalOption): Promise<{ readonly messages: readonly Out<'outboxEntry'>[] }>
   ask(body: In<'askBody'>, options?: SignalOption): Promise<Out<'asked'>>
   inbox(page: { readonly limit: number }, options?: SignalOption): Promise<{ readonly messages: readonly Out<'message'>[] }>
   publish(body: In<'publishBody'>, options?: SignalOption): Promise<Out<'published'>>
@@ -112,6 +113,7 @@ export function createClient({ url, token }: ClientOptions): Client {
     dial: (body, options) => call('/v1/dial', options, body),
     ping: (body, options) => call('/v1/ping', options, body),
     send: (body, options) => call('/v1/send', options, body),
+    outbox: (options) => call('/v1/outbox', options),
     ask: (body, options) => call('/v1/ask', options, body),
     inbox: (page, options) => call(`/v1/inbox${query(page)}`, options),
     publish: (body, options) => call('/v1/topics/publish', options, body),

@@ -122,7 +122,11 @@ export interface MeshRooms {
   dial(target: Did | string, options?: SignalOption): Promise<PeerInfo & { readonly rttMs: number }>
   ping(peer: Did, options?: SignalOption): Promise<{ readonly rttMs: number; readonly route: string }>
   /** Sends to a peer, up or off: what is not acknowledged at once is tried until its time is over. @throws ERR_USAGE, ERR_OVERLOADED, coded refusals */
-  send(to: Did, message: Partial<Outgoing> & Pick<Outgoing, 'body'>, options?: SendOptions): Promise<Sent>
+  send(
+    to: Did,
+    message: Partial<Outgoing> & Pick<Outgoing, 'body'>,
+    options?: SendOptions,
+  ): Promise<Sent & { readonly route: 'direct' | 'relayed' | 'mailbox' | undefined }>
   /** What waits to be delivered, and what was given up of late. */
   outbox(): readonly OutboxEntry[]
   /** Asks an agent there; `data` is plain JSON. */
@@ -403,8 +407,12 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       const rttMs = await link.ping({ signal })
       return { rttMs, route: link.route }
     },
-    send: async (to, message, sendOptions) =>
-      await mail.send(await chains.current(to, sendOptions), { type: 'text', encoding: 'text', ...message }, sendOptions),
+    async send(to, message, sendOptions) {
+      const peer = await chains.current(to, sendOptions)
+      const sent = await mail.send(peer, { type: 'text', encoding: 'text', ...message }, sendOptions)
+      const routes = { acknowledged: plane.find(peer)?.route ?? 'direct', deposited: 'mailbox', queued: undefined } as const
+      return { ...sent, route: routes[sent.status] }
+    },
     ask: async (to, data, { agent = 'echo', ...sendOptions } = {}) =>
       await mail.ask(await chains.current(to, sendOptions), { type: 'ask', agent, encoding: 'json', body: JSON.stringify(data ?? null) }, sendOptions),
     outbox: () => mail.outbox().map((entry) => ({ ...entry, to: chains.subject(entry.to) })),
