@@ -109,7 +109,7 @@ export async function entriesOf(side: Side, prefix = 'sessions/'): Promise<Map<s
     if (op.type === 'put') entries.set(op.key, op.value)
     else entries.delete(op.key)
   }
-  return new Map([...entries].filter(([key]) => key.startsWith(prefix)))
+  return new Map([...entries].filter(([key]) => key.startsWith(prefix)).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 /** The records of a side, opened with its own key. */
 export async function recordsOf(side: Side): Promise<(ReturnType<typeof sessionCodec.decode> & { readonly peer: Did })[]> {

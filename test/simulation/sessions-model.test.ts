@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest'
-import { createSeededRandom, createVirtualClock, dayMs, equal, hex, hourMs, MeshError, type Random, randomInt } from '../../src/base/index.ts'
+import { concat, createSeededRandom, createVirtualClock, dayMs, equal, hex, hourMs, MeshError, type Random, randomInt } from '../../src/base/index.ts'
+import { sha256 } from '../../src/crypto/hash.ts'
 import { sealModeOf, sealModes } from '../../src/envelope/modes.ts'
 import { decodeSessionFrame } from '../../src/envelope/ratchet.ts'
 import type { MemoryStore } from '../../src/store/index.ts'
@@ -17,6 +18,24 @@ vi.mock('../../src/crypto/aead.ts', async (original) => {
       if (seals.seen.has(name)) seals.twice++
       seals.seen.add(name)
       return real.aeadSeal(...args)
+    },
+  }
+})
+
+// A KEM that hides nothing and draws from the chance of its side, so that a seed replays to the last tag.
+vi.mock('../../src/crypto/kem.ts', async (original) => {
+  const real: typeof import('../../src/crypto/kem.ts') = await original()
+  const secretOf = (publicKey: Uint8Array, ciphertext: Uint8Array): Uint8Array => sha256(concat(publicKey, ciphertext))
+  return {
+    ...real,
+    createKemPrivateKey(seed: Uint8Array) {
+      const { publicKey } = real.createKemPrivateKey(seed)
+      return { publicKey, decapsulate: (ciphertext: Uint8Array) => secretOf(publicKey, ciphertext) }
+    },
+    kemEncapsulate({ bytes }: Parameters<typeof real.kemEncapsulate>[0], random: Random) {
+      const ciphertext = new Uint8Array(real.kemCiphertextBytesLength)
+      ciphertext.set(random.bytes(32))
+      return { ciphertext, sharedSecret: secretOf(bytes, ciphertext) }
     },
   }
 })
@@ -209,16 +228,16 @@ test('whatever befalls two sides: frames open once and to what was sealed, forge
 
 test('100,000 seals, through crashes, restarts and stores put back: no key and nonce twice', async () => {
   const clock = createVirtualClock()
-  const keyring = keysOf(901)
+  const keyring = keysOf(500_001)
   let isSigning = true
   // The seal is what counts here: most frames are made and never opened.
   const anna = await createSide({
     name: 'anna',
-    seed: 901,
+    seed: 500_001,
     clock,
     keyring: { ...keyring, sign: (message) => (isSigning ? keyring.sign(message) : new Uint8Array(64)) },
   })
-  const ben = await createSide({ name: 'ben', seed: 902, clock })
+  const ben = await createSide({ name: 'ben', seed: 500_002, clock })
   const goal = seals.count + (isLong ? 10_000_000 : 100_000)
   const old = [await copyOf(anna.store)]
   for (let round = 0; seals.count < goal; round++) {
@@ -226,9 +245,8 @@ test('100,000 seals, through crashes, restarts and stores put back: no key and n
     expect(await tell(anna, ben, 'I do')).toBe('I do')
     const item = say(anna, ben, 'again')
     isSigning = false
-    for (let count = 0; count < 450; count++) anna.sessions.seal(ben.keyring.did, [item], { bundle: undefined })
+    for (let count = 0; count < 950; count++) anna.sessions.seal(ben.keyring.did, [item], { bundle: undefined })
     isSigning = true
-    expect(await tell(anna, ben, 'so much')).toBe('so much')
     if (round % 5 === 0) old.push(await copyOf(anna.store))
     if (round % 3 === 0) await flush(anna)
     if (round % 4 === 1) await restart(anna)
