@@ -22,8 +22,8 @@ export interface PostOptions extends SignalOption {
 export interface Courier {
   /** Sends a statement over the peer's link, opening one if need be, and gives the statement that answers it. @throws coded refusals of the peer, ERR_NET_*, ERR_NO_PREKEYS, ERR_TIMEOUT */
   post(to: Did, statement: Carried, options: PostOptions): Promise<Composed>
-  /** Seals a statement for somebody who is off. */
-  sealStored(to: Did, statement: Carried, options: SignalOption & { readonly boxed?: boolean }): Promise<Uint8Array>
+  /** Seals a statement for somebody who is off: in a box, which opens whatever became of the sessions, and shows a holder no tag that links items. */
+  sealStored(to: Did, statement: Carried, options: SignalOption): Promise<Uint8Array>
   sealAnswers(peer: Did, answers: readonly Carried[]): Promise<Uint8Array>
 }
 
@@ -159,8 +159,8 @@ export function createCourier({ sessions, writes, plane, bundleOf, lifetimeMsMax
           },
         })
       }),
-    async sealStored(to, statement, { boxed = false, signal }) {
-      if (boxed) sessions.lost(to)
+    async sealStored(to, statement, { signal }) {
+      sessions.lost(to)
       const bundle = await bundleFor(to, { signal })
       const { bytes, ops } = sessions.seal(to, [statement], { bundle })
       writes.add(ops)

@@ -165,7 +165,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       if (recipient.mailboxes.length === 0) return
       for (const item of wanted) {
         if (signal.aborted || outbox.find(item.statement.ref) !== item) continue
-        const sealed = await courier.sealStored(to, item.statement, { boxed: item.deposits > 0, signal })
+        const sealed = await courier.sealStored(to, item.statement, { signal })
         const receipts = await options.deposit({ recipient, sealed, expiresAt: item.expiresAt, signal: within(clock, tryTimeoutMs, undefined, 'a deposit') })
         item.deposits = Math.max(item.deposits, receipts.length)
       }
