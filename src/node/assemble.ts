@@ -477,6 +477,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       finder.stop()
       presence.stop()
       recent.stop()
+      chains.stop()
       stopRepublishing()
       mailboxes.stop()
       stopWatching()

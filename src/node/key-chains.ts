@@ -1,5 +1,18 @@
 import { type Audit, identityFrozen, keyRotated } from '../audit/index.ts'
-import { type Clock, createTally, type Did, equal, type Logger, MeshError, minuteMs, secondMs, type SignalOption, toMeshError, within } from '../base/index.ts'
+import {
+  type Clock,
+  createTally,
+  type Did,
+  equal,
+  type Logger,
+  MeshError,
+  minuteMs,
+  type Random,
+  secondMs,
+  type SignalOption,
+  toMeshError,
+  within,
+} from '../base/index.ts'
 import {
   type Chain,
   chainLengthMax,
@@ -11,6 +24,7 @@ import {
   type Keyring,
   openChainRecord,
   openChainStatement,
+  rankOf,
   readChain,
   recoveryWindowMs,
   type SeenStatement,
@@ -30,8 +44,17 @@ export const chainsRememberedMax = 4_096
 export const chainAgeMsMax = 10 * minuteMs
 /** Time to ask the DHT about an identity before a peer is reached. */
 export const chainLookupMsMax = 4 * secondMs
+/** Of this so much is waited for; an answer that comes later cuts the link to a key out of force. Source: identity/v1 section 7. */
+export const chainWaitMsMax = secondMs / 2
 /** Chains of one peer that gossip may make us verify per minute. */
 export const chainsHeardMax = 30
+
+/** Times per minute that one piece of news about an identity is passed on. */
+export const chainsPassedOnMax = 4
+/** Who finds a fork waits up to so long before telling: one proof is enough. */
+export const proofDelayMsMax = 3 * secondMs
+/** When a node tells of its own succession again, ms after the first time: gossip loses some. */
+export const announceAgainMs = [5 * secondMs, 20 * secondMs, 2 * minuteMs] as const
 
 const keptCodec = codec(
   'kept chain',
@@ -43,7 +66,7 @@ const keptCodec = codec(
 export interface KeyChains {
   /** The first key of the identity a key belongs to; the key itself when nothing else is known of it. */
   subject(key: Did): Did
-  /** The key in force of an identity, given by any of its keys. Asks the DHT unless it is connected or was asked lately. @throws ERR_IDENTITY_FROZEN */
+  /** The key in force of an identity, given by any of its keys. Asks the DHT, for half a second, unless it is connected or was asked lately. @throws ERR_IDENTITY_FROZEN */
   current(did: Did, options?: SignalOption): Promise<Did>
   /** The same without asking anybody. */
   currentKnown(did: Did): Did
@@ -64,6 +87,7 @@ export interface KeyChains {
   confirm(): Promise<void>
   /** Our last succession is so young that others may not have heard of it. */
   isNews(): boolean
+  stop(): void
 }
 
 export interface KeyChainsOptions {
@@ -71,6 +95,7 @@ export interface KeyChainsOptions {
   readonly keyring: Keyring
   readonly host: Host
   readonly clock: Clock
+  readonly random: Random
   readonly logger: Logger
   readonly audit: Audit
   readonly events: EventHub
@@ -96,11 +121,17 @@ const chainFrom = (bytes: Uint8Array): Chain =>
 
 /** Opens what this node knows about the keys of others and of its own. */
 export async function openKeyChains(options: KeyChainsOptions): Promise<KeyChains> {
-  const { store, keyring, host, clock, logger, audit, events } = options
+  const { store, keyring, host, clock, random, logger, audit, events } = options
   const known = new Map<Did, Known>()
   const owners = new Map<Did, Did>()
   const asked = new Map<Did, number>()
   const heard = createTally<Did>({ clock, most: chainsHeardMax, windowMs: minuteMs })
+  const passedOn = createTally<string>({ clock, most: chainsPassedOnMax, windowMs: minuteMs })
+  /** Forks of which the proof is about to be told, with what cancels it. */
+  const proofs = new Map<Did, () => void>()
+  /** What cancels telling of our own succession again. */
+  const again: (() => void)[] = []
+  let isStopped = false
   let kept = 0
   let writing: Promise<unknown> = Promise.resolve()
 
@@ -177,6 +208,7 @@ export async function openKeyChains(options: KeyChainsOptions): Promise<KeyChain
     if (did === keyring.identity && (status === 'frozen' || current !== keyring.did)) {
       logger.error('somebody else continued the chain of this identity', { seq, status })
     }
+    if (status === 'frozen' && before?.status !== 'frozen') proveFork(chain)
     // Who still holds a link under a key out of force loses it.
     const gone = host.peers().filter((peer) => subject(peer.did) === did && (status === 'frozen' || peer.did !== current))
     await Promise.allSettled(gone.map((peer) => host.disconnect(peer.did)))
@@ -211,11 +243,38 @@ export async function openKeyChains(options: KeyChainsOptions): Promise<KeyChain
     if (did === undefined) return 'reject'
     const isNear = known.has(did) || options.isKnown(did) || host.peers().some((peer) => subject(peer.did) === did)
     if (!isNear) return 'ignore'
-    return (await learn(statements).catch(() => false)) ? 'accept' : 'ignore'
+    const isSound = await learn(statements).then(
+      () => true,
+      () => false,
+    )
+    const chain = known.get(did)?.chain
+    if (!isSound || chain === undefined || !isNews(chain)) return 'ignore'
+    if (chain.status === 'frozen' && equal(encodeChainRecord(chain), data)) proofs.get(did)?.()
+    // Passed on although a hello told us before: our neighbours may not have heard. An older record than ours is not.
+    return equal(encodeChainRecord(chain), data) && passedOn.count(`${did} ${rankOf(chain)}`) ? 'accept' : 'ignore'
   }
-  const isNews = (): boolean => {
-    const last = chainOf(keyring.identity)?.path.at(-1)
-    return last !== undefined && last.seq > 0 && last.signed.statement.issuedAt + recoveryWindowMs > clock.now()
+  /** Young enough that others may not have heard of it. */
+  function isNews({ path, rivals }: Chain): boolean {
+    const last = Math.max(...[...path.slice(1), ...rivals].map(({ signed, seenAt }) => Math.max(seenAt, signed.statement.issuedAt)))
+    return last + recoveryWindowMs > clock.now()
+  }
+  /** Shows everybody a fork that we found, unless somebody else does before our turn comes. */
+  function proveFork(chain: Chain): void {
+    proofs.get(chain.did)?.()
+    const cancel = clock.after(Math.floor(random.fraction() * proofDelayMsMax), () => {
+      proofs.delete(chain.did)
+      const record = encodeChainRecord(chain)
+      const signal = clock.timeout(10 * secondMs, 'publishing a fork')
+      void Promise.allSettled([host.gossip(chainTopic, record), host.publish(chainNamespace, chainRecordKey(chain.did), record, { signal })])
+    })
+    proofs.set(chain.did, () => {
+      proofs.delete(chain.did)
+      cancel()
+    })
+  }
+  const isOwnNews = (): boolean => {
+    const own = chainOf(keyring.identity)
+    return own !== undefined && isNews(own)
   }
   host.subscribe(chainTopic, judge)
   if (keyring.chain.length > 0) await learn(keyring.chain.map(openChainStatement))
@@ -235,7 +294,7 @@ export async function openKeyChains(options: KeyChainsOptions): Promise<KeyChain
       const owner = subject(did)
       const isFresh = (asked.get(owner) ?? -Infinity) + chainAgeMsMax > clock.monotonic()
       const isLinked = host.peers().some((peer) => peer.did === currentKnown(owner))
-      if (!isFresh && !isLinked && owner !== keyring.identity) await ask(owner, signal)
+      if (!isFresh && !isLinked && owner !== keyring.identity) await Promise.race([ask(owner, signal), clock.sleep(chainWaitMsMax, { signal })])
       const chain = chainOf(did)
       if (chain?.status === 'frozen') check(chain.did)
       return chain?.current ?? did
@@ -248,26 +307,37 @@ export async function openKeyChains(options: KeyChainsOptions): Promise<KeyChain
       }
       check(peer)
     },
-    isNews,
+    isNews: isOwnNews,
+    stop() {
+      isStopped = true
+      for (const cancel of [...proofs.values(), ...again]) cancel()
+    },
     async confirm() {
       await ask(keyring.identity)
       check(keyring.did)
     },
     async publish() {
-      const own = chainOf(keyring.identity)
-      if (own === undefined) return
-      const key = chainRecordKey(keyring.identity)
-      const signal = clock.timeout(10 * secondMs, 'publishing the chain of keys')
-      // What others hold under our name is looked at first: a succession that is not ours shows here.
-      const found = await host.lookup(chainNamespace, key, { signal }).catch(() => undefined)
-      if (found !== undefined) {
-        const unsound = (error: unknown): void => logger.warn('our chain in the DHT is unsound', { code: toMeshError(error).code })
-        await learn(openChainRecord(found)).catch(unsound)
-      }
-      const record = encodeChainRecord(chainOf(keyring.identity) ?? own)
-      const results = await Promise.allSettled([host.publish(chainNamespace, key, record, { signal }), ...(isNews() ? [host.gossip(chainTopic, record)] : [])])
-      for (const result of results) if (result.status === 'rejected') logger.info('chain of keys not published', { code: toMeshError(result.reason).code })
+      await publish()
+      if (!isOwnNews()) return
+      for (const cancel of again.splice(0)) cancel()
+      if (!isStopped) again.push(...announceAgainMs.map((ms) => clock.after(ms, () => void publish())))
     },
+  }
+
+  async function publish(): Promise<void> {
+    const own = chainOf(keyring.identity)
+    if (own === undefined) return
+    const key = chainRecordKey(keyring.identity)
+    const signal = clock.timeout(10 * secondMs, 'publishing the chain of keys')
+    // What others hold under our name is looked at first: a succession that is not ours shows here.
+    const found = await host.lookup(chainNamespace, key, { signal }).catch(() => undefined)
+    if (found !== undefined) {
+      const unsound = (error: unknown): void => logger.warn('our chain in the DHT is unsound', { code: toMeshError(error).code })
+      await learn(openChainRecord(found)).catch(unsound)
+    }
+    const record = encodeChainRecord(chainOf(keyring.identity) ?? own)
+    const results = await Promise.allSettled([host.publish(chainNamespace, key, record, { signal }), ...(isOwnNews() ? [host.gossip(chainTopic, record)] : [])])
+    for (const result of results) if (result.status === 'rejected') logger.info('chain of keys not published', { code: toMeshError(result.reason).code })
   }
 }
 

@@ -1,9 +1,10 @@
 import { createAudit } from '../audit/index.ts'
 import { createSeededRandom, createVirtualClock, MeshError, secondMs, silentLogger, type VirtualClock } from '../base/index.ts'
-import { createKeyring } from '../identity/index.ts'
-import { createSimulator, type LinkSettings, type SimulatedHostOptions, type Simulator } from '../net/index.ts'
+import type { Keyring } from '../identity/index.ts'
+import { createSimulator, type Host, type LinkSettings, type SimulatedHostOptions, type Simulator } from '../net/index.ts'
 import { assemble, type MeshRooms, type Policy, recordRules } from '../node/index.ts'
 import type { Sandboxes } from '../sandbox/index.ts'
+import { createKeyMaker } from './keys.ts'
 import { createMemoryStore, type MemoryStore, type Store } from '../store/index.ts'
 
 export interface TestMeshOptions extends Partial<LinkSettings> {
@@ -45,6 +46,10 @@ export interface TestMesh extends AsyncDisposable {
   crash(index: number): void
   /** Starts a crashed node again from its disk. */
   restart(index: number): Promise<TestNode>
+  /** Gives a node its next key and starts it again under it, as `id rotate` does. */
+  rotate(index: number): Promise<TestNode>
+  /** The keyring a node lives under, to do what only a thief of its keys can. */
+  keyring(index: number): Keyring
 }
 
 const joinAttemptsMax = 10
@@ -73,20 +78,19 @@ export async function createTestMesh({
   const simulator = createSimulator({ seed, clock, ...link })
   const nodes: TestNode[] = []
   const stops: (() => Promise<void>)[] = []
+  const hosts: Host[] = []
   const lives: Life[] = []
+  const keys = createKeyMaker({ seed, clock })
 
   async function start(index: number, disk: MemoryStore): Promise<TestNode> {
     const life = lifeOn(disk)
     const { store } = life
-    const keyring = createKeyring(
-      { seed: createSeededRandom(seed * 1_000 + index).bytes(32), rootKey: createSeededRandom(seed * 1_000 + index + 500).bytes(32) },
-      createSeededRandom(index),
-    )
+    const keyring = keys.current(index)
     const random = createSeededRandom(seed + 7_919 * index + clock.monotonic())
-    const audit = await createAudit({ store, sign: keyring.sign, did: keyring.did, clock, logger: silentLogger })
+    const audit = await createAudit({ store, sign: keyring.sign, did: keyring.identity, keys: keyring.keys, clock, logger: silentLogger })
     const bootstrap = connected && index > 0 ? at(0).addresses() : []
     const host = await simulator.host(keyring.did, { store, rules: recordRules(clock), bootstrap, ...place(index) })
-    const { node, stop } = await assemble({
+    const { node, stop, announceKey } = await assemble({
       store,
       keyring,
       sandboxes,
@@ -100,9 +104,11 @@ export async function createTestMesh({
       ...(policy === undefined ? {} : { policy }),
     })
     stops[index] = stop
+    hosts[index] = host
     lives[index] = life
     const made = { ...node, store: disk }
     nodes[index] = made
+    void announceKey()
     return made
   }
   const place = (index: number): Pick<SimulatedHostOptions, 'relayServer' | 'relays' | 'hidden'> => {
@@ -142,14 +148,21 @@ export async function createTestMesh({
         await clock.advance(20)
       }
     },
-    partition: (...groups) => simulator.partition(groups.map((group) => group.map((index) => at(index).did))),
+    partition: (...groups) => simulator.partition(groups.map((group) => group.map((index) => keys.current(index).did))),
     heal: simulator.heal,
     crash(index) {
       lives[index]?.end()
-      simulator.crash(at(index).did)
+      simulator.crash(keys.current(index).did)
       at(index).store.crash()
     },
     restart: (index) => start(index, at(index).store),
+    async rotate(index) {
+      await stops[index]?.()
+      await hosts[index]?.stop()
+      keys.rotate(index)
+      return await start(index, at(index).store)
+    },
+    keyring: (index) => keys.current(index),
     [Symbol.asyncDispose]: () => clock.run(Promise.all(stops.map((stop) => stop())).then(() => simulator.stop())),
   }
 }

@@ -76,7 +76,7 @@ describe('a key file in the hands of somebody else', () => {
         await writeFile(join(folder, 'edited.json'), edited)
         await readKeyFile(join(folder, 'edited.json'))
       } catch (error) {
-        expect(error).toMatchObject({ code: 'ERR_STORE_FAILED' })
+        expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(STORE|AUTH)_FAILED$/) as string })
         parses = false
         refused++
       }
@@ -87,7 +87,7 @@ describe('a key file in the hands of somebody else', () => {
       refused++
       expect(outcome).toMatchObject({ code: 'ERR_AUTH_FAILED' })
       const told = inspect(outcome, { depth: 9, showHidden: true })
-      for (const secret of given.slice(0, 2)) for (const spelling of [base64(secret), hex(secret)]) expect(told).not.toContain(spelling)
+      for (const secret of given.slice(0, 4)) for (const spelling of [base64(secret), hex(secret)]) expect(told).not.toContain(spelling)
       expect(told).not.toContain('canary passphrase')
     }
     expect(refused).toBeGreaterThan(bytes.length / 3)
@@ -164,7 +164,7 @@ describe('a key file in the hands of somebody else', () => {
       try {
         await readKeyFile(other)
       } catch (error) {
-        expect(error).toMatchObject({ code: 'ERR_STORE_FAILED' })
+        expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(STORE|AUTH)_FAILED$/) as string })
         refused++
       }
     }

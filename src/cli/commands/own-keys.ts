@@ -10,14 +10,21 @@ interface Rotated {
   readonly peerId: string
 }
 
-/** Through the running node, else straight on the profile. */
+/** Through the running node, else straight on the profile. A node that goes away before it answers may have done it: nothing is tried twice. */
 async function atNodeOr<T>(context: Context, atNode: (client: Client) => Promise<T>, offline: () => Promise<T>): Promise<T> {
+  const client = await runningNode(context)
+  return client === undefined ? await offline() : await atNode(client)
+}
+
+async function runningNode(context: Context): Promise<Client | undefined> {
   try {
-    return await atNode(await context.client())
+    const client = await context.client()
+    await client.identity({ signal: context.signal })
+    return client
   } catch (error) {
-    if (!['ERR_NODE_DOWN', 'ERR_PROFILE_MISSING'].includes(toMeshError(error).code)) throw error
+    if (['ERR_NODE_DOWN', 'ERR_PROFILE_MISSING'].includes(toMeshError(error).code)) return undefined
+    throw error
   }
-  return await offline()
 }
 
 async function profileOf(context: Context): Promise<{ home: string; passphrase: Uint8Array | undefined; clock: typeof realClock; random: typeof realRandom }> {
