@@ -1,4 +1,5 @@
 import type { PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import { subnetOf } from './libp2p-gater.ts'
 import type { MeshLibp2p } from './libp2p-options.ts'
 import { isCircuit } from './libp2p-peers.ts'
@@ -7,16 +8,32 @@ import { RoutingPlaces, routingPeersPerPlaceMax } from './routing-places.ts'
 /** What of kad-dht's routing table is used here and not in its types. */
 interface OpenTable {
   add(peer: PeerId, options?: object): Promise<void>
+  remove(peer: PeerId): Promise<void>
   find(peer: PeerId): Promise<PeerId | undefined>
   addEventListener(event: 'peer:remove', listener: (event: CustomEvent<PeerId>) => void): void
 }
+
+const ipOf = (address: Multiaddr): string | undefined => address.getComponents().find(({ name }) => name === 'ip4' || name === 'ip6')?.value
+
+const placeAt = (ip: string, all: boolean): string | undefined => (all || isPublic(ip) ? subnetOf(ip) : undefined)
 
 /** The place a connected peer comes from, by the address it is seen at; nothing for private ones (unless `all`) and those behind a relay. */
 export function placeOf(libp2p: MeshLibp2p, peer: PeerId, all = false): string | undefined {
   for (const { remoteAddr } of libp2p.getConnections(peer)) {
     if (isCircuit(remoteAddr)) continue
-    const ip = remoteAddr.getComponents().find(({ name }) => name === 'ip4' || name === 'ip6')?.value
-    if (ip !== undefined) return all || isPublic(ip) ? subnetOf(ip) : undefined
+    const ip = ipOf(remoteAddr)
+    if (ip !== undefined) return placeAt(ip, all)
+  }
+  return undefined
+}
+
+/** The place a peer says to be in. */
+async function namedPlace(libp2p: MeshLibp2p, peer: PeerId, all: boolean): Promise<string | undefined> {
+  const { addresses } = await libp2p.peerStore.get(peer)
+  for (const { multiaddr } of addresses) {
+    const ip = isCircuit(multiaddr) ? undefined : ipOf(multiaddr)
+    const place = ip === undefined ? undefined : placeAt(ip, all)
+    if (place !== undefined) return place
   }
   return undefined
 }
@@ -30,14 +47,23 @@ export function limitPlaces(libp2p: MeshLibp2p, most: number | undefined): void 
   const of = (peer: PeerId): string | undefined => placeOf(libp2p, peer, most !== undefined)
   const add = table.add.bind(table)
   table.add = async (peer, options) => {
-    const place = of(peer)
-    if (place !== undefined) {
-      if (!places.hasRoom(peer.toString(), place)) return
+    const name = peer.toString()
+    const before = of(peer)
+    if (before !== undefined) {
+      if (!places.hasRoom(name, before)) return
       // Taken before the table has made up its mind, so that many at once do not all pass.
-      places.add(peer.toString(), place)
+      places.add(name, before)
     }
     await add(peer, options)
-    if (place !== undefined && (await table.find(peer)) === undefined) places.remove(peer.toString())
+    if ((await table.find(peer)) === undefined) {
+      places.remove(name)
+      return
+    }
+    // One that was only heard of is connected by now: the table has pinged it.
+    const place = before ?? of(peer) ?? (await namedPlace(libp2p, peer, most !== undefined))
+    if (place === undefined) return
+    if (places.hasRoom(name, place)) places.add(name, place)
+    else await table.remove(peer)
   }
   table.addEventListener('peer:remove', ({ detail }) => places.remove(detail.toString()))
 }
