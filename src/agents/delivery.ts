@@ -1,6 +1,7 @@
 import { type Clock, type Did, hex, type Logger, MeshError, minuteMs, type Random, secondMs, type SignalOption, toMeshError, within } from '../base/index.ts'
 import type { PrekeyBundle } from '../envelope/index.ts'
 import { batchStatementsMax, type Composed } from '../identity/index.ts'
+import type { Carried } from '../protocols/klp/index.ts'
 import type { Courier } from './courier.ts'
 import { type Outbox, type OutboxItem, retryFirstMs, retryLastMs } from './outbox.ts'
 
@@ -27,6 +28,10 @@ export interface DeliveryOptions {
   readonly logger: Logger
   bundleOf(peer: Did, options: SignalOption): Promise<PrekeyBundle>
   isLinked(peer: Did): boolean
+  /** The key in force for an identity. */
+  keyOf(to: Did, options: SignalOption): Promise<Did>
+  /** The same message to that key and from ours, when it is not already. */
+  readdress(item: OutboxItem, key: Did): Carried | undefined
   deposit: Deposit
   /** Checks the answer to an item. @throws when it is not about it */
   checkAnswer(item: OutboxItem, answer: Composed): void
@@ -103,7 +108,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       lane.again = false
       const items = outbox.due(to, batchStatementsMax)
       if (items.length === 0) return
-      const isReached = await round(to, lane, items).catch((error: unknown) => {
+      const isReached = await round(lane, items, await addressed(to, items)).catch((error: unknown) => {
         logger.warn('a round of delivery failed', { code: toMeshError(error).code })
         return false
       })
@@ -112,8 +117,25 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       if (!isReached) return
     }
   }
+  /** Keys change while messages wait. */
+  async function addressed(to: Did, items: readonly OutboxItem[]): Promise<Did> {
+    const key = await options.keyOf(to, { signal: within(clock, tryTimeoutMs, undefined, 'looking for a key') }).catch((cause: unknown) => {
+      const { code } = toMeshError(cause)
+      if (!code.startsWith('ERR_IDENTITY')) return to
+      for (const item of items) {
+        outbox.fail(item, { status: 'refused', code })
+        settle(item, toMeshError(cause))
+      }
+      return to
+    })
+    for (const item of items) {
+      const anew = options.readdress(item, key)
+      if (anew !== undefined) outbox.replace(item, anew)
+    }
+    return key
+  }
   /** One round; true when the receiver was reached and took or refused at least the first. */
-  async function round(to: Did, lane: Lane, items: readonly OutboxItem[]): Promise<boolean> {
+  async function round(lane: Lane, items: readonly OutboxItem[], to: Did): Promise<boolean> {
     for (const item of items) item.tries++
     const over = new AbortController()
     const fallback = clock.after(depositAfterMs, () => void (options.isLinked(to) ? undefined : depositAll(to, lane, items, over.signal)))

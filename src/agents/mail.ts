@@ -71,6 +71,8 @@ export interface MailOptions {
   readonly takers: ReadonlyMap<string, Taker>
   /** `fresh` looks beyond what is known already. */
   bundleOf(peer: Did, options: SignalOption & { readonly fresh?: boolean }): Promise<PrekeyBundle>
+  /** Whose key it is, and which is in force. */
+  readonly keys: { subject(key: Did): Did; current(identity: Did, options: SignalOption): Promise<Did> }
   decide(from: Did): Decision
   deposit: Deposit
   /** A message reached the inbox. */
@@ -140,6 +142,13 @@ export async function openMail(options: MailOptions): Promise<Mail> {
     bundleOf: options.bundleOf,
     isLinked: (peer) => options.plane().has(peer),
     deposit: options.deposit,
+    keyOf: options.keys.current,
+    readdress({ statement: { kind, statement } }, key) {
+      if (statement.to === key && statement.from === keyring.did) return undefined
+      const { id, type, payload, refs, expiresAt } = statement
+      const fields = { from: keyring.did, to: key, id, type, payload, refs, issuedAt: clock.now(), expiresAt }
+      return { ...composeStatement(kind, fields, random), kind }
+    },
     checkAnswer({ statement }, answer) {
       checkReturn(answer, statement)
       if (answer.kind !== 'receipt') throw new MeshError('ERR_PROTOCOL', 'a reply where a receipt was due')
@@ -261,7 +270,7 @@ export async function openMail(options: MailOptions): Promise<Mail> {
   }
   function claimOf(signed: Composed, { order }: ReturnType<typeof messageCodec.decode>, onFailed: (error: unknown) => void): ReturnType<Sequences['claim']> {
     try {
-      return order === undefined ? replay.claim(signed) : sequences.claim(signed.statement.from, order, signed.statement.expiresAt)
+      return order === undefined ? replay.claim(signed) : sequences.claim(options.keys.subject(signed.statement.from), order, signed.statement.expiresAt)
     } catch (error) {
       onFailed(error)
       throw error
@@ -323,9 +332,10 @@ export async function openMail(options: MailOptions): Promise<Mail> {
     async send(to, message, { signal, timeoutMs = sendPatienceMs, ttlMs = sentLifetimeMsMax } = {}) {
       if (to === keyring.did) throw new MeshError('ERR_USAGE', 'that is this node itself', { hint: 'name another peer' })
       if (ttlMs > sentLifetimeMsMax) throw new MeshError('ERR_USAGE', `a message lives ${sentLifetimeMsMax} ms at most`)
-      const order = outbox.nextOrder(to)
+      const identity = options.keys.subject(to)
+      const order = outbox.nextOrder(identity)
       const statement = composeMessage(to, message, ttlMs, { expectsReply: false, order })
-      const { item, ops } = outbox.add(to, statement, { seq: order.seq, priority: message.priority ?? 5 })
+      const { item, ops } = outbox.add(identity, statement, { seq: order.seq, priority: message.priority ?? 5 })
       // Side by side: the receiver takes it once, however often it is tried after a crash.
       const [outcome] = await Promise.all([
         delivery.attempt(item, { signal: within(clock, timeoutMs, signal, 'the send') }),
@@ -392,7 +402,7 @@ export async function openMail(options: MailOptions): Promise<Mail> {
           await keep(item, content)
           outcome = 'taken'
           const receipt = receiptFor(item, sentLifetimeMsMax)
-          const { item: waiting, ops } = outbox.add(item.statement.from, receipt, { seq: 0, priority: 5 })
+          const { item: waiting, ops } = outbox.add(options.keys.subject(item.statement.from), receipt, { seq: 0, priority: 5 })
           await store.durable(ops)
           delivery.kick(waiting.to)
         }
@@ -409,7 +419,7 @@ export async function openMail(options: MailOptions): Promise<Mail> {
       return outcome
     },
     outbox: outbox.list,
-    kick: delivery.kick,
+    kick: (peer) => delivery.kick(options.keys.subject(peer)),
     start: delivery.start,
     async stop() {
       delivery.stop()

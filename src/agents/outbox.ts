@@ -36,8 +36,9 @@ export type OutboxStatus = 'queued' | 'deposited' | 'expired' | 'refused'
 /** What waits for a receiver. */
 export interface OutboxItem {
   readonly key: string
+  /** The identity; the statement is to the key that was in force for it. */
   readonly to: Did
-  readonly statement: Carried
+  statement: Carried
   readonly seq: number
   readonly priority: number
   readonly expiresAt: number
@@ -72,6 +73,8 @@ export interface Outbox {
   due(to: Did, limit: number): readonly OutboxItem[]
   receivers(): readonly Did[]
   find(ref: string): OutboxItem | undefined
+  /** The same message, written anew: to another key, or by one. */
+  replace(item: OutboxItem, statement: Carried): void
   /** Delivered: gone. */
   done(item: OutboxItem): void
   /** Given up, and listed as such. */
@@ -173,6 +176,12 @@ export async function openOutbox({ store, keyring, clock, random, logger, onUnde
     },
     receivers: () => [...lines.keys()],
     find: (ref) => byRef.get(ref),
+    replace(item, statement) {
+      byRef.delete(item.statement.ref)
+      bytes += statement.body.length - item.statement.body.length
+      item.statement = statement
+      byRef.set(statement.ref, item)
+    },
     done: (item) => void remove(item),
     fail,
     async note(items) {

@@ -245,6 +245,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     takers,
     plane: () => plane,
     bundleOf: directory.bundleOf,
+    keys: chains,
     decide: (from) => standing(from) ?? decideMessage(policy, level(from, messageScope)),
     deposit: (item) => mailboxes.deposit(item),
     onMessage: ({ id, from, type }) => events.emit({ event: 'message', id, from: chains.subject(from), type }),
