@@ -1,9 +1,10 @@
 import { z } from 'zod'
+import { createQueue } from '../files/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import type { LinesRoute, Route } from './routes.ts'
 import * as schemas from './schemas.ts'
 
-/** Lines that wait for a reader; past it, messages are left out (they stay in the inbox). */
+/** Lines that wait for a reader; past it the oldest are left out: files and messages are where they are all the same. */
 export const receiveLinesWaitingMax = 1_024
 const inboxLook = 100
 
@@ -56,23 +57,16 @@ export function fileRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
 /** Files as they come, and between them the messages that reach the inbox. */
 async function* receive(node: MeshNode, options: Parameters<MeshNode['files']['receive']>[0]): AsyncGenerator {
   await using files = await node.files.receive(options)
-  const lines: unknown[] = []
-  let waiting = Promise.withResolvers<void>()
-  let isOver = false
-  const push = (line: unknown): void => {
-    lines.push(line)
-    waiting.resolve()
-  }
+  const lines = createQueue<unknown>(receiveLinesWaitingMax)
   async function readFiles(): Promise<void> {
-    for await (const file of files) push({ type: 'file', ...file })
-    isOver = true
-    waiting.resolve()
+    for await (const file of files) lines.push({ type: 'file', ...file })
+    lines.end()
   }
   async function pushMessage(id: string): Promise<void> {
     const found = (await node.inbox.list({ limit: inboxLook })).find((message) => message.id === id)
-    if (found === undefined || lines.length >= receiveLinesWaitingMax) return
+    if (found === undefined) return
     const { from, type, body, receivedAt } = found
-    push({ type: 'message', message: { id, from, type, body, receivedAt } })
+    lines.push({ type: 'message', message: { id, from, type, body, receivedAt } })
   }
   const remove = node.onEvent((event) => {
     if (event.event === 'message') void pushMessage(event.id).catch(() => undefined)
@@ -80,13 +74,7 @@ async function* receive(node: MeshNode, options: Parameters<MeshNode['files']['r
   try {
     yield { type: 'ready', dir: options.dir }
     void readFiles()
-    while (!isOver || lines.length > 0) {
-      if (lines.length > 0) yield lines.shift()
-      else {
-        await waiting.promise
-        waiting = Promise.withResolvers()
-      }
-    }
+    yield* lines.read()
   } finally {
     remove()
   }

@@ -7,7 +7,7 @@ import { type Keyring, openStatement, type Signed } from '../identity/index.ts'
 import type { Decision } from '../policy/index.ts'
 import { type BodySink, type Offer, offerCodec, offerLifetimeMsMax, type OpenedOffer } from '../protocols/stream/index.ts'
 import type { Intake, IntakeEntry } from './intake.ts'
-import { freeBytes, partPath, removeFile } from './part-file.ts'
+import { partPath, removeFile } from './part-file.ts'
 import { createQueue } from './queue.ts'
 import { pathCharsMax } from './records.ts'
 import type { IncomingTransfer, Keys, ReceivedFile } from './transfers.ts'
@@ -30,6 +30,8 @@ export const diskReserveBytes = 256 << 20
 export const fileRefusalsNotedMax = 60
 /** Files that came and nobody has read of yet. */
 export const receivedUnreadMax = 1_024
+/** Files that came and are listed, the last ones. */
+export const receivedListedMax = 1_000
 const retryAfterMs = secondMs
 
 export interface IncomingOptions {
@@ -40,6 +42,8 @@ export interface IncomingOptions {
   readonly audit: Audit
   readonly intake: Intake
   readonly keys: Pick<Keys, 'subject'>
+  /** Bytes free on the disk of a folder. */
+  freeBytes(dir: string): Promise<number>
   /** May the sender who uses this key give us files? */
   decide(key: Did): Promise<Decision>
   /** A file came, for bystanders. */
@@ -84,7 +88,7 @@ interface Run {
   readonly ended: PromiseWithResolvers<void>
 }
 
-export function createIncoming({ keyring, clock, prekeys, replay, audit, intake, keys, decide, onFile }: IncomingOptions): Incoming {
+export function createIncoming({ keyring, clock, prekeys, replay, audit, intake, keys, freeBytes, decide, onFile }: IncomingOptions): Incoming {
   let door: Door | undefined
   /** By the key of the transfer. */
   const runs = new Map<string, Run>()
@@ -230,7 +234,11 @@ export function createIncoming({ keyring, clock, prekeys, replay, audit, intake,
       if (signal?.aborted === true) await end()
       return { [Symbol.asyncIterator]: () => files.read(), [Symbol.asyncDispose]: end }
     },
-    list: () => [...intake.entries.values()].map(viewOf),
+    list() {
+      const all = [...intake.entries.values()]
+      const received = all.filter(({ record }) => record.receivedAt !== undefined).slice(-receivedListedMax)
+      return [...received, ...all.filter(({ record }) => record.receivedAt === undefined)].map(viewOf)
+    },
     async cancel(id) {
       for (const [key, entry] of intake.entries) {
         if (hex(entry.record.transfer) !== id || entry.record.receivedAt !== undefined) continue

@@ -1,5 +1,7 @@
 export { createIncoming, type Incoming, type ReceiveOptions, type Receiving } from './incoming.ts'
 export { openIntake } from './intake.ts'
 export { openOutgoing, type Outgoing, type SendFileOptions } from './outgoing.ts'
+export { freeBytes } from './part-file.ts'
+export { createQueue } from './queue.ts'
 export type { BodySource } from './source.ts'
 export type { IncomingTransfer, Keys, OutgoingTransfer, ReceivedFile } from './transfers.ts'

@@ -5,7 +5,7 @@ import { sha256 } from '../crypto/index.ts'
 import type { ReplayGuard } from '../envelope/index.ts'
 import { type Keyring, type Signed, signStatement } from '../identity/index.ts'
 import { type BodySink, type Offer, streamReceiptCodec, streamReceiptLifetimeMs } from '../protocols/stream/index.ts'
-import { put, type Store, type StoreOp } from '../store/index.ts'
+import { del, put, type Store, type StoreOp } from '../store/index.ts'
 import { safeFileName } from './names.ts'
 import { fileIs, openPartFile, type PartFile, partPath, placeFile, removeFile } from './part-file.ts'
 import { incomingCodec, type IncomingRecord } from './records.ts'
@@ -15,6 +15,8 @@ import type { ReceivedFile } from './transfers.ts'
 export const partLifetimeMs = 7 * dayMs
 /** That a file came is remembered this long, so that a sender that did not hear so gets a receipt and no second file. Source: stream/v1 section 6. */
 export const receivedMemoryMs = 30 * dayMs
+/** Transfers known here, unfinished and received; past it the received ones are forgotten, those longest known first. Source: stream/v1 section 6. */
+export const transfersKnownMax = 20_000
 
 export interface IntakeOptions {
   readonly keyring: Keyring
@@ -61,9 +63,11 @@ export interface Intake {
 export async function openIntake({ keyring, clock, random, audit, store: root, logger }: IntakeOptions): Promise<Intake> {
   const store = root.sub('files').sub('in')
   const entries = new Map<string, IntakeEntry>()
+  const kept: IntakeEntry[] = []
   for await (const [name, value] of store.range({})) {
-    entries.set(name, { key: Buffer.from(name, 'hex'), record: incomingCodec.decode(value), live: undefined, isKept: true })
+    kept.push({ key: Buffer.from(name, 'hex'), record: incomingCodec.decode(value), live: undefined, isKept: true })
   }
+  for (const entry of kept.toSorted((a, b) => a.record.touchedAt - b.record.touchedAt)) entries.set(hex(entry.key), entry)
   const keyOf = (from: Did, transfer: Uint8Array): string => hex(sha256(concat(utf8('kindmesh/1/part\0'), keyFromDid(from), transfer)).subarray(0, 16))
   const partOf = ({ key, record }: IntakeEntry): string => partPath(record.dir, key)
   const ops = ({ key, record }: IntakeEntry): readonly StoreOp[] => store.qualify([put(hex(key), incomingCodec.encode(record))])
@@ -74,7 +78,17 @@ export async function openIntake({ keyring, clock, random, audit, store: root, l
   async function drop(entry: IntakeEntry): Promise<void> {
     if (entry.record.receivedAt === undefined) await removeFile(partOf(entry))
     entries.delete(hex(entry.key))
-    await store.durable([{ type: 'del', key: hex(entry.key) }])
+    await store.durable([del(hex(entry.key))])
+  }
+  /** Makes room among what is known. */
+  function forgotten(): readonly StoreOp[] {
+    if (entries.size <= transfersKnownMax) return []
+    for (const [name, { record }] of entries) {
+      if (record.receivedAt === undefined) continue
+      entries.delete(name)
+      return [del(name)]
+    }
+    return []
   }
   function receiptFor({ record }: IntakeEntry, offer: Signed): Signed {
     const { transfer, size, hash } = record
@@ -126,7 +140,7 @@ export async function openIntake({ keyring, clock, random, audit, store: root, l
     async claim(entry, mark) {
       entry.record = { ...entry.record, touchedAt: clock.now() }
       try {
-        await root.durable([...mark.ops, ...ops(entry)])
+        await root.durable([...mark.ops, ...ops(entry), ...store.qualify(forgotten())])
         entry.isKept = true
       } catch (error) {
         await mark.release()
@@ -137,7 +151,11 @@ export async function openIntake({ keyring, clock, random, audit, store: root, l
       const { record } = entry
       const { size } = record
       const nothing = { cursor: size, signal, write: () => Promise.reject(new MeshError('ERR_PROTOCOL', 'all is here')), close: async () => undefined }
-      if (record.receivedAt !== undefined) return { ...nothing, finish: async () => receiptFor(entry, offer).bytes }
+      if (record.receivedAt !== undefined) {
+        // The power may have gone before its second name was taken off.
+        await removeFile(partOf(entry))
+        return { ...nothing, finish: async () => receiptFor(entry, offer).bytes }
+      }
 
       async function received(path: string): Promise<Uint8Array> {
         const now = clock.now()

@@ -3,6 +3,7 @@ import type { Clock, Did, Logger, Random, SignalOption } from '../base/index.ts'
 import type { PrekeyBundle, PrekeyRing, ReplayGuard } from '../envelope/index.ts'
 import {
   createIncoming,
+  freeBytes,
   type Incoming,
   type IncomingTransfer,
   type Keys,
@@ -49,6 +50,7 @@ export async function createFiles(options: FilesOptions): Promise<{ readonly doo
   const incoming = createIncoming({
     ...options,
     intake,
+    freeBytes,
     onFile: ({ id, from, name, bytes }) => events.emit({ event: 'file', id, from, name, bytes }),
   })
   serveStreams({ host, clock, logger, open: incoming.open })
