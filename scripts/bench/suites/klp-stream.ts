@@ -4,7 +4,7 @@ import { alternate, type Bench, row, type Row } from '../harness.ts'
 
 const mebibyte = 1 << 20
 /** A gibibyte in a full run, less in others. */
-const bodyBytes = ({ isFull, rounds }: Bench): number => (isFull ? 1_024 : rounds(2) === 1 ? 32 : 256) * mebibyte
+const bodyBytes = ({ isFull, rounds }: Bench): number => (isFull ? 1_024 : rounds(2) === 1 ? 8 : 256) * mebibyte
 
 const script = (name: string): URL => new URL(`../peers/${name}.ts`, import.meta.url)
 
