@@ -4,9 +4,10 @@ import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
 import { type Did, didFromKey, keyFromDid, MeshError } from '../base/index.ts'
 import { createSigner, isValidPublicKey, type Signer } from '../crypto/index.ts'
 
-/** Peers whose DID is remembered: a new one costs a check of the point and a base58. */
-const didsKnownMax = 4_096
+/** Peers remembered with both their names: a new one costs a check of the point and a base58. */
+const peersKnownMax = 4_096
 const dids = new Map<string, Did>()
+const peerIds = new Map<Did, PeerId>()
 
 /** The DID behind a peer ID, or undefined when it is not that of a sound Ed25519 key: libp2p builds peer IDs from points of small order too, for which anybody can sign. Source: klp/v1 section 1. */
 export function didOfPeer(peer: PeerId): Did | undefined {
@@ -17,16 +18,21 @@ export function didOfPeer(peer: PeerId): Did | undefined {
   const key = peer.publicKey.raw
   if (!isValidPublicKey(key)) return undefined
   const did = didFromKey(key)
-  if (dids.size >= didsKnownMax) dids.clear()
+  if (dids.size >= peersKnownMax) dids.clear()
   dids.set(text, did)
   return did
 }
 
 /** @throws ERR_IDENTITY_INVALID for a key nobody honest has. */
 export function peerOfDid(did: Did): PeerId {
+  const known = peerIds.get(did)
+  if (known !== undefined) return known
   const key = keyFromDid(did)
   if (!isValidPublicKey(key)) throw new MeshError('ERR_IDENTITY_INVALID', `${did} is not a sound Ed25519 key`)
-  return peerIdFromPublicKey(publicKeyFromRaw(key))
+  const peer = peerIdFromPublicKey(publicKeyFromRaw(key))
+  if (peerIds.size >= peersKnownMax) peerIds.clear()
+  peerIds.set(did, peer)
+  return peer
 }
 
 /** The text of the peer ID of a DID, `12D3KooW…`. */

@@ -293,7 +293,7 @@ export async function openKeyChains(options: KeyChainsOptions): Promise<KeyChain
     async current(did, { signal } = {}) {
       const owner = subject(did)
       const isFresh = (asked.get(owner) ?? -Infinity) + chainAgeMsMax > clock.monotonic()
-      const isLinked = host.peers().some((peer) => peer.did === currentKnown(owner))
+      const isLinked = host.routeTo(currentKnown(owner)) !== undefined
       if (!isFresh && !isLinked && owner !== keyring.identity) await Promise.race([ask(owner, signal), clock.sleep(chainWaitMsMax, { signal })])
       const chain = chainOf(did)
       if (chain?.status === 'frozen') check(chain.did)
