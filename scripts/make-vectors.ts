@@ -1,7 +1,7 @@
 /** Writes `protocols/<name>/v1/vectors/*.json` from fixed keys, times and chance: twice the same. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { topicVectors } from './vectors/group.ts'
+import { groupSealVectors, groupVectors, topicVectors } from './vectors/group.ts'
 import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
 import { sessionVectors } from './vectors/sessions.ts'
@@ -18,10 +18,11 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
   const rooms = {
     identity: await identityVectors(),
     net: netVectors(),
-    klp: { ...(await klpVectors()), ...(await sessionVectors()) },
+    klp: { ...(await klpVectors()), ...(await sessionVectors()), ...groupSealVectors() },
     'signed-json': signedJsonVectors(),
     topic: topicVectors(),
     message: { ...messageVectors(), ...messageTypeVectors() },
+    group: groupVectors(),
     trust: trustVectors(),
     task: await taskVectors(),
     mailbox: await mailboxVectors(),

@@ -1236,6 +1236,109 @@ def read_signed_document(v, _x):
             check_signed_json(d['message'], d['audience'], d[name], d['signature'])
 
 
+# --- groups, klp/v1 section 3.3 and group/v1 ---------------------------------------------------------------------------
+
+
+def read_group_frame(v, x):
+    fields = cbor(x('frame'))
+    shaped(listing(exactly(1), integer(0, 255), exactly(3), octets(8), octets(4), integer(0, 2**32 - 1), octets(0, 61_000)), fields)
+    _, suite, _, epoch, tag, n, sealed = fields
+    if suite not in (1, 2) or suite != v['suite']:
+        raise Refused('ERR_SEAL_SUITE')
+    if (epoch, tag) != (x('epoch')[:8], x('tag')) or not 0 <= n - v['n'] <= 1_000:
+        raise Refused('ERR_GROUP_KEY')
+    chain = x('key')
+    for _ in range(n - v['n']):
+        chain = mac(chain, b'\2')
+    key = mac(chain, b'\1')
+    aad = cbor2.dumps([1, suite, 3, x('group'), x('epoch'), x('sender'), tag, n], canonical=True)
+    if sealed[:32] != mac(key, b'klp/1/group commitment' + aad):
+        raise Refused('ERR_CRYPTO_OPEN')
+    try:
+        cipher = (AESGCM, ChaCha20Poly1305)[suite - 1](expand(key, b'klp/1/group seal', 32))
+        same(unpad(cipher.decrypt(bytes(12), sealed[32:], aad)), x('content'))
+    except InvalidTag:
+        raise Refused('ERR_CRYPTO_OPEN')
+
+
+ROSTER = listing(exactly(1), among('create', 'add', 'remove', 'admin', 'merge'), text(64), many(KEY, 256))
+
+
+def open_entry(data, now):
+    if len(data) > 10_240:
+        raise Refused('ERR_WIRE_TOO_LARGE')
+    s = open_statement('group', data, now, 3_650 * DAY)
+    _, action, name, who = shaped(ROSTER, cbor(s['payload']))
+    refs, first = s['refs'], action == 'create'
+    good = s['type'] == 'roster' and not s['caps'] and len(set(who)) == len(who) and len(set(refs)) == len(refs)
+    good &= not refs if first else len(refs) > 1 if action == 'merge' else len(refs) == 1
+    good &= bool(who) or action == 'merge'
+    good &= bool(name) == first
+    if first:
+        made = sha256(b'klp/1/group\0' + cbor2.dumps([s['from'], s['id'], s['iat'], s['exp'], s['payload']], canonical=True))
+        good &= s['from'] in who and s['to'] == made
+    if not good:
+        raise Refused('ERR_GROUP_INVALID')
+    return dict(s, action=action, who=who)
+
+
+def roster_after(e, before):
+    if e['action'] == 'create':
+        return set(e['who']), [e['from']]
+    if len(before) > 8:
+        raise Refused('ERR_GROUP_INVALID')
+    if not all(e['from'] in admins for _, admins in before):
+        raise Refused('ERR_GROUP_DENIED')
+    (members, admins), who = before[0], set(e['who'])
+    if e['action'] == 'add':
+        if who & members or len(who | members) > 256:
+            raise Refused('ERR_GROUP_INVALID')
+        return members | who, admins
+    if not who <= members or (e['action'] == 'admin' and who & set(admins)):
+        raise Refused('ERR_GROUP_INVALID')
+    if e['action'] == 'admin':
+        return members, admins + e['who']
+    if who & set(admins[: admins.index(e['from'])]):
+        raise Refused('ERR_GROUP_DENIED')
+    if not set(admins) - who:
+        raise Refused('ERR_GROUP_INVALID')
+    return members - who, [a for a in admins if a not in who]
+
+
+def read_roster(v, x):
+    entries, states = {}, {}
+    for data in map(bytes.fromhex, v['entries']):
+        e = open_entry(data, v['now'])
+        if e['to'] != x('group'):
+            raise Refused('ERR_GROUP_INVALID')
+        entries[e['hash']] = e
+    while len(states) < len(entries):
+        ready = [e for h, e in entries.items() if h not in states and all(r in states for r in e['refs'])]
+        if not ready:
+            break
+        for e in ready:
+            states[e['hash']] = roster_after(e, [states[r] for r in e['refs']])
+
+    def following(at):
+        return sorted(h for h, e in entries.items() if at in e['refs'] and h in states)
+
+    def branch(h):
+        return {h}.union(*map(branch, following(h)))
+
+    at = next(h for h, e in entries.items() if e['action'] == 'create')
+    while following(at):
+        choices, admins = following(at), states[at][1]
+
+        def rank(a, b):
+            removers = [entries[h]['from'] for h in branch(a) if entries[h]['action'] in ('remove', 'merge') and entries[b]['from'] in entries[h]['who']]
+            return min([admins.index(r) if r in admins else len(admins) for r in removers], default=10**9)
+
+        unbeaten = [b for b in choices if not any(rank(a, b) < rank(b, a) for a in choices if a != b)]
+        at = (unbeaten or choices)[0]
+    same((at, len([h for h in states if not following(h)])), (x('head'), v['heads']))
+    same(sorted(m.hex() for m in states[at][0]), v['members'])
+
+
 def read_topic(v, x):
     if len(x('signed')) > 32_768:
         raise Refused('ERR_WIRE_TOO_LARGE')
@@ -1628,6 +1731,8 @@ READERS = {
     'jcs-number': read_jcs_number,
     'signed-json': read_signed_json,
     'signed-document': read_signed_document,
+    'group-frame': read_group_frame,
+    'roster': read_roster,
     'topic': read_topic,
     'trust': read_trust,
     'channel': read_channel,

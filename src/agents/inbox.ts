@@ -20,6 +20,7 @@ const storedCodec = codec(
     priority: uintUpTo(9),
     traceId: nullable(textUpTo(32)),
     replyTo: nullable(textUpTo(32)),
+    group: nullable(textUpTo(64)),
     token: nullable(textUpTo(2_048)),
   }),
   256 * 1024,
@@ -29,8 +30,8 @@ const storedCodec = codec(
 export interface Inbox {
   /** The writes, under their full keys, that keep a message; they belong into the batch of its replay mark. Call `release` if that batch fails. @throws ERR_OVERLOADED */
   keep(message: Message): { readonly ops: readonly StoreOp[]; release(): void }
-  /** The last messages, oldest first. */
-  list(page: { readonly limit: number }): Promise<readonly Message[]>
+  /** The last messages, of one group or of all, oldest first. */
+  list(page: { readonly limit: number; readonly group?: string | undefined }): Promise<readonly Message[]>
 }
 
 export async function openInbox(store: Store): Promise<Inbox> {
@@ -45,13 +46,18 @@ export async function openInbox(store: Store): Promise<Inbox> {
       if (count >= inboxMessagesMax) {
         throw new MeshError('ERR_OVERLOADED', `the inbox holds ${inboxMessagesMax} messages`, { details: { retryAfterMs: 60_000 } })
       }
-      const value = storedCodec.encode({ traceId: undefined, replyTo: undefined, token: undefined, ...message })
+      const value = storedCodec.encode({ group: undefined, traceId: undefined, replyTo: undefined, token: undefined, ...message })
       count++
       return { ops: store.qualify([put(String(next++).padStart(16, '0'), value)]), release: () => void count-- }
     },
-    async list({ limit }) {
+    async list({ limit, group }) {
       const messages: Message[] = []
-      for await (const [, value] of store.range({ reverse: true, limit: Math.min(limit, inboxPageMax) })) messages.push(storedCodec.decode(value))
+      const most = Math.min(limit, inboxPageMax)
+      for await (const [, value] of store.range({ reverse: true, ...(group === undefined ? { limit: most } : {}) })) {
+        const message = storedCodec.decode(value)
+        if (group === undefined || message.group === group) messages.push(message)
+        if (messages.length === most) break
+      }
       return messages.reverse()
     },
   }

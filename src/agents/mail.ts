@@ -51,6 +51,8 @@ export interface Taken {
   readonly ops: readonly StoreOp[]
   /** Runs once that batch is on disk. */
   done?(): void
+  /** Runs when it failed. */
+  release?(): void
 }
 /** Takes messages of one type in place of the inbox. Throwing a MeshError refuses the message with its code. */
 export type Taker = (message: Message) => Promise<Taken>
@@ -252,10 +254,11 @@ export async function openMail(options: MailOptions): Promise<Mail> {
     const { statement } = signed
     const claim = claimOf(signed, content, onFailed)
     let kept: ReturnType<Inbox['keep']> | undefined
+    let taken: Taken | undefined
     try {
       const taker = content.expectsReply ? undefined : takers.get(statement.type)
       // No turn is given away before the batch is in line, so that messages of one content keep their order.
-      const taken = taker === undefined ? undefined : await taker(message)
+      taken = taker === undefined ? undefined : await taker(message)
       if (taken === undefined && !content.expectsReply) kept = inbox.keep(message)
       await audit.record(messageReceived(factsOf(signed)), [...claim.ops, ...(kept?.ops ?? []), ...(taken?.ops ?? []), ...writes.take()])
       taken?.done?.()
@@ -264,6 +267,7 @@ export async function openMail(options: MailOptions): Promise<Mail> {
       onFailed(error)
       await claim.release()
       kept?.release()
+      taken?.release?.()
       throw error
     }
     return message

@@ -86,6 +86,8 @@ export interface Message {
   /** Base64 when the encoding is bytes. */
   readonly body: string
   readonly receivedAt: number
+  /** Id of the group it was said in, hexadecimal. */
+  readonly group?: string | undefined
   /** 0, later, to 9, sooner. */
   readonly priority: number
   readonly traceId?: string | undefined

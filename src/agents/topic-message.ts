@@ -1,11 +1,11 @@
 import { concat, type Did, didFromKey, hex, MeshError, minuteMs, utf8 } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import { openStatement, type Signed } from '../identity/index.ts'
-import { bodyText, messageCodec } from './message.ts'
+import { decodeSaid, type Said } from './said.ts'
 
 /** Topic names, UTF-16 units. Source: topic/v1 section 1. */
 export const topicNameCharsMax = 128
-/** Body of a topic message, UTF-16 units: every subscriber carries it on. Source: topic/v1 section 2. */
+/** Body of a topic message, bytes: every subscriber carries it on. Source: topic/v1 section 2. */
 export const topicBodyBytesMax = 16 * 1024
 /** A signed topic message as it travels. Source: topic/v1 section 2. */
 export const topicMessageBytesMax = 32 * 1024
@@ -36,10 +36,8 @@ export function topicIdOf(name: string): TopicId {
   return { bytes, audience: didFromKey(bytes), channel: topicChannelPrefix + hex(bytes) }
 }
 
-export interface TopicContent {
+export interface TopicContent extends Said {
   readonly signed: Signed
-  readonly encoding: ReturnType<typeof messageCodec.decode>['encoding']
-  readonly body: string
 }
 
 /**
@@ -53,8 +51,6 @@ export function openTopicMessage(bytes: Uint8Array, { topic, from, now }: { read
   const signed = openStatement('message', bytes, { now, lifetimeMsMax: topicLifetimeMsMax })
   if (signed.statement.to !== topic.audience) throw new MeshError('ERR_STATEMENT_AUDIENCE', 'the message was published elsewhere')
   if (signed.statement.from !== from) throw new MeshError('ERR_STATEMENT_SENDER', 'the message was published by somebody else than its author')
-  const { agent, expectsReply, encoding, body } = messageCodec.decode(signed.statement.payload)
-  if (agent !== '' || expectsReply) throw new MeshError('ERR_WIRE_MALFORMED', 'a topic message is for no agent and wants no reply')
-  if (body.length > topicBodyBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a topic body of ${body.length} bytes exceeds ${topicBodyBytesMax}`)
-  return { signed, encoding, body: bodyText(encoding, body) }
+  const { encoding, body } = decodeSaid(signed.statement.type, signed.statement.payload, topicBodyBytesMax)
+  return { signed, encoding, body }
 }

@@ -18,7 +18,8 @@ import type { GossipMessage, GossipVerdict, Host } from '../net/index.ts'
 import type { Decision } from '../policy/index.ts'
 import type { Store } from '../store/index.ts'
 import { createListener, type Listener } from './listeners.ts'
-import { bodyBytes, messageCodec, plainMessage } from './message.ts'
+import { encodeSaid, type Said } from './said.ts'
+import { createMeeting } from './topic-meeting.ts'
 import { openTopicMessage, topicBodyBytesMax, type TopicContent, type TopicId, topicIdOf, topicLifetimeMsMax } from './topic-message.ts'
 
 /** Topics this node reads at a time. Source: topic/v1 section 4. */
@@ -41,7 +42,7 @@ export interface TopicMessage {
   readonly topic: string
   readonly from: Did
   readonly type: string
-  readonly encoding: TopicContent['encoding']
+  readonly encoding: Said['encoding']
   readonly body: string
   readonly issuedAt: number
   readonly receivedAt: number
@@ -49,7 +50,7 @@ export interface TopicMessage {
 
 export interface TopicDraft {
   readonly type?: string
-  readonly encoding?: 'text' | 'json'
+  readonly encoding?: Said['encoding']
   readonly body: string
 }
 
@@ -80,6 +81,8 @@ export interface TopicsOptions {
   readonly audit: Audit
   /** The root store: replay marks live under `topics/`. */
   readonly store: Store
+  /** Whose key it is. */
+  subject(key: Did): Did
   decide(from: Did): Decision
 }
 
@@ -90,8 +93,9 @@ interface Joined {
   leave(): void
 }
 
-export function createTopics({ host, keyring, clock, random, logger, audit, store, decide }: TopicsOptions): Topics & { stop(): void } {
+export function createTopics({ host, keyring, clock, random, logger, audit, store, subject, decide }: TopicsOptions): Topics & { stop(): void } {
   const stopping = new AbortController()
+  const meeting = createMeeting({ host, clock, random, logger })
   const joined = new Map<string, Promise<Joined>>()
   const ofAuthors = createTally<string>({ clock, most: topicAuthorMessagesMax, windowMs: minuteMs })
   const ofTopics = createTally<string>({ clock, most: topicMessagesMax, windowMs: minuteMs })
@@ -106,7 +110,7 @@ export function createTopics({ host, keyring, clock, random, logger, audit, stor
       throw error
     }
     const { from, type, issuedAt } = statement
-    const message: TopicMessage = { id: hex(statement.id), topic: name, from, type, encoding, body, issuedAt, receivedAt: clock.now() }
+    const message: TopicMessage = { id: hex(statement.id), topic: name, from: subject(from), type, encoding, body, issuedAt, receivedAt: clock.now() }
     for (const reader of topic.readers) reader.give(message)
   }
   /** Judged before it is passed on: what is forged counts against who forwards it, what is late, repeated or too much goes no further. */
@@ -126,7 +130,17 @@ export function createTopics({ host, keyring, clock, random, logger, audit, stor
   async function join(name: string, id: TopicId): Promise<Joined> {
     const readers = new Set<Listener<TopicMessage>>()
     const replay = await openReplayGuard({ store: store.sub('topics').sub(hex(id.bytes)), clock, entriesMax: topicReplayEntriesMax })
-    const topic: Joined = { id, replay, readers, leave: host.subscribe(id.channel, (message) => judge(name, topic, message)) }
+    const leaveGossip = host.subscribe(id.channel, (message) => judge(name, topic, message))
+    const leaveMeeting = meeting.attend(id)
+    const topic: Joined = {
+      id,
+      replay,
+      readers,
+      leave() {
+        leaveMeeting()
+        leaveGossip()
+      },
+    }
     return topic
   }
   function joinedTopic(name: string): Promise<Joined> {
@@ -150,25 +164,25 @@ export function createTopics({ host, keyring, clock, random, logger, audit, stor
   return {
     async publish(name, { type = 'text', encoding = 'text', body }, { signal, waitMs = topicWaitMsDefault } = {}) {
       const id = topicIdOf(name)
-      const bodied = bodyBytes(encoding, body)
-      if (bodied.length > topicBodyBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a topic body of ${bodied.length} bytes; ${topicBodyBytesMax} fit`)
+      const payload = encodeSaid(type, { encoding, body }, topicBodyBytesMax)
       if (!ofAuthors.count(`${name}\0${keyring.did}`)) {
         throw new MeshError('ERR_OVERLOADED', `more than ${topicAuthorMessagesMax} messages a minute would not be taken`, {
           details: { retryAfterMs: minuteMs },
         })
       }
       const issuedAt = clock.now()
-      const payload = messageCodec.encode(plainMessage({ encoding, body: bodied }))
       const fields = { to: id.audience, type, payload, issuedAt, expiresAt: issuedAt + topicLifetimeMsMax }
       const signed = signStatement('message', fields, { keyring, random })
       const { statement, hash, bytes } = signed
       await audit.record(topicPublished({ did: keyring.did, topic: id.bytes, id: statement.id, type, statementHash: hash, bytes: bytes.length }))
       const here = await joined.get(name)
       if (here !== undefined) await take(name, here, { signed, encoding, body })
+      let looking: Promise<void> | undefined
       const until = clock.monotonic() + Math.min(waitMs, topicLifetimeMsMax)
       for (;;) {
         const { neighbours } = await host.gossip(id.channel, bytes)
         if (neighbours > 0 || clock.monotonic() >= until) return { id: hex(statement.id), topicId: hex(id.bytes), neighbours }
+        looking ??= meeting.meet(id)
         await clock.sleep(lookAgainMs, { signal })
       }
     },

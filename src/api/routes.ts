@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Did, MeshError, realClock, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { parseLevel } from '../trust/index.ts'
+import { groupRoutes } from './group-routes.ts'
 import { identityRoutes } from './identity-routes.ts'
 import { findRoutes } from './find-routes.ts'
 import { fileRoutes } from './file-routes.ts'
@@ -169,6 +170,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...findRoutes(node),
     ...mailboxRoutes(node, who),
     ...ownKeyRoutes(node),
+    ...groupRoutes(node, who),
     ...trustRoutes(node, who),
     ...auditRoutes(node),
     ...fileRoutes(node),

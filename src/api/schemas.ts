@@ -33,6 +33,36 @@ export const publishBody = z.object({
   encoding: z.enum(['text', 'json']).default('text'),
   waitMs: z.int().min(0).max(120_000).optional(),
 })
+const groupName = z.string().min(1).max(64)
+const dids = z.array(name).max(255)
+export const groupBody = z.object({ name: groupName, members: dids.default([]) })
+export const groupNamed = z.object({ group: groupName })
+export const groupChangeBody = z.object({ group: groupName, members: dids.min(1) })
+export const groupSendBody = z.object({
+  group: groupName,
+  body: z.string().max(56 * 1024),
+  type: z.string().min(1).max(64).default('text'),
+  encoding: z.enum(['text', 'json']).default('text'),
+})
+export const groupQuery = z.object({ group: groupName, limit })
+const groupHead = { head: z.string(), author: z.string(), members: z.array(z.string()), admins: z.array(z.string()) }
+export const group = z.object({
+  id: z.string(),
+  name: z.string(),
+  status: z.enum(['member', 'left', 'removed']),
+  ...groupHead,
+  fork: z.boolean(),
+  heads: z.array(z.object(groupHead)),
+  entries: z.int(),
+  lost: z.array(z.string()).optional(),
+})
+export const groupList = z.object({ groups: z.array(group) })
+export const groupSent = z.object({
+  id: z.string(),
+  group: z.string(),
+  epoch: z.string(),
+  recipients: z.array(z.object({ did: z.string(), status: z.enum(['acknowledged', 'deposited', 'queued', 'refused']) })),
+})
 export const topicQuery = z.object({ topic })
 export const published = z.object({ id: z.string(), topicId: z.string(), neighbours: z.int() })
 export const topicLine = z.discriminatedUnion('event', [
@@ -174,6 +204,8 @@ export const message = z.object({
   priority: z.int(),
   traceId: z.string().nullable(),
   replyTo: z.string().nullable(),
+  /** Id of the group it was said in. */
+  group: z.string().optional(),
 })
 export const agentIdentity = z.object({
   agentId: z.string(),

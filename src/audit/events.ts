@@ -205,6 +205,16 @@ export const receiptSigned = ({ requester, executor, taskId, receiptHash }: Task
 export const receiptCountersigned = ({ requester, executor, taskId, receiptHash }: TaskFacts & { readonly receiptHash: Uint8Array }): AuditEvent =>
   happened('receipt_countersigned', requester, executor, { taskId: brief(taskId), receiptHash })
 
+/** A roster entry signed here; `group` is the group's id. */
+export const groupChanged = ({
+  did,
+  group,
+  entry,
+  action,
+  who,
+}: Own & { readonly group: Uint8Array; readonly entry: Uint8Array; readonly action: string; readonly who: readonly Did[] }): AuditEvent =>
+  happened('group_changed', did, undefined, { group, entry, action: brief(action), who: listed(who) })
+
 /** `topic` is the topic's id: a public statement has no recipient. */
 export const topicPublished = ({
   did,

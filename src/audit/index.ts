@@ -18,6 +18,7 @@ export {
   fileReceived,
   fileRefused,
   fileSent,
+  groupChanged,
   identityCreated,
   identityFrozen,
   keyRotated,

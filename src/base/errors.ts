@@ -150,6 +150,21 @@ export const errorTable = {
   },
   ERR_MAILBOX_LOST: { meaning: 'a holder lost mail that it had signed for', hint: 'name another holder as well, or instead', exit: 'generic' },
   ERR_MAILBOX_WORK: { meaning: 'the proof of work is missing or too weak', hint: 'ask for the terms again and do the work they name', exit: 'denied' },
+  ERR_GROUP_INVALID: {
+    meaning: 'a roster entry or group message breaks a rule of group/v1',
+    hint: 'see the reason and protocols/group/v1/spec.md',
+    exit: 'generic',
+  },
+  ERR_GROUP_DENIED: {
+    meaning: 'only members may speak in a group, and only its admins change it',
+    hint: 'ask an admin of the group; `kindmesh group list` names them',
+    exit: 'denied',
+  },
+  ERR_GROUP_KEY: {
+    meaning: 'the key of a group message is not held here, or was used before',
+    hint: 'none needed: the sender hands a new key over when it starts again',
+    exit: 'generic',
+  },
 
   ERR_TRUST_INVALID: { meaning: 'the attestation breaks a rule of trust/v1', hint: 'see protocols/trust/v1/spec.md', exit: 'generic' },
   ERR_TRUST_LOW: { meaning: 'the executor trusts the asker too little', hint: 'let somebody it trusts attest you at VERIFIED in /task/run', exit: 'untrusted' },

@@ -7,6 +7,7 @@ import { addDevCommands } from './commands/dev.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
 import { addFindCommands } from './commands/find.ts'
 import { addFileCommands } from './commands/files.ts'
+import { addGroupCommands } from './commands/groups.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addMailboxCommands } from './commands/mailbox.ts'
 import { addMeshCommands } from './commands/mesh.ts'
@@ -85,6 +86,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addTopicCommands,
     addFileCommands,
     addMailboxCommands,
+    addGroupCommands,
     addAgentCommands,
     addSigningCommands,
     addTrustCommands,

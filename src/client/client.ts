@@ -28,6 +28,16 @@ export interface Client {
   outbox(options?: SignalOption): Promise<{ readonly messages: readonly Out<'outboxEntry'>[] }>
   ask(body: In<'askBody'>, options?: SignalOption): Promise<Out<'asked'>>
   inbox(page: { readonly limit: number }, options?: SignalOption): Promise<{ readonly messages: readonly Out<'message'>[] }>
+  groups(options?: SignalOption): Promise<Out<'groupList'>>
+  createGroup(body: In<'groupBody'>, options?: SignalOption): Promise<Out<'group'>>
+  changeGroup(action: 'add' | 'remove' | 'admin', body: In<'groupChangeBody'>, options?: SignalOption): Promise<Out<'group'>>
+  mergeGroup(body: In<'groupNamed'>, options?: SignalOption): Promise<Out<'group'>>
+  leaveGroup(body: In<'groupNamed'>, options?: SignalOption): Promise<{ readonly group: string }>
+  sendToGroup(body: In<'groupSendBody'>, options?: SignalOption): Promise<Out<'groupSent'>>
+  groupMessages(
+    page: { readonly group: string; readonly limit: number },
+    options?: SignalOption,
+  ): Promise<{ readonly group: string; readonly messages: readonly Out<'message'>[] }>
   publish(body: In<'publishBody'>, options?: SignalOption): Promise<Out<'published'>>
   /** A public topic, until the signal aborts; the first line says that it is being read. */
   topic(topic: string, options?: SignalOption): AsyncGenerator<TopicLine>
@@ -116,6 +126,13 @@ export function createClient({ url, token }: ClientOptions): Client {
     outbox: (options) => call('/v1/outbox', options),
     ask: (body, options) => call('/v1/ask', options, body),
     inbox: (page, options) => call(`/v1/inbox${query(page)}`, options),
+    groups: (options) => call('/v1/groups', options),
+    createGroup: (body, options) => call('/v1/groups', options, body),
+    changeGroup: (action, body, options) => call(`/v1/groups/${action}`, options, body),
+    mergeGroup: (body, options) => call('/v1/groups/merge', options, body),
+    leaveGroup: (body, options) => call('/v1/groups/leave', options, body),
+    sendToGroup: (body, options) => call('/v1/groups/send', options, body),
+    groupMessages: (page, options) => call(`/v1/groups/messages${query(page)}`, options),
     publish: (body, options) => call('/v1/topics/publish', options, body),
     topic: (topic, options) => lines<TopicLine>(`/v1/topics/messages${query({ topic })}`, options),
     agents: (options) => call('/v1/agents', options),

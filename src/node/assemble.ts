@@ -4,8 +4,9 @@ import {
   builtInAgents,
   createAgents,
   createTopics,
+  type Groups,
   type HolderLimits,
-  type Message,
+  type Inbox,
   openInbox,
   openMail,
   type OutboxEntry,
@@ -54,6 +55,7 @@ import {
 import { chainNamespace, type KeyChains, openKeyChains } from './key-chains.ts'
 import { type Capabilities, createCapabilities } from './capabilities.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
+import { createGroups } from './groups.ts'
 import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
 import { type Identities, openIdentities } from './identities.ts'
 import { createFinder, type Description, type Finder, type FindOptions, type FoundPeer } from './find.ts'
@@ -136,7 +138,7 @@ export interface MeshRooms {
     /** Registers a built-in agent for good. @throws ERR_AGENT_UNKNOWN */
     add(name: string): Promise<void>
   }
-  readonly inbox: { list(page: { readonly limit: number }): Promise<readonly Message[]> }
+  readonly inbox: Pick<Inbox, 'list'>
   readonly trust: Pick<TrustBook, 'show' | 'snapshot'> & {
     attest(fields: AttestFields): Promise<{ readonly id: string; readonly seq: number }>
     revoke(id: string, kind?: 'soft' | 'hard'): Promise<{ readonly id: string }>
@@ -146,6 +148,7 @@ export interface MeshRooms {
   /** Keys of agents, and what they sign. */
   readonly identities: Identities
   readonly topics: Topics
+  readonly groups: Groups
   readonly tasks: Tasks
   readonly files: Files
   readonly mailboxes: MailboxDoors
@@ -252,6 +255,16 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     onDelivered: ({ id, to }) => events.emit({ event: 'delivered', id, to: chains.subject(to) }),
     onUndelivered: ({ id, to, status, code }) => events.emit({ event: 'undelivered', id, to: chains.subject(to), status, code: code ?? '' }),
   })
+  const groups = await createGroups({
+    ...parts,
+    replay,
+    inbox,
+    mail,
+    takers,
+    chains,
+    events,
+    isKnown: (did) => level(did, messageScope) >= TrustLevel.BASIC,
+  })
   const plane: Plane = createPlane({
     host,
     clock,
@@ -304,6 +317,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     logger,
     audit,
     store,
+    subject: chains.subject,
     decide: (from) => standing(from) ?? decideMessage(policy, level(from, messageScope)),
   })
   const bundleAfterHello = async (peer: Did, { signal }: SignalOption): Promise<PrekeyBundle> => {
@@ -458,6 +472,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     },
     topics,
     files: files.doors,
+    groups: groups.groups,
     mailboxes: mailboxes.doors,
     audit,
     sandboxes,
@@ -465,6 +480,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   }
   await mailboxes.start()
   mail.start()
+  groups.start()
   return {
     node,
     confirmKey: chains.confirm,

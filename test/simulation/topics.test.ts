@@ -64,3 +64,20 @@ test('who leaves reads no more, and may come back; a topic nobody reads is not h
   await mesh.clock.advance(1_000)
   expect(third.got.map(({ body }) => body)).toEqual(['four'])
 })
+
+test('readers and a publisher that are not connected find each other through the DHT', async () => {
+  await using mesh = await createTestMesh({ nodes: 8, seed: 24 })
+  expect(
+    mesh
+      .node(5)
+      .peers()
+      .map(({ did }) => did),
+  ).toEqual([mesh.node(0).did])
+  const reader = await reading(mesh, mesh.node(3), 'far')
+  const second = await reading(mesh, mesh.node(6), 'far')
+  await mesh.clock.advance(5_000)
+  const { neighbours } = await mesh.run(mesh.node(5).topics.publish('far', { body: 'found' }))
+  expect(neighbours).toBeGreaterThan(0)
+  await mesh.clock.advance(2_000)
+  expect([reader.got, second.got].map((got) => got.map(({ body }) => body))).toEqual([['found'], ['found']])
+})

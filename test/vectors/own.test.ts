@@ -9,8 +9,8 @@ import { openCheckpoint, verifyConsistency, verifyProof } from '../../src/audit/
 import { growTree, leafHash } from '../../src/audit/tree.ts'
 import { base64, createSeededRandom, type Did, didFromKey, fromBase64, fromHex, fromUtf8, hex, keyFromDid, MeshError } from '../../src/base/index.ts'
 import { createKemPrivateKey, createSigner, deriveFromPassphrase, verify } from '../../src/crypto/index.ts'
-import { openBox, openBundle } from '../../src/envelope/index.ts'
 import { chainRecordRule, kindDidFromDid, openChainStatement, openKeyFile, openStatement, parseDid, readChain, peerIdFromDid, type StatementKind, verifySignedJson } from '../../src/identity/index.ts'
+import { decodeGroupFrame, openBox, openBundle, openGroupFrame, receivingChain } from '../../src/envelope/index.ts'
 import { signedJsonInput } from '../../src/identity/signed-json.ts'
 import { parseDocument, verifySignedDocument } from '../../src/node/index.ts'
 import { capabilityKey } from '../../src/node/capabilities.ts'
@@ -23,6 +23,8 @@ import { createStreamChannel } from '../../src/protocols/stream/channel.ts'
 import { chunkLength, decodeStreamEvent, encodeStreamEvent, offerCodec, offerLifetimeMsMax } from '../../src/protocols/stream/codec.ts'
 import { receiptLifetimeMs } from '../../src/protocols/task/codec.ts'
 import { openCountersignature, openReceipt } from '../../src/tasks/receipt.ts'
+import { createRoster } from '../../src/agents/roster.ts'
+import { openRosterEntry } from '../../src/agents/roster-entry.ts'
 import { openTopicMessage, topicIdOf } from '../../src/agents/topic-message.ts'
 import { validateBody } from '../../src/agents/index.ts'
 import { messageCodec } from '../../src/agents/message.ts'
@@ -142,6 +144,18 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
   'signed-document'(vector) {
     if (!verifySignedDocument(parseDocument(text(vector, 'text')), {}).valid) throw new MeshError('ERR_AUDIT_TAMPERED', 'bad')
   },
+  'group-frame'(vector) {
+    const chain = receivingChain({ suite: number(vector, 'suite') === 2 ? 2 : 1, tag: bytes(vector, 'tag'), n: number(vector, 'n'), key: bytes(vector, 'key') })
+    const context = { group: bytes(vector, 'group'), epoch: bytes(vector, 'epoch'), sender: didFromKey(bytes(vector, 'sender')) }
+    expect(hex(openGroupFrame(chain, decodeGroupFrame(bytes(vector, 'frame')), context).content)).toBe(text(vector, 'content'))
+  },
+  'roster'(vector) {
+    const roster = createRoster(didFromKey(bytes(vector, 'group')))
+    for (const entry of texts(vector, 'entries')) roster.add(openRosterEntry(fromHex(entry), { now: number(vector, 'now') }))
+    const head = roster.head()
+    expect([head?.entry.ref, roster.heads().length]).toEqual([text(vector, 'head'), number(vector, 'heads')])
+    expect([...(head?.members ?? [])].map((did) => hex(keyFromDid(did))).toSorted()).toEqual(texts(vector, 'members'))
+  },
   'topic'(vector) {
     const topic = topicIdOf(text(vector, 'name'))
     const content = openTopicMessage(bytes(vector, 'signed'), { topic, from: didFromKey(bytes(vector, 'author')), now: number(vector, 'now') })
@@ -236,7 +250,7 @@ test('every protocol of bytes has vectors of both kinds', () => {
     const room = path.split('/')[1] ?? ''
     kinds.set(room, (kinds.get(room) ?? new Set()).add((JSON.parse(made) as Vector).expect === 'ok'))
   }
-  for (const room of ['identity', 'klp', 'topic', 'signed-json', 'message', 'trust', 'task', 'mailbox', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
+  for (const room of ['identity', 'klp', 'topic', 'group', 'signed-json', 'message', 'trust', 'task', 'mailbox', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
   for (const room of ['identity', 'klp', 'topic', 'signed-json', 'message', 'trust', 'task', 'stream', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
 })
 

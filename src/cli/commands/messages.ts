@@ -106,7 +106,12 @@ export function addMessageCommands(program: Command, add: AddCommand): void {
         'inbox',
         answer,
         ({ messages }) =>
-          messages.map(({ from, type, body, receivedAt }) => `${new Date(receivedAt).toISOString()}  ${from}  ${type}  ${body}`).join('\n') || 'no messages',
+          messages
+            .map(
+              ({ from, type, body, receivedAt, group }) =>
+                `${new Date(receivedAt).toISOString()}  ${from}  ${group === undefined ? '' : `group ${group.slice(0, 12)}  `}${type}  ${body}`,
+            )
+            .join('\n') || 'no messages',
       )
     },
   )

@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { createTestMesh, type TestMesh } from '../../src/testing/index.ts'
+
+const bodies = async (mesh: TestMesh, index: number): Promise<readonly string[]> =>
+  (await mesh.node(index).inbox.list({ limit: 1_000 })).map(({ body }) => body)
+
+test('ten whole nodes with loss and reordering, one that loses power: all members read all, each once, through the mail', async () => {
+  for (let seed = 51; seed < 54; seed++) {
+    await using mesh = await createTestMesh({ nodes: 10, seed, loss: 0.03, duplicate: 0.05, reorder: 0.2, latencyMs: [5, 60] })
+    const members = mesh.nodes.slice(1, 8).map(({ did }) => did)
+    const { id } = await mesh.run(mesh.node(0).groups.create('team', members))
+    const said: string[] = []
+    for (let round = 0; round < 4; round++) {
+      if (round === 1) mesh.crash(3)
+      for (const from of [0, 1, 5]) {
+        const body = `${from} in ${round}`
+        await mesh.run(mesh.node(from).groups.send(id, { body }))
+        said.push(body)
+      }
+      if (round === 2) {
+        await mesh.restart(3)
+        await mesh.run(mesh.node(3).dial(mesh.node(0).addresses()[0] ?? ''))
+      }
+    }
+    const heard = (index: number) => said.filter((body) => !body.startsWith(`${index} `)).toSorted()
+    await mesh.until(async () => {
+      for (let index = 0; index < 8; index++) if ((await bodies(mesh, index)).length < heard(index).length) return false
+      return true
+    }, 3_600_000)
+    for (let index = 0; index < 8; index++) expect((await bodies(mesh, index)).toSorted(), `seed ${seed} node ${index}`).toEqual(heard(index))
+    for (const index of [8, 9]) expect(await bodies(mesh, index)).toEqual([])
+    // Removed by the creator: reads nothing more.
+    await mesh.run(mesh.node(0).groups.remove(id, [mesh.node(7).did]))
+    await mesh.until(() => mesh.node(1).groups.find(id).members.length === 7, 600_000)
+    const before = (await bodies(mesh, 7)).length
+    await mesh.run(mesh.node(1).groups.send(id, { body: 'without seven' }))
+    await mesh.until(async () => (await bodies(mesh, 5)).includes('without seven'), 600_000)
+    expect(await bodies(mesh, 7)).toHaveLength(before)
+  }
+})
