@@ -26,16 +26,19 @@ const boxCodec = codec(
 /** Associated data: the first five fields, as they stand in the box. */
 const associated = (suite: number, kid: Uint8Array, enc: Uint8Array): Uint8Array => encode([1, suite, sealModes.box, kid, enc])
 
+export const takesSuite = (suite: number, { suites, minSuite }: Pick<PrekeyBundle, 'suites' | 'minSuite'>): suite is Suite =>
+  isSuite(suite) && suites.includes(suite) && suite >= minSuite
+
 /** The suite to seal with for the owner of a bundle. @throws ERR_SEAL_SUITE */
 export function suiteFor(bundle: PrekeyBundle): Suite {
-  const suite = suitesPreferred.find((offered) => bundle.suites.includes(offered) && offered >= bundle.minSuite)
+  const suite = suitesPreferred.find((offered) => takesSuite(offered, bundle))
   if (suite === undefined) throw new MeshError('ERR_SEAL_SUITE', `no common suite; the recipient takes ${bundle.suites.join(', ')}`)
   return suite
 }
 
 /** @throws ERR_SEAL_SUITE unless a bundle takes that suite */
-export function checkSuite(suite: number, { suites, minSuite }: Pick<PrekeyBundle, 'suites' | 'minSuite'>): asserts suite is Suite {
-  if (!isSuite(suite) || !suites.includes(suite) || suite < minSuite) throw new MeshError('ERR_SEAL_SUITE', `suite ${suite} is not offered`)
+export function checkSuite(suite: number, bundle: Pick<PrekeyBundle, 'suites' | 'minSuite'>): asserts suite is Suite {
+  if (!takesSuite(suite, bundle)) throw new MeshError('ERR_SEAL_SUITE', `suite ${suite} is not offered`)
 }
 
 /** A box under way: what it exports is shared with whoever opens it. */

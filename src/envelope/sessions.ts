@@ -2,7 +2,7 @@ import { type Clock, compare, dayMs, type Did, hex, keyFromDid, MeshError, minut
 import { hpkeRecipient, hpkeSender, type Suite } from '../crypto/index.ts'
 import type { Composed, Keyring } from '../identity/index.ts'
 import type { Store, StoreOp } from '../store/index.ts'
-import { beginBox, checkSuite, suiteFor, unsealBox } from './box.ts'
+import { beginBox, checkSuite, suiteFor, takesSuite, unsealBox } from './box.ts'
 import { type CarriedKind, type Offer, openContent, type OpenedContent, packContent } from './content.ts'
 import { sealModeOf, sealModes } from './modes.ts'
 import type { OwnPrekeys, PrekeyBundle, PrekeyRing } from './prekeys.ts'
@@ -103,7 +103,8 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     const peer = table.peer(did)
     if (peer === undefined) return false
     const since = Math.abs(clock.now() - peer.healedAt)
-    const isUnanswered = peer.sessions.some(({ isConfirmed }) => !isConfirmed)
+    // An older one that was never answered has nothing to wait for.
+    const isUnanswered = peer.sessions[0]?.isConfirmed === false
     return peer.sentSince >= healEveryMessages || since >= healEveryMs || (isUnanswered && since >= reofferAfterMs)
   }
   const mayOffer = (did: Did): boolean => Math.abs(clock.now() - (table.peer(did)?.healedAt ?? Number.NEGATIVE_INFINITY)) >= offerEveryMs
@@ -141,7 +142,9 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     const secrets = { suite, secret: sender.exportSecret(healInfo), mix, initiator: ownKey, responder: keyFromDid(did) }
     const ratchet = initiate({ ...secrets, own, peerRatchet: bundle.ratchet })
     const bytes = sealFrame(session.ratchet, packContent(items, offer, keyring), random)
-    return { bytes, mode: 'session', ops: [...begin(ratchet, did, offer, session.generation), table.write(session)] }
+    // Written before it may fall out for the new one.
+    const written = table.write(session)
+    return { bytes, mode: 'session', ops: [written, ...begin(ratchet, did, offer, session.generation)] }
   }
   function sealOn(session: Session, items: Items): Sealed {
     const startsChain = session.ratchet.sending === undefined
@@ -155,7 +158,7 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     if (bundle.owner !== did) throw new MeshError('ERR_STATEMENT_SENDER', 'the prekey bundle is of somebody else')
     if (bundle.expiresAt < clock.now()) return session === undefined ? sealBoxed(did, items, bundle, true) : sealOn(session, items)
     // A healed session is of the suite of the one that carries its offer; the peer may have risen above that.
-    if (session !== undefined && suiteFor(bundle) === session.ratchet.suite) return sealHealing(did, session, items, bundle)
+    if (session !== undefined && takesSuite(session.ratchet.suite, bundle)) return sealHealing(did, session, items, bundle)
     return sealBoxed(did, items, bundle, session !== undefined || mayOffer(did))
   }
 

@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import { concat, createSeededRandom, createVirtualClock, dayMs, equal, hex, hourMs, MeshError, type Random, randomInt } from '../../src/base/index.ts'
 import { sha256 } from '../../src/crypto/hash.ts'
+import { offerEveryMs } from '../../src/envelope/sessions.ts'
 import { sealModeOf, sealModes } from '../../src/envelope/modes.ts'
 import { decodeSessionFrame } from '../../src/envelope/ratchet.ts'
 import type { MemoryStore } from '../../src/store/index.ts'
@@ -190,6 +191,7 @@ async function settle([anna, ben]: readonly [Player, Player], first: string): Pr
   const order = first === 'anna' ? ([anna, ben] as const) : ([ben, anna] as const)
   const last = new Map<Player, Uint8Array>()
   for (let round = 0; round < 4; round++) {
+    await anna.side.clock.advance(offerEveryMs)
     for (const [from, to] of [order, [order[1], order[0]] as const]) {
       let tries = 0
       for (let done = false; !done; tries++) {
@@ -241,6 +243,7 @@ test('100,000 seals, through crashes, restarts and stores put back: no key and n
   const goal = seals.count + (isLong ? 10_000_000 : 100_000)
   const old = [await copyOf(anna.store)]
   for (let round = 0; seals.count < goal; round++) {
+    await clock.advance(offerEveryMs)
     expect(await tell(ben, anna, 'go on', { noBundle: round % 3 === 0 && ben.sessions.has(keyring.did) })).toBe('go on')
     expect(await tell(anna, ben, 'I do')).toBe('I do')
     const item = say(anna, ben, 'again')

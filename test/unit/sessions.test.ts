@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createVirtualClock, dayMs, MeshError, type VirtualClock } from '../../src/base/index.ts'
+import { createVirtualClock, dayMs, MeshError, minuteMs, type VirtualClock } from '../../src/base/index.ts'
+import { offerEveryMs } from '../../src/envelope/sessions.ts'
 import { decodeSessionFrame } from '../../src/envelope/ratchet.ts'
 import { createSide, flush, open, read, recordsOf, restart, say, seal, type SealHow, type Side, tell, textsOf, weekMs } from '../helpers/sessions.ts'
 
@@ -36,9 +37,11 @@ const tagOf = (bytes: Uint8Array): string => Buffer.from(decodeSessionFrame(byte
 test('a box opens a session and both sides go on in it', async () => {
   const first = await seal(anna, ben, 'one')
   expect([first.mode, read(ben, first)]).toEqual(['box', 'one'])
+  // Nothing is sent on it before the other is known to hold it.
+  expect(await modeOf(anna, ben)).toBe('box x')
   for (let turn = 0; turn < 5; turn++) {
-    expect(await modeOf(anna, ben)).toBe('session x')
     expect(await modeOf(ben, anna)).toBe('session x')
+    expect(await modeOf(anna, ben)).toBe('session x')
   }
 })
 
@@ -83,6 +86,7 @@ describe('order, loss, both at once', () => {
     await clock.advance(dayMs)
     const [one, two] = [await seal(anna, ben, 'one'), await seal(ben, anna, 'two')]
     expect([one.mode, two.mode, read(ben, one), read(anna, two)]).toEqual(['session', 'session', 'one', 'two'])
+    await talk(1)
     const [fromAnna, fromBen] = [await seal(anna, ben, 'a'), await seal(ben, anna, 'b')]
     const shared = (await recordsOf(anna)).find(({ sendTag }) => Buffer.from(sendTag).toString('hex') === tagOf(fromAnna.bytes))
     expect(Buffer.from(shared?.receiveTag ?? []).toString('hex')).toBe(tagOf(fromBen.bytes))
@@ -133,10 +137,10 @@ describe('healing', () => {
     const strict = { ...current.bundle, minSuite: 2 }
     ben.prekeys = { ...ben.prekeys, find: (kid) => ({ ...(ben.prekeys.find(kid) ?? current), bundle: strict }) }
     const sealed = anna.sessions.seal(ben.keyring.did, [say(anna, ben, 'x')], { bundle: strict })
-    expect(sealed.mode).toBe('box')
-    expect(sealed.bytes[2]).toBe(2)
+    expect([sealed.mode, sealed.bytes[2], read(ben, sealed)]).toEqual(['box', 2, 'x'])
+    expect(await modeOf(ben, anna)).toBe('session x')
     const next = await seal(anna, ben, 'y')
-    expect([next.mode, next.bytes[2]]).toEqual(['session', 2])
+    expect([next.mode, next.bytes[2], read(ben, next)]).toEqual(['session', 2, 'y'])
   })
 
   test('an offer to a prekey that is gone is refused, and changes nothing', async () => {
@@ -173,6 +177,7 @@ describe('loss of state', () => {
 
   test('who lost all is told so, and both go on within a message', async () => {
     await talk()
+    await clock.advance(offerEveryMs)
     const lost = await createSide({ name: 'ben', seed: 2, clock })
     const sealed = await seal(anna, lost, 'x')
     expect([sealed.mode, read(lost, sealed)]).toEqual(['session', 'ERR_SESSION_LOST'])
@@ -184,32 +189,47 @@ describe('loss of state', () => {
 
   test('many refusals of one loss begin one session', async () => {
     await talk()
+    await clock.advance(offerEveryMs)
     const lost = await createSide({ name: 'ben', seed: 2, clock })
     const inFlight = [await seal(anna, lost, 'a'), await seal(anna, lost, 'b'), await seal(anna, lost, 'c')]
-    const modes: string[] = []
+    const [before = 0] = await generations(anna)
     for (const sealed of inFlight) {
       expect(read(lost, sealed)).toBe('ERR_SESSION_LOST')
       anna.sessions.lost(lost.keyring.did, sealed.bytes)
-      modes.push(await modeOf(anna, lost))
+      expect(await modeOf(anna, lost)).toBe('box x')
     }
-    expect(modes).toEqual(['box x', 'session x', 'session x'])
+    expect((await generations(anna))[0]).toBe(before + 1)
+    expect(await modeOf(lost, anna)).toBe('session x')
+    // A refusal that comes late says nothing about the session that is begun since.
+    anna.sessions.lost(lost.keyring.did, inFlight[0]?.bytes)
+    expect(await modeOf(anna, lost)).toBe('session x')
   })
 
-  test('who begins anew below is heard, answered above, and gets no stored frame of a session it lost', async () => {
+  test('who begins anew below is heard, and answered above', async () => {
     for (let day = 0; day < 6; day++) {
       await talk(1)
       await clock.advance(dayMs)
     }
+    const [before = 0] = await generations(ben)
     const lost = await createSide({ name: 'anna', seed: 1, clock })
     expect(await modeOf(lost, ben)).toBe('box x')
-    expect(await modeOf(lost, ben)).toBe('session x')
+    // No frame of a session it lost, and none of one below what both have held.
     expect(await modeOf(ben, lost)).toBe('box x')
-    const live = await seal(ben, lost, 'x')
-    expect(read(lost, live)).toBe('ERR_SESSION_LOST')
-    ben.sessions.lost(lost.keyring.did, live.bytes)
-    expect(await modeOf(ben, lost)).toBe('box x')
+    expect((await generations(ben))[0]).toBe(before + 1)
     expect(await modeOf(lost, ben)).toBe('session x')
     expect(await modeOf(ben, lost)).toBe('session x')
+  })
+
+  test('an offer that nothing came back on is made again after ten minutes, and not for one long settled', async () => {
+    await talk()
+    await clock.advance(dayMs)
+    await seal(anna, ben, 'lost on the way')
+    expect(anna.sessions.needsBundle(ben.keyring.did)).toBe(false)
+    await clock.advance(10 * minuteMs)
+    expect(anna.sessions.needsBundle(ben.keyring.did)).toBe(true)
+    await talk()
+    await clock.advance(10 * minuteMs)
+    expect(anna.sessions.needsBundle(ben.keyring.did)).toBe(false)
   })
 })
 
