@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { concat, didFromKey, fromBase64, fromHex, hex, keyFromDid, parseDidKey, realRandom, utf8 } from '../../src/base/index.ts'
 import { aeadOpen, aeadSeal, contentHash, createKemPrivateKey, createSigner, hpkeRecipient, hpkeSenderShared, importAeadKey, importKemPublicKey, kemPublicKeyBytesLength, type Suite, verify } from '../../src/crypto/index.ts'
 import { deriveFromOldPassphrase, hkdfExpand, hkdfExtract } from '../../src/crypto/derive.ts'
+import { hmacSha256 } from '../../src/crypto/hash.ts'
 import { createKeySchedule, kemXWing } from '../../src/crypto/hpke.ts'
 import { kemEncapsulate, x25519, x25519PublicKey } from '../../src/crypto/kem.ts'
 import { attempt, bytesOf, casesOf, readVectors, vectorsPresent, type WycheproofFile } from '../helpers/vectors.ts'
@@ -106,6 +107,13 @@ describe.skipIf(!vectorsPresent)('third-party vectors: AEAD', () => {
     const ends = tally(cases, ({ group, test: item }) => `${group.ivSize === 96 ? 96 : 'other'} ${item.result} ${aeadEnd(2, item)}`)
     expect(ends).toEqual({ '96 valid right': 256, '96 invalid refused': 60, 'other invalid refused': 9 })
   })
+})
+
+test('RFC 4231: HMAC-SHA256 with keys of 20, 4 and 131 bytes, in one part and in two', () => {
+  const [long, text] = [new Uint8Array(131).fill(0xaa), utf8('Test Using Larger Than Block-Size Key - Hash Key First')]
+  expect(hex(hmacSha256(new Uint8Array(20).fill(0x0b), utf8('Hi There')))).toBe('b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7')
+  expect(hex(hmacSha256(utf8('Jefe'), utf8('what do ya want '), utf8('for nothing?')))).toBe('5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843')
+  expect(hex(hmacSha256(long, text))).toBe('60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54')
 })
 
 describe.skipIf(!vectorsPresent)('third-party vectors: derivation and hashes', () => {
