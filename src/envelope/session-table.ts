@@ -77,8 +77,10 @@ export async function openSessionTable({ store, box, clock }: SessionTableOption
     byTag.set(nameOf(session), session)
     peer.sessions.sort(byRank)
     const ops: StoreOp[] = []
-    // The new one stays, whatever its rank: a peer that lost its state knows no higher.
-    for (const outranked of peer.sessions.filter((other) => other !== session).slice(sessionsPerPeerMax - 1)) ops.push(...drop(outranked))
+    // The new one stays, whatever its rank: a peer that lost its state knows no higher. So does the one that is sent on until offers are answered.
+    const inUse = peer.sessions.find((other) => other !== session && other.isConfirmed)
+    const others = peer.sessions.filter((other) => other !== session && other !== inUse)
+    for (const outranked of others.slice(sessionsPerPeerMax - (inUse === undefined ? 1 : 2))) ops.push(...drop(outranked))
     for (const [oldest, { sessions }] of peers) {
       if (byTag.size <= sessionsMax || oldest === session.peer) break
       for (const forgotten of [...sessions]) ops.push(...drop(forgotten))

@@ -105,7 +105,7 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     const since = Math.abs(clock.now() - peer.healedAt)
     // An older one that was never answered has nothing to wait for.
     const isUnanswered = peer.sessions[0]?.isConfirmed === false
-    return peer.sentSince >= healEveryMessages || since >= healEveryMs || (isUnanswered && since >= reofferAfterMs)
+    return isUnanswered ? since >= reofferAfterMs : peer.sentSince >= healEveryMessages || since >= healEveryMs
   }
   const mayOffer = (did: Did): boolean => Math.abs(clock.now() - (table.peer(did)?.healedAt ?? Number.NEGATIVE_INFINITY)) >= offerEveryMs
   const nextGeneration = (did: Did): number => Math.min(0xffff_ffff, 1 + Math.max(0, ...(table.peer(did)?.sessions.map(({ generation }) => generation) ?? [])))
