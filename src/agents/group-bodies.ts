@@ -1,6 +1,7 @@
 import { base64, fromBase64, MeshError } from '../base/index.ts'
 import { groupFrameBytesMax, senderKeyShape } from '../envelope/index.ts'
 import { bytesOf, bytesUpTo, codec, listOf, literal, row } from '../wire/index.ts'
+import { bodyBytesMax } from './message.ts'
 import { rosterEntryBytesMax } from './roster-entry.ts'
 
 /** Types of the messages, sealed from member to member, that carry a group. Source: group/v1 section 3. */
@@ -9,12 +10,11 @@ export const groupTypes = { roster: 'group/roster', key: 'group/key', frame: 'gr
 /** Roster entries in one message, and their bytes. Source: group/v1 section 3. */
 export const rosterBatchMax = 64
 export const rosterBatchBytesMax = 48 * 1024
-const bodyMax = 60 * 1024
 
 const head = { version: literal(1), group: bytesOf(32) } as const
-export const rosterBody = codec('group roster', row({ ...head, entries: listOf(bytesUpTo(rosterEntryBytesMax), rosterBatchMax) }), bodyMax)
+export const rosterBody = codec('group roster', row({ ...head, entries: listOf(bytesUpTo(rosterEntryBytesMax), rosterBatchMax) }), bodyBytesMax)
 export const keyBody = codec('group key', row({ ...head, epoch: bytesOf(32), key: senderKeyShape }), 512)
-export const frameBody = codec('group message', row({ ...head, frame: bytesUpTo(groupFrameBytesMax) }), bodyMax + 256)
+export const frameBody = codec('group message', row({ ...head, frame: bytesUpTo(groupFrameBytesMax) }), bodyBytesMax)
 /** Of `group/want` and `group/leave`. */
 export const plainBody = codec('group word', row(head), 64)
 

@@ -194,7 +194,8 @@ export async function openGroups(options: GroupsOptions): Promise<GroupsRoom> {
   function viewOfGroup(group: GroupRecord): GroupView | undefined {
     const heads = group.roster.heads()
     const [head] = heads
-    if (head === undefined) return undefined
+    // Somebody may tell us of a group that never was ours.
+    if (head === undefined || !group.roster.entries().some(({ ref }) => group.roster.at(ref)?.members.has(self))) return undefined
     const isIn = head.members.has(self)
     return {
       id: group.hex,
@@ -208,7 +209,9 @@ export async function openGroups(options: GroupsOptions): Promise<GroupsRoom> {
   }
   const list = (): readonly GroupView[] => [...groups.values()].map(viewOfGroup).filter((view) => view !== undefined)
   function find(text: string): GroupView {
-    const fitting = list().filter(({ id, name }) => name === text || (text.length >= 6 && id.startsWith(text)))
+    const named = list().filter(({ id, name }) => name === text || (text.length >= 6 && id.startsWith(text)))
+    const active = named.filter(({ status }) => status === 'member')
+    const fitting = active.length > 0 ? active : named
     const [only] = fitting
     if (only === undefined) throw new MeshError('ERR_NOT_FOUND', `no group '${text.slice(0, 64)}'`, { hint: 'see `kindmesh group list`' })
     if (fitting.length > 1) throw new MeshError('ERR_USAGE', `'${text.slice(0, 64)}' fits ${fitting.length} groups`, { hint: 'give the beginning of its id' })

@@ -40,6 +40,10 @@ export interface PostOffice {
   heal(): void
   crash(index: number): void
   restart(index: number): Promise<void>
+  /** Starts a member anew with another key of the same identity. */
+  rotate(index: number): Promise<void>
+  /** From now on these are lost for good, as those that expire. */
+  lose(which: (item: Item & { readonly to: Did }) => boolean): void
   /** Refusals so far: type and code. */
   readonly refusals: readonly string[]
   /** Every message that was posted, for those who listen in. */
@@ -66,9 +70,13 @@ export async function createPostOffice({
   const off = new Set<number>()
   const lives: { keyring: Keyring; store: MemoryStore; room: GroupsRoom; got: GroupMessage[]; take(item: Item): Promise<void> }[] = []
 
-  async function open(index: number, store: MemoryStore, got: GroupMessage[]): Promise<void> {
-    const keyring = keyringOf(seed * 1_000 + index)
-    const audit = await createAudit({ store, sign: keyring.sign, did: keyring.did, clock, logger: silentLogger })
+  const owners = new Map<Did, Did>()
+  const subject = (key: Did): Did => owners.get(key) ?? key
+  let lost: (item: Item & { readonly to: Did }) => boolean = () => false
+
+  async function open(index: number, store: MemoryStore, got: GroupMessage[], keyring = keyringOf(seed * 1_000 + index)): Promise<void> {
+    const first = keyringOf(seed * 1_000 + index)
+    const audit = await createAudit({ store, sign: first.sign, did: first.did, clock, logger: silentLogger })
     let kept = 0
     const room = await openGroups({
       store,
@@ -78,14 +86,15 @@ export async function createPostOffice({
       logger: silentLogger,
       audit,
       replay: await openReplayGuard({ store: store.sub('replay'), clock }),
-      identities: { subject: (key) => key, check: () => undefined },
+      identities: { subject, check: () => undefined },
       isKnown: () => false,
       keep: () => ({ ops: [{ type: 'put', key: `inbox/${kept++}`, value: new Uint8Array(1) }], release: () => undefined }),
       onMessage: (message) => void got.push(message),
       async send(to, message) {
         const item = { from: keyring.did, ...message }
         posted.push({ ...item, to })
-        const name = `${keyring.did} ${to}`
+        if (lost({ ...item, to })) return { status: 'queued' }
+        const name = `${keyring.identity} ${to}`
         lines.set(name, [...(lines.get(name) ?? []), item])
         return { status: 'queued' }
       },
@@ -114,11 +123,11 @@ export async function createPostOffice({
     if (life === undefined) throw new RangeError(`no member ${index}`)
     return life
   }
-  const indexOf = (did: Did): number => lives.findIndex(({ keyring }) => keyring.did === did)
+  const indexOf = (did: Did): number => lives.findIndex(({ keyring }) => keyring.identity === did)
   const reach = (from: number, to: number): boolean => !off.has(to) && (sides.length === 0 || sides.some((side) => side.includes(from) && side.includes(to)))
   const memberOf = (index: number): Member => {
     const { keyring, store, room, got } = at(index)
-    return { keyring, did: keyring.did, store, room, groups: room.groups, got, bodies: got.map(({ body }) => body) }
+    return { keyring, did: keyring.identity, store, room, groups: room.groups, got, bodies: got.map(({ body }) => body) }
   }
 
   for (let index = 0; index < count; index++) await open(index, createMemoryStore(), [])
@@ -163,7 +172,16 @@ export async function createPostOffice({
     },
     async restart(index) {
       off.delete(index)
-      await open(index, at(index).store, at(index).got)
+      await open(index, at(index).store, at(index).got, at(index).keyring)
+    },
+    async rotate(index) {
+      const old = at(index).keyring
+      const next = keyringOf(seed * 1_000 + index + 500)
+      owners.set(next.did, old.identity)
+      await open(index, at(index).store, at(index).got, { ...next, identity: old.identity, box: old.box })
+    },
+    lose(which) {
+      lost = which
     },
     refusals,
     posted,

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
+import { groupBodyBytesMax } from '../../src/agents/group-inward.ts'
 import { createTestMesh, type TestMesh } from '../../src/testing/index.ts'
 
 const bodies = async (mesh: TestMesh, index: number): Promise<readonly string[]> =>
   (await mesh.node(index).inbox.list({ limit: 1_000 })).map(({ body }) => body)
 
 test('ten whole nodes with loss and reordering, one that loses power: all members read all, each once, through the mail', async () => {
-  for (let seed = 51; seed < 54; seed++) {
+  for (let seed = 51; seed < 53; seed++) {
     await using mesh = await createTestMesh({ nodes: 10, seed, loss: 0.03, duplicate: 0.05, reorder: 0.2, latencyMs: [5, 60] })
     const members = mesh.nodes.slice(1, 8).map(({ did }) => did)
     const { id } = await mesh.run(mesh.node(0).groups.create('team', members))
@@ -37,4 +38,13 @@ test('ten whole nodes with loss and reordering, one that loses power: all member
     await mesh.until(async () => (await bodies(mesh, 5)).includes('without seven'), 600_000)
     expect(await bodies(mesh, 7)).toHaveLength(before)
   }
+})
+
+test('the largest message that a group takes fits the mail, a byte more is refused', async () => {
+  await using mesh = await createTestMesh({ nodes: 3, seed: 57 })
+  const { id } = await mesh.run(mesh.node(0).groups.create('team', [mesh.node(1).did, mesh.node(2).did]))
+  const sent = await mesh.run(mesh.node(0).groups.send(id, { body: 'x'.repeat(groupBodyBytesMax) }))
+  expect(sent.recipients.map(({ status }) => status)).toEqual(['acknowledged', 'acknowledged'])
+  expect((await bodies(mesh, 2)).map(({ length }) => length)).toEqual([groupBodyBytesMax])
+  await expect(mesh.run(mesh.node(0).groups.send(id, { body: 'x'.repeat(groupBodyBytesMax + 1) }))).rejects.toMatchObject({ code: 'ERR_WIRE_TOO_LARGE' })
 })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { fromBase64, fromHex, hex, MeshError } from '../../src/base/index.ts'
 import { decodeGroupFrame, openGroupFrame, receivingChain } from '../../src/envelope/index.ts'
+import { groupChainLifeMs, groupChainMessagesMax } from '../../src/agents/groups.ts'
 import { frameBody, groupTypes, keyBody } from '../../src/agents/group-bodies.ts'
 import { createPostOffice, type PostOffice } from '../helpers/groups.ts'
 
@@ -144,4 +145,61 @@ test('a write that fails loses nothing: the message comes again and is taken onc
   await say(office, 0, id, 'three')
   await office.settle()
   expect(office.member(1).bodies).toEqual(['one', 'two', 'three'])
+})
+
+test('a key that never came is asked for: what was said before it is lost, what is said from then on is read', async () => {
+  const office = await createPostOffice({ count: 3, seed: 7 })
+  const id = await team(office, 1, 2)
+  office.lose(({ type, to }) => type === groupTypes.key && to === office.member(2).did)
+  await say(office, 0, id, 'one')
+  office.lose(() => false)
+  await office.settle()
+  await say(office, 0, id, 'two')
+  await office.settle()
+  expect(office.member(1).bodies).toEqual(['one', 'two'])
+  expect(office.member(2).bodies).toEqual(['two'])
+})
+
+test('a member changes its key after a thousand messages and after a day', async () => {
+  const office = await createPostOffice({ count: 2, seed: 8 })
+  const id = await team(office, 1)
+  const keys = (): number => office.posted.filter(({ type }) => type === groupTypes.key).length
+  for (let n = 0; n < groupChainMessagesMax; n++) await say(office, 0, id, String(n))
+  expect(keys()).toBe(1)
+  await say(office, 0, id, 'one more')
+  expect(keys()).toBe(2)
+  await office.clock.advance(groupChainLifeMs)
+  await say(office, 0, id, 'next day')
+  expect(keys()).toBe(3)
+})
+
+test('a member that changed its own key is the same member, admin and sender', async () => {
+  const office = await createPostOffice({ count: 4, seed: 9 })
+  const id = await team(office, 1, 2)
+  await say(office, 0, id, 'before')
+  await office.settle()
+  await office.rotate(0)
+  await say(office, 0, id, 'after')
+  await office.run(office.member(0).groups.add(id, dids(office, 3)))
+  await office.settle()
+  await say(office, 3, id, 'from the new one')
+  await office.settle()
+  expect(office.member(1).bodies).toEqual(['before', 'after', 'from the new one'])
+  expect(office.member(0).bodies).toEqual(['from the new one'])
+  for (const index of [0, 1, 2, 3]) expect(office.member(index).groups.find(id)).toMatchObject({ members: dids(office, 0, 1, 2, 3), fork: false })
+  expect(office.refusals).toEqual([])
+})
+
+test('a group that somebody tells of without us in it is not shown, and one of two groups of a name is asked for by its id', async () => {
+  const office = await createPostOffice({ count: 3, seed: 10 })
+  const id = await team(office, 1)
+  const told = office.posted.find(({ type }) => type === groupTypes.roster)
+  if (told === undefined) throw new Error('nothing was told')
+  await office.inject(2, told)
+  expect(office.member(2).groups.list()).toEqual([])
+  await office.run(office.member(1).groups.create('team', dids(office, 0)))
+  await office.settle()
+  expect(() => office.member(0).groups.find('team')).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }))
+  expect(office.member(0).groups.find(id.slice(0, 6)).id).toBe(id)
+  expect(() => office.member(0).groups.find('other')).toThrow(expect.objectContaining({ code: 'ERR_NOT_FOUND' }))
 })
