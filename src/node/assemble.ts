@@ -300,6 +300,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     publish: directory.publish,
     learnBundle: directory.learn,
     newestBundle: directory.newestBundle,
+    currentKey: chains.current,
     isKnown: (peer) => level(peer, messageScope) >= TrustLevel.BASIC,
     receiveStored: mail.receiveStored,
   })
@@ -474,6 +475,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     files: files.doors,
     groups: groups.groups,
     mailboxes: mailboxes.doors,
+    mailboxes: namedBySubject(mailboxes.doors, chains),
     audit,
     sandboxes,
     onEvent: events.on,
@@ -507,6 +509,22 @@ export async function assemble(parts: Parts): Promise<Assembled> {
 }
 
 /** Who is who, and who trusts whom: each asks the other. */
+/** The same doors for holders named by any of their keys. */
+function namedBySubject(doors: MailboxDoors, chains: Pick<KeyChains, 'subject' | 'current'>): MailboxDoors {
+  const named = <T extends { readonly did: Did }>(view: T): T => ({ ...view, did: chains.subject(view.did) })
+  return {
+    ...doors,
+    add: async (holder, options) => named(await doors.add(await chains.current(holder, options), options)),
+    list: async (options) => (await doors.list(options)).map(named),
+    remove: async (holder, options) =>
+      named(await doors.remove(doors.holders().find((key) => chains.subject(key) === chains.subject(holder)) ?? holder, options)),
+    async check(receipt, options) {
+      const verdict = await doors.check(receipt, options)
+      return { ...verdict, holder: chains.subject(verdict.holder) }
+    },
+  }
+}
+
 async function openWho(parts: Parts, events: EventHub): Promise<{ readonly book: TrustBook; readonly chains: KeyChains }> {
   const { store } = parts
   const late: { book?: TrustBook } = {}

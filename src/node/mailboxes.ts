@@ -78,6 +78,8 @@ export interface MailboxOptions {
   learnBundle(peer: Did, bytes: Uint8Array): void
   /** The newest bundle of a peer that the DHT has. @throws ERR_NO_PREKEYS */
   newestBundle(peer: Did, options: SignalOption): Promise<PrekeyBundle>
+  /** The key in force of a holder that has rotated since. @throws ERR_IDENTITY_FROZEN */
+  currentKey(holder: Did, options: SignalOption): Promise<Did>
   /** May this peer leave mail for us without work? */
   isKnown(peer: Did): boolean
   receiveStored: ReceiveStored
@@ -122,6 +124,8 @@ export interface MailboxDoors {
   /** Registers with a holder and names it in the prekey bundle. @throws the holder's refusal, ERR_NET_*, ERR_USAGE with too many */
   add(holder: Did, options?: SignalOption): Promise<MailboxView>
   list(options?: SignalOption): Promise<readonly MailboxView[]>
+  /** Their keys, as they are named in the prekey bundle. */
+  holders(): readonly Did[]
   /** Names the holder no more, fetches what lies there and leaves. @throws ERR_NOT_FOUND */
   remove(holder: Did, options?: SignalOption): Promise<{ readonly did: Did; readonly left: boolean }>
   /** Fetches mail from every holder now. */
@@ -152,15 +156,15 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
   const signing = () => ({ keyring, random, now: clock.now() })
   const holders = (): readonly Did[] => own.list().map((mailbox) => mailbox.holder)
 
-  async function register(to: Did, signal: AbortSignal): Promise<OwnMailbox> {
+  async function register(to: Did, signal: AbortSignal, before = own.get(to)): Promise<OwnMailbox> {
     const wanted = { items: mailboxItemsWantedDefault, bytes: mailboxBytesWantedDefault }
     const registration = signRegistration(to, wanted, registrationLifetimeMsMax, signing())
     const bytes = await withHolder(host, to, { signal }, (session) => session.register(registration.bytes))
     const parties = { from: to, to: keyring.did, now: clock.now(), registrationHash: registration.hash }
-    const addresses = host.peers().find(({ did }) => did === to)?.addresses ?? own.get(to)?.addresses ?? []
+    const addresses = host.peers().find(({ did }) => did === to)?.addresses ?? before?.addresses ?? []
     const acceptance = openAcceptance(bytes, parties)
-    noteLast(own.get(to), acceptance.lastSeq)
-    return ownMailboxOf(to, acceptance, addresses, own.get(to))
+    noteLast(before, acceptance.lastSeq)
+    return ownMailboxOf(to, acceptance, addresses, before)
   }
   /** Past half of its time, lost by the holder, or agreed for a key that is no longer ours. */
   const isDue = ({ owner, registeredAt, until }: OwnMailbox): boolean => owner !== keyring.did || clock.now() > registeredAt + (until - registeredAt) / 2
@@ -188,8 +192,22 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
     visits.set(to, visiting)
     return visiting
   }
-  async function go(to: Did, signal: AbortSignal): Promise<PickedUp> {
+  /** A holder goes on under another key, with what it holds. */
+  async function follow(mailbox: OwnMailbox, to: Did, signal: AbortSignal): Promise<void> {
+    const next = await register(to, signal, mailbox)
+    const { items, bytes, until } = next
+    await own.save(next, (ops) => audit.record(mailboxAdded({ did: keyring.did, holder: to, items, bytes, until }), ops))
+    await own.remove(mailbox.holder, (ops) => audit.record(mailboxRemoved({ did: keyring.did, holder: mailbox.holder }), ops))
+    await nameHolders()
+  }
+  async function go(holderKey: Did, signal: AbortSignal): Promise<PickedUp> {
+    let to = holderKey
     try {
+      const known = own.get(holderKey)
+      if (known !== undefined) {
+        to = await options.currentKey(holderKey, { signal })
+        if (to !== holderKey) await follow(known, to, signal)
+      }
       const mailbox = own.get(to)
       if (mailbox !== undefined && isDue(mailbox)) await renew(to, signal)
       const collect = (): Promise<PickedUp> => withHolder(host, to, { signal }, (session) => pickup.collect(to, session, notePage))
@@ -303,6 +321,7 @@ export async function createMailboxes(options: MailboxOptions): Promise<Mailboxe
         inBackground('no mail from a holder', visit(to))
         return await viewOf(mailbox, signal)
       },
+      holders,
       list: ({ signal } = {}) => Promise.all(own.list().map((mailbox) => viewOf(mailbox, signal))),
       async remove(to, { signal } = {}) {
         if (own.get(to) === undefined) throw new MeshError('ERR_NOT_FOUND', `${to} holds no mail of ours`, { hint: 'see `kindmesh mailbox list`' })

@@ -1,6 +1,18 @@
 import { type Agent, isTopicChannel } from '../agents/index.ts'
 import { type Audit, createAudit, identityCreated, nodeStarted, nodeStopped } from '../audit/index.ts'
-import { type Clock, type Did, type Logger, MeshError, profilePaths, type Random, realClock, realRandom, silentLogger, toMeshError } from '../base/index.ts'
+import {
+  type Clock,
+  type Did,
+  type Logger,
+  MeshError,
+  profilePaths,
+  type Random,
+  realClock,
+  realRandom,
+  secondMs,
+  silentLogger,
+  toMeshError,
+} from '../base/index.ts'
 import { selfTest } from '../crypto/index.ts'
 import { decodeRecoveryKey, encodeRecoveryKey, type Keyring, readKeyFile } from '../identity/index.ts'
 import { createLibp2pHost } from '../net/index.ts'
@@ -14,6 +26,9 @@ import { createEventHub } from './events.ts'
 import { chainTopic } from './key-chains.ts'
 import { beginProfileChain, createProfile, exportProfileRecovery, openProfile, type ProfileOptions, recoverProfile, rotateProfile } from './profile.ts'
 import { headTopic } from './trust-sync.ts'
+
+/** Time that holders of mail have before a rotation. */
+export const collectBeforeRotationMsMax = 10 * secondMs
 
 export interface NodeOptions {
   /** Folder of the profile: identity, store, API token. */
@@ -148,6 +163,8 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     rotate: (how) =>
       inTurn(async () => {
         await life.confirmKey()
+        // What lies with holders for the old key is fetched under it.
+        await life.node.mailboxes.collect({ signal: clock.timeout(collectBeforeRotationMsMax, 'fetching mail') }).catch(() => undefined)
         return await changeKey(async () => await rotateProfile(profile, how))
       }),
     recover: (recovery) => inTurn(() => changeKey(async () => await recoverProfile(profile, decodeRecoveryKey(recovery), life.knownOfOwn()))),

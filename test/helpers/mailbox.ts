@@ -37,16 +37,20 @@ export interface Street extends AsyncDisposable {
   /** A resident; the same seed and store make it again after it left. */
   move(seed: number, options?: { readonly serve?: Partial<HolderLimits>; readonly store?: MemoryStore; readonly knows?: readonly Did[] }): Promise<Resident>
   run<T>(promise: Promise<T>): Promise<T>
+  /** Keys that others rotated to. */
+  readonly successors: Map<Did, Did>
 }
 
 export function createStreet(link: Partial<LinkSettings> = {}): Street {
   const clock = createVirtualClock()
   const simulator = createSimulator({ seed: 5, clock, ...link })
   const residents: Resident[] = []
+  const successors = new Map<Did, Did>()
   return {
     clock,
     simulator,
     run: clock.run,
+    successors,
     async move(seed, { serve, store = createMemoryStore(), knows = [] } = {}) {
       const keyring = keyringOf(seed)
       const random = createSeededRandom(seed + clock.monotonic())
@@ -67,6 +71,7 @@ export function createStreet(link: Partial<LinkSettings> = {}): Street {
         publish: async () => undefined,
         learnBundle: (peer, bytes) => void learned.set(peer, openBundle(bytes, clock.now())),
         newestBundle: () => Promise.reject(new MeshError('ERR_NO_PREKEYS', 'there is no DHT in this street')),
+        currentKey: async (key) => successors.get(key) ?? key,
         isKnown: (peer) => knows.includes(peer),
         async receiveStored(sealed) {
           resident.opened++

@@ -3,7 +3,7 @@ import { createPickup } from '../../src/agents/pickup.ts'
 import { createSeededRandom, createVirtualClock, dayMs, hex, hourMs, keyFromDid, minuteMs, silentLogger, utf8 } from '../../src/base/index.ts'
 import { sha256 } from '../../src/crypto/index.ts'
 import { signDepositGrant, signPage, withHolder } from '../../src/protocols/mailbox/index.ts'
-import { del } from '../../src/store/index.ts'
+import { createMemoryStore, del, type MemoryStore, put } from '../../src/store/index.ts'
 import { acquaint, createStreet, type Street } from '../helpers/mailbox.ts'
 import { codeOf, keyringOf } from '../helpers/raw-peer.ts'
 
@@ -113,6 +113,32 @@ describe('a recipient', () => {
     expect(taken + known).toBe(3)
     expect([...back.taken].sort()).toEqual(['one', 'three', 'two'])
     expect(holder.doors.status()?.items).toBe(0)
+  })
+
+  test('follows a holder to its next key, and has there what was left under the old one', async () => {
+    await using street = createStreet()
+    const { holder, sender, recipient } = await createThree(street)
+    await street.run(sender.post(recipient, 'by the old key'))
+    holder.leaveWorld()
+    const next = await street.move(11, { serve: {}, store: await mailboxesOf(holder.store) })
+    street.successors.set(holder.did, next.did)
+    await acquaint(street, [next, sender, recipient])
+    expect(await street.run(recipient.doors.collect())).toEqual({ taken: 1, known: 0, refused: 0, left: 0 })
+    expect((await recipient.prekeys.current()).bundle.mailboxes).toEqual([next.did])
+    expect(await street.run(recipient.doors.list())).toMatchObject([{ did: next.did, status: 'ready', missed: 0, problem: undefined }])
+    expect(await street.run(sender.post(recipient, 'by the new key'))).toMatchObject([{ holder: next.did, seq: 2 }])
+  })
+
+  test('that has rotated itself registers anew under its own next key', async () => {
+    await using street = createStreet()
+    const { holder, sender, recipient } = await createThree(street)
+    recipient.leaveWorld()
+    const next = await street.move(12, { store: await mailboxesOf(recipient.store) })
+    await acquaint(street, [holder, sender, next])
+    await street.run(next.doors.collect())
+    expect(await street.run(codeOf(sender.post(next, 'to the new key')))).toBe('ok')
+    await street.run(next.doors.collect())
+    expect(next.taken).toEqual(['to the new key'])
   })
 
   test('renews its registration at half of its time', async () => {
@@ -319,4 +345,11 @@ async function createThree(street: Street) {
   await acquaint(street, [holder, sender, recipient])
   await street.run(recipient.doors.add(holder.did))
   return { holder, sender, recipient }
+}
+
+/** What a disk holds of mailboxes, for the same node under another key. */
+async function mailboxesOf(disk: MemoryStore): Promise<MemoryStore> {
+  const store = createMemoryStore()
+  for await (const [key, value] of disk.sub('mailbox').range({})) await store.sub('mailbox').durable([put(key, value)])
+  return store
 }
