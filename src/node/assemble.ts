@@ -474,7 +474,6 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     topics,
     files: files.doors,
     groups: groups.groups,
-    mailboxes: mailboxes.doors,
     mailboxes: namedBySubject(mailboxes.doors, chains),
     audit,
     sandboxes,
@@ -508,7 +507,6 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   }
 }
 
-/** Who is who, and who trusts whom: each asks the other. */
 /** The same doors for holders named by any of their keys. */
 function namedBySubject(doors: MailboxDoors, chains: Pick<KeyChains, 'subject' | 'current'>): MailboxDoors {
   const named = <T extends { readonly did: Did }>(view: T): T => ({ ...view, did: chains.subject(view.did) })
@@ -525,6 +523,7 @@ function namedBySubject(doors: MailboxDoors, chains: Pick<KeyChains, 'subject' |
   }
 }
 
+/** Who is who, and who trusts whom: each asks the other. */
 async function openWho(parts: Parts, events: EventHub): Promise<{ readonly book: TrustBook; readonly chains: KeyChains }> {
   const { store } = parts
   const late: { book?: TrustBook } = {}
