@@ -4,7 +4,7 @@ import { MeshError, type SignalOption } from '../base/index.ts'
 import { createSha256 } from '../crypto/index.ts'
 import { chunkBytes } from '../protocols/stream/index.ts'
 
-/** Bytes read from a file at a time. */
+/** Bytes read from a file at a time; twice as many are held. */
 export const readAheadBytes = 1 << 20
 
 /** A body that can be read again from any place. */
@@ -44,12 +44,25 @@ export const fileSource = (path: string, size: number): BodySource => ({
   size,
   async *open(offset) {
     await using file = await open(path, 'r')
-    const block = new Uint8Array(Math.min(readAheadBytes, Math.max(0, size - offset)))
+    const length = Math.min(readAheadBytes, Math.max(0, size - offset))
+    const blocks = [new Uint8Array(length), new Uint8Array(length)] as const
+    const read = (at: number, block: Uint8Array) => {
+      const reading = file.read(block, 0, Math.min(length, size - at), at)
+      // Whoever leaves early does not wait for it.
+      reading.catch(() => undefined)
+      return reading
+    }
+    let [block, other] = blocks
+    let reading = read(offset, block)
     for (let at = offset; at < size;) {
-      const { bytesRead } = await file.read(block, 0, Math.min(block.length, size - at), at)
+      const { bytesRead } = await reading
       if (bytesRead === 0) throw new MeshError('ERR_FILE_CHANGED', `${path} is shorter than it was`)
+      const piece = block.subarray(0, bytesRead)
       at += bytesRead
-      yield block.subarray(0, bytesRead)
+      ;[block, other] = [other, block]
+      // The next block comes while this one is used.
+      if (at < size) reading = read(at, block)
+      yield piece
     }
   },
 })

@@ -6,7 +6,7 @@ import type { Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
-import { answerParent } from '../harness.ts'
+import { answerParent, createCpuMeter } from '../harness.ts'
 
 const protocol = '/bench/bulk/1'
 const chunkBytes = 64 * 1024
@@ -39,7 +39,10 @@ await libp2p.handle(protocol, (stream) => {
 /** `onDrain` works once per stream. */
 const drained = (stream: Stream): Promise<void> => new Promise((resolve) => stream.addEventListener('drain', () => resolve(), { once: true }))
 
+const cpuUs = createCpuMeter()
+
 answerParent({
+  cpuUs,
   start: () => libp2p.getMultiaddrs().map(String)[0],
   /** Milliseconds until the other side has all bytes of the file. */
   async send({ address, path, size }: { readonly address: string; readonly path: string; readonly size: number }) {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createNode, type MeshNode, parseDid } from '../../../src/index.ts'
-import { answerParent } from '../harness.ts'
+import { answerParent, createCpuMeter } from '../harness.ts'
 
 let node: MeshNode
 const received: PromiseWithResolvers<number>[] = []
@@ -12,7 +12,10 @@ const startOf = (): number => performance.timeOrigin + performance.now()
 /** Highest resident memory of this process so far, bytes. */
 const peakRssBytes = (): number => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? Number.NaN) * 1_024
 
+const cpuUs = createCpuMeter()
+
 answerParent({
+  cpuUs,
   async start(dataDir: string) {
     node = await createNode({ dataDir })
     return { did: node.did, address: node.addresses()[0] ?? '' }

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
-import { alternate, type Bench, row, type Row } from '../harness.ts'
+import { alternate, type Bench, type Peer, row, type Row } from '../harness.ts'
 
 const mebibyte = 1 << 20
 /** A gibibyte in a full run, less in others. */
@@ -35,15 +35,26 @@ export async function* klpStream(bench: Bench, bytes: number = bodyBytes(bench))
 
   const megabytes = bytes / 1e6
   const hashMs: number[] = []
+  const cpuOf = async (peers: readonly Peer[]): Promise<number> =>
+    (await Promise.all(peers.map((peer) => peer.ask<number>('cpuUs')))).reduce((sum, us) => sum + us)
+  const [cpu, bareCpu]: readonly [number[], number[]] = [[], []]
   const figures = await alternate(bench.rounds(3), {
     async ours() {
+      await cpuOf([sender, receiver])
       const { ms, hashMs: before } = await sender.ask<{ readonly ms: number; readonly hashMs: number }>('send', { to: other.did, path })
       hashMs.push(before)
+      cpu.push((await cpuOf([sender, receiver])) / (bytes / mebibyte))
       return megabytes / (ms / 1_000)
     },
-    bare: async () => megabytes / ((await bareSender.ask<number>('send', { address, path, size: bytes })) / 1_000),
+    async bare() {
+      await cpuOf([bareSender, bareReceiver])
+      const ms = await bareSender.ask<number>('send', { address, path, size: bytes })
+      bareCpu.push((await cpuOf([bareSender, bareReceiver])) / (bytes / mebibyte))
+      return megabytes / (ms / 1_000)
+    },
   })
-  hashMs.shift()
+  // The first round of `alternate` does not count.
+  for (const list of [hashMs, cpu, bareCpu]) list.shift()
   const peaks = await Promise.all([sender, receiver].map((peer) => peer.ask<number>('peakRssBytes')))
   const size = `${bytes / mebibyte} MiB`
   yield row({
@@ -53,6 +64,14 @@ export async function* klpStream(bench: Bench, bytes: number = bodyBytes(bench))
     figures: figures.ours,
     against: 'the same bytes on a bare libp2p stream (tcp, noise, yamux), counted and dropped',
     others: figures.bare,
+  })
+  yield row({
+    id: 'stream-cpu',
+    what: `CPU of a mebibyte, both processes, the hash before the offer included`,
+    unit: 'us',
+    figures: cpu,
+    against: 'the same bytes on that bare stream',
+    others: bareCpu,
   })
   yield row({
     id: 'stream-hash',
