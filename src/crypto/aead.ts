@@ -16,14 +16,17 @@ export function importAeadKey(key: Uint8Array): KeyObject {
   return createSecretKey(key)
 }
 
-/** Ciphertext followed by its tag. The caller owes a nonce never used before with this key. */
-export function aeadSeal(suite: Suite, key: KeyObject, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array {
+/** Ciphertext followed by its tag, in the first bytes of `into` when given: 16 more than the plaintext. The caller owes a nonce never used before with this key. */
+export function aeadSeal(suite: Suite, key: KeyObject, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, into?: Uint8Array): Uint8Array {
   // The union of the two overloads is narrowed by name; both take the same arguments.
   const cipher = suite === 1 ? createCipheriv(aeadAlgorithms[1], key, nonce) : createCipheriv(aeadAlgorithms[2], key, nonce, { authTagLength: tagBytesLength })
   cipher.setAAD(aad, { plaintextLength: plaintext.length })
   const body = cipher.update(plaintext)
   cipher.final()
-  return concat(body, cipher.getAuthTag())
+  if (into === undefined) return concat(body, cipher.getAuthTag())
+  into.set(body)
+  into.set(cipher.getAuthTag(), body.length)
+  return into.subarray(0, body.length + tagBytesLength)
 }
 
 /** @throws ERR_CRYPTO_OPEN when key, nonce, aad or ciphertext differ from what was sealed */

@@ -1,4 +1,4 @@
-export { aeadOpen, aeadSeal, createLocalBox, importAeadKey, isSuite, type LocalBox, type Suite } from './aead.ts'
+export { aeadOpen, aeadSeal, createLocalBox, importAeadKey, isSuite, type LocalBox, type Suite, tagBytesLength } from './aead.ts'
 export { deriveFromPassphrase, deriveKey, hkdfExpand, hkdfExtract, type PassphraseParams, passphraseParams, saltBytesLength } from './derive.ts'
 export { contentHash, createSha256, equalSecret, hmacSha256, type RunningHash, sha256 } from './hash.ts'
 export { type HpkeRecipient, hpkeRecipient, type HpkeSender, hpkeSender, hpkeSenderShared } from './hpke.ts'

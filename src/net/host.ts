@@ -12,7 +12,7 @@ export interface HostStream {
   readonly protocol: string
   readonly route: Route
   /**
-   * Queues a frame. Resolves once the transport has room for another: await it and you are slowed to the peer's pace.
+   * Queues a frame. Resolves once the transport has room for another: await it and you are slowed to the peer's pace. The frame is yours again then.
    * @throws ERR_WIRE_TOO_LARGE (the stream's frameBytesMax), ERR_NET_CLOSED
    */
   send(frame: Uint8Array, options?: SignalOption): Promise<void>

@@ -4,7 +4,8 @@ import { codec, row, textUpTo } from '../wire/index.ts'
 
 /** Frames of one direction of a stream: counter nonces, so that a dropped, repeated or reordered frame does not open. Source: task/v1 section 4, stream/v1 section 3. */
 export interface Channel {
-  seal(plaintext: Uint8Array): Uint8Array
+  /** In the first bytes of `into` when given, else in bytes of its own. */
+  seal(plaintext: Uint8Array, into?: Uint8Array): Uint8Array
   /** @throws ERR_CRYPTO_OPEN */
   open(ciphertext: Uint8Array): Uint8Array
 }
@@ -28,7 +29,7 @@ export function createSealedChannel({ protocol, direction, secret, about }: Chan
     return bytes
   }
   return {
-    seal: (plaintext) => aeadSeal(1, key, nonce(), aad, plaintext),
+    seal: (plaintext, into) => aeadSeal(1, key, nonce(), aad, plaintext, into),
     open: (ciphertext) => aeadOpen(1, key, nonce(), aad, ciphertext),
   }
 }

@@ -1,8 +1,9 @@
 import { type Clock, codeFromPeer, type Did, MeshError, secondMs } from '../../base/index.ts'
+import { tagBytesLength } from '../../crypto/index.ts'
 import type { Host, HostStream } from '../../net/index.ts'
 import { type Channel, frameKinds, plainRefusalCodec, unframed } from '../channel.ts'
 import { createStreamChannel } from './channel.ts'
-import { decodeStreamEvent, streamFrameBytesMax, streamProtocol, type StreamEvent } from './codec.ts'
+import { chunkBytes, decodeStreamEvent, streamFrameBytesMax, streamProtocol, type StreamEvent } from './codec.ts'
 import { createWatchdog } from './watchdog.ts'
 
 /** A sender that hears nothing and gets no chunk off for this long gives the stream up; the transfer goes on with the next. Source: stream/v1 section 6. */
@@ -87,9 +88,12 @@ async function converse(
 /** Sends until the body or the stream ends: why the stream ended is said by the events that came on it. Throws only what the body throws. */
 async function sendChunks(stream: HostStream, channel: Channel, chunks: AsyncIterable<Uint8Array>, hear: () => void): Promise<void> {
   const underWay: Promise<boolean>[] = []
+  // A frame is copied by the time `send` resolves: few buffers serve all, and a long body leaves no garbage of its own.
+  const buffers = Array.from({ length: chunksUnderWayMax }, () => new Uint8Array(chunkBytes + tagBytesLength))
+  let count = 0
   for await (const chunk of chunks) {
     underWay.push(
-      stream.send(channel.seal(chunk)).then(
+      stream.send(channel.seal(chunk, buffers[count++ % chunksUnderWayMax])).then(
         () => true,
         () => false,
       ),
