@@ -1000,6 +1000,25 @@ def read_chain_record(v, x):
     same(rank, v['seq'])
 
 
+def read_agent_record(v, x):
+    if len(x('value')) > 8_192:
+        raise Refused('ERR_WIRE_TOO_LARGE')
+    signed = octets(0, 512)
+    _, grant, place, statements = shaped(listing(exactly(1), signed, signed, many(octets(0, CHAIN_STATEMENT), CHAIN_LENGTH)), cbor(x('value')))
+    state = read_states([(data, 0) for data in statements])
+    delegation = open_statement('delegation', grant, v['now'], 7 * DAY)
+    agent = open_statement('agent', place, v['now'], 7 * DAY)
+    _, node, _ = shaped(listing(exactly(1), octets(32), exactly('/agent/*')), cbor(delegation['payload']))
+    _, name = shaped(listing(exactly(1), text(64)), cbor(agent['payload']))
+    whole = state['status'] == 'active' and len(state['used']) == len(statements)
+    if not whole or agent['from'] != state['current'] or delegation['to'] != state['current'] or agent['refs'] != [delegation['hash']] or agent['to'] != node:
+        raise Refused('ERR_RECORD_INVALID')
+    if state['did'] != x('key'):
+        raise Refused('ERR_RECORD_INVALID')
+    same((state['did'], node, name), (x('agent'), x('node'), v['name']))
+    same((agent['iat'], min(agent['exp'], delegation['exp'])), (v['seq'], v['expiresAt']))
+
+
 def read_key_file(v, x):
     """From the key that Argon2id gives for the file as it was made: deriving is not repeated here."""
     f, slot = v['file'], v['file']['slots'][0]
@@ -1717,6 +1736,7 @@ READERS = {
     'chain-statement': read_chain_statement,
     'chain': read_chain,
     'chain-record': read_chain_record,
+    'agent-record': read_agent_record,
     'cbor': read_cbor,
     'statement': read_statement,
     'prekeys': read_prekeys,

@@ -10,12 +10,13 @@ import {
   readChain,
   rankOf,
   recoveryWindowMs,
+  signAgentRecord,
   type SeenStatement,
   signInception,
   signStatement,
   signSuccession,
 } from '../../src/identity/index.ts'
-import { encode, type Plain } from '../../src/wire/index.ts'
+import { decode, encode, type Plain } from '../../src/wire/index.ts'
 import { anna, chance, flipped, keyringOf, now, type Vector, type Vectors } from './world.ts'
 
 // Keys are seeds of 32 equal bytes: 1 first, 2 next, 3 after it; 9 recovery.
@@ -37,6 +38,57 @@ const succession = (by: number, tip: ChainStatement, next: number, { at = now + 
   )
 
 const seen = (statement: ChainStatement, seenAt = now): SeenStatement => ({ ...statement, seenAt })
+
+/** The agent of keys 1, 2, … lives at the node of seed 8. */
+function agentVectors({ chain, key }: { readonly chain: readonly ChainStatement[]; readonly key: number }): Vectors {
+  const node = keyringOf(8)
+  const bytes = chain.map(({ signed }) => signed.bytes)
+  const fields = { node, agent: keyringOf(key), identity: node.did, name: 'librarian', chain: bytes, now: now + 5_000, random: chance(700) }
+  const value = signAgentRecord(fields)
+  const seen = now + 6_000
+  const vector = (comment: string, expect: string, record: Uint8Array, spec = '9.1', at = seen): Vector => ({
+    comment,
+    spec,
+    expect,
+    kind: 'agent-record',
+    key: anna.publicKey,
+    value: record,
+    now: at,
+  })
+  const unsound = (comment: string, change: Partial<Parameters<typeof signAgentRecord>[0]>): Vector =>
+    vector(comment, 'ERR_RECORD_INVALID', signAgentRecord({ ...fields, random: chance(700), ...change }))
+  const parts = (record: Uint8Array): readonly Plain[] => decode(record, 8_192) as readonly Plain[]
+  const [, delegation] = parts(signAgentRecord({ ...fields, random: chance(701) }))
+  const [, , otherPlace] = parts(signAgentRecord({ ...fields, identity: keyringOf(7).did, random: chance(700) }))
+  const [, own, place, statements] = parts(value) as [Plain, Plain, Plain, Plain]
+  const weekMs = 7 * 86_400_000
+  return {
+    'agent-record': {
+      ...vector('an agent and its node say where it lives', 'ok', value, '9'),
+      agent: anna.publicKey,
+      node: node.publicKey,
+      name: 'librarian',
+      seq: now + 5_000,
+      expiresAt: now + 5_000 + weekMs,
+    },
+    'agent-record-expired': vector('after seven days and the skew', 'ERR_STATEMENT_EXPIRED', value, '9.1', now + 5_000 + weekMs + 120_001),
+    'agent-record-other-key': { ...vector('under another key than the agent’s first', 'ERR_RECORD_INVALID', value), key: keyringOf(key).publicKey },
+    'agent-record-old-key': unsound('signed by a key of the agent that is out of force', { agent: anna }),
+    'agent-record-cut-chain': unsound('a chain that does not reach the key', { chain: bytes.slice(0, 1) }),
+    'agent-record-other-delegation': vector(
+      'a delegation that the agent does not name',
+      'ERR_RECORD_INVALID',
+      encode([1, delegation as Plain, place, statements]),
+    ),
+    'agent-record-other-node': vector('an agent that names another node', 'ERR_RECORD_INVALID', encode([1, own, otherPlace as Plain, statements])),
+    'agent-record-altered': vector('a bit turned in the delegation', 'ERR_WIRE_MALFORMED', encode([1, flipped(own as Uint8Array, 0), place, statements])),
+    'agent-record-forged': vector(
+      'a bit turned in the node’s signature',
+      'ERR_STATEMENT_SIGNATURE',
+      encode([1, flipped(own as Uint8Array, 10), place, statements]),
+    ),
+  }
+}
 
 export function chainVectors(): Vectors {
   const first = inception(2, 401)
@@ -109,6 +161,7 @@ export function chainVectors(): Vectors {
   const swapped = encode([1, [second.signed.bytes, first.signed.bytes]])
   if (equal(swapped, record)) throw new RangeError(hex(swapped))
   return {
+    ...agentVectors({ chain: [first, second], key: 2 }),
     inception: statement('an inception', first),
     'inception-altered': unsound('an inception with a bit turned in its signature', 'ERR_STATEMENT_SIGNATURE', flipped(first.signed.bytes, 10), '4'),
     'inception-of-another': unsound('an inception about another key', 'ERR_IDENTITY_CHAIN', made('inception', 1, 2, [1, commit(2), commit(9)])),

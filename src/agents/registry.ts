@@ -14,11 +14,13 @@ export interface Agents {
   /** @throws ERR_USAGE for a bad or taken name, ERR_OVERLOADED */
   register(agent: Agent): void
   /** @throws ERR_AGENT_UNKNOWN */
+  remove(name: string): void
+  /** @throws ERR_AGENT_UNKNOWN */
   get(name: string): Agent
   list(): readonly string[]
 }
 
-/** `onChange` is called when somebody has moved in. */
+/** `onChange` is called when somebody has moved in or out. */
 export function createAgents({ onChange = () => undefined }: { readonly onChange?: () => void } = {}): Agents {
   const agents = new Map<string, Agent>()
   return {
@@ -29,6 +31,10 @@ export function createAgents({ onChange = () => undefined }: { readonly onChange
       if (agents.has(agent.name)) throw new MeshError('ERR_USAGE', `agent ${agent.name} is registered already`)
       if (agents.size >= agentsMax) throw new MeshError('ERR_OVERLOADED', `${agentsMax} agents live here`)
       agents.set(agent.name, agent)
+      onChange()
+    },
+    remove(name) {
+      if (!agents.delete(name)) throw new MeshError('ERR_AGENT_UNKNOWN', `no agent '${name}' lives here`)
       onChange()
     },
     get(name) {

@@ -79,6 +79,7 @@ export const topicLine = z.discriminatedUnion('event', [
     receivedAt: z.int(),
   }),
 ])
+export const agentKey = z.object({ name: z.string(), did: z.string(), seq: z.int() })
 export const agentBody = z.object({ name: z.string().min(1).max(64) })
 export const attestBody = z.object({
   subject: name,

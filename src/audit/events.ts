@@ -269,6 +269,9 @@ export const mailboxOpened = ({ did, owner }: Own & { readonly owner: Did }): Au
 
 export const mailboxLeft = ({ did, owner }: Own & { readonly owner: Did }): AuditEvent => happened('mailbox_left', owner, did, {})
 
+export const agentRemoved = ({ did, agent, name }: Own & { readonly agent: string; readonly name: string }): AuditEvent =>
+  happened('agent_removed', did, agent, { name: brief(name) })
+
 /** `keys` names the settings, their values appear in the hash only. */
 export const configChanged = ({ did, keys, configHash }: Own & { readonly keys: readonly string[]; readonly configHash: Uint8Array }): AuditEvent =>
   happened('config_changed', did, did, { keys: listed(keys), configHash })

@@ -3,6 +3,7 @@ export { openCheckpoint, type OpenedCheckpoint, originOf, type SignBytes, type T
 export { type AuditData, type AuditEntry, type AuditEvent, dataBytesMax } from './entry.ts'
 export {
   agentAdded,
+  agentRemoved,
   agentIdentityCreated,
   type AgentKeyFacts,
   attestationAccepted,

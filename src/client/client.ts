@@ -41,8 +41,10 @@ export interface Client {
   publish(body: In<'publishBody'>, options?: SignalOption): Promise<Out<'published'>>
   /** A public topic, until the signal aborts; the first line says that it is being read. */
   topic(topic: string, options?: SignalOption): AsyncGenerator<TopicLine>
-  agents(options?: SignalOption): Promise<{ readonly agents: readonly string[] }>
-  addAgent(name: string, options?: SignalOption): Promise<{ readonly name: string }>
+  agents(options?: SignalOption): Promise<{ readonly agents: readonly string[]; readonly keys: readonly Out<'agentKey'>[] }>
+  addAgent(name: string, options?: SignalOption): Promise<Out<'agentKey'>>
+  rotateAgent(name: string, options?: SignalOption): Promise<Out<'agentKey'>>
+  removeAgent(name: string, options?: SignalOption): Promise<{ readonly name: string }>
   identities(options?: SignalOption): Promise<{ readonly identities: readonly Out<'agentIdentity'>[] }>
   generateIdentity(body: In<'identityBody'>, options?: SignalOption): Promise<Out<'agentIdentity'>>
   sign(body: In<'signBody'>, options?: SignalOption): Promise<Out<'signedJson'>>
@@ -137,6 +139,8 @@ export function createClient({ url, token }: ClientOptions): Client {
     topic: (topic, options) => lines<TopicLine>(`/v1/topics/messages${query({ topic })}`, options),
     agents: (options) => call('/v1/agents', options),
     addAgent: (name, options) => call('/v1/agents', options, { name }),
+    rotateAgent: (name, options) => call('/v1/agents/rotate', options, { name }),
+    removeAgent: (name, options) => call('/v1/agents/remove', options, { name }),
     identities: (options) => call('/v1/identities', options),
     generateIdentity: (body, options) => call('/v1/identities', options, body),
     sign: (body, options) => call('/v1/sign', options, body),

@@ -8,6 +8,7 @@ export {
   openAgentIdentities,
 } from './agent-identities.ts'
 export { kindDidFromDid, parseDid, peerIdFromDid } from './did.ts'
+export { type AgentRecord, agentRecordRule, openAgentRecord, signAgentRecord } from './agent-record.ts'
 export { type Chain, type ChainKey, readChain, recoveryWindowMs, type SeenStatement } from './chain.ts'
 export { chainRecordKey, chainRecordRule, encodeChainRecord, openChainRecord, rankOf } from './chain-record.ts'
 export {

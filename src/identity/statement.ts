@@ -20,6 +20,7 @@ export const statementKinds = [
   'delegation',
   'inception',
   'succession',
+  'agent',
   'group',
   'mailbox-registration',
   'mailbox-acceptance',

@@ -16,7 +16,7 @@ import {
   type Taker,
   type Topics,
 } from '../agents/index.ts'
-import { agentAdded, attestationAccepted, attestationIssued, attestationRevoked, type Audit, peerConnected, peerDisconnected } from '../audit/index.ts'
+import { attestationAccepted, attestationIssued, attestationRevoked, type Audit, peerConnected, peerDisconnected } from '../audit/index.ts'
 import {
   type Clock,
   type Did,
@@ -32,14 +32,23 @@ import {
   minuteMs,
 } from '../base/index.ts'
 import { openPrekeys, openReplayGuard, openSequences, openSessions, type PrekeyBundle, prekeyRecordRule } from '../envelope/index.ts'
-import { chainBytesMax, chainLengthMax, type ChainStatement, chainRecordRule, kindDidFromDid, type Keyring, peerIdFromDid } from '../identity/index.ts'
+import {
+  agentRecordRule,
+  chainBytesMax,
+  chainLengthMax,
+  type ChainStatement,
+  chainRecordRule,
+  kindDidFromDid,
+  type Keyring,
+  peerIdFromDid,
+} from '../identity/index.ts'
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
 import { type Decision, decideFile, decideMessage, decideTask, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
 import { serveStatements } from '../protocols/att/index.ts'
 import { createPlane, creditBytes, evidenceBytesMax, evidenceMax, type Hello, klpVersion, type Link, type Plane, type Role } from '../protocols/klp/index.ts'
 import { serveTasks, taskResultBytesMax } from '../protocols/task/index.ts'
 import { type Sandboxes, sandboxLimitsMax } from '../sandbox/index.ts'
-import { put, type Store } from '../store/index.ts'
+import { del, put, type Store } from '../store/index.ts'
 import { createAsker, createExecutor, type Tasks } from '../tasks/index.ts'
 import {
   type AttestFields,
@@ -52,6 +61,7 @@ import {
   type TrustItem,
   TrustLevel,
 } from '../trust/index.ts'
+import { agentNamespace, type AgentKey, type AgentKeys, openAgentKeys } from './agent-keys.ts'
 import { chainNamespace, type KeyChains, openKeyChains } from './key-chains.ts'
 import { type Capabilities, createCapabilities } from './capabilities.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
@@ -136,7 +146,13 @@ export interface MeshRooms {
   readonly agents: Pick<Agents, 'list'> & {
     register(agent: Agent): void
     /** Registers a built-in agent for good. @throws ERR_AGENT_UNKNOWN */
-    add(name: string): Promise<void>
+    add(name: string): Promise<AgentKey>
+    /** Agents that have a key of their own. */
+    keys(): readonly AgentKey[]
+    /** Puts an agent's next key in force; its DID stays. @throws ERR_AGENT_UNKNOWN */
+    rotate(name: string): Promise<AgentKey>
+    /** @throws ERR_AGENT_UNKNOWN */
+    remove(name: string): Promise<void>
   }
   readonly inbox: Pick<Inbox, 'list'>
   readonly trust: Pick<TrustBook, 'show' | 'snapshot'> & {
@@ -181,6 +197,7 @@ export const recordRules = (clock: Clock): Readonly<Record<string, RecordRule>> 
   [prekeyNamespace]: prekeyRecordRule(clock),
   [headNamespace]: headRecordRule(clock),
   [chainNamespace]: chainRecordRule(clock),
+  [agentNamespace]: agentRecordRule(clock),
 })
 
 /** The rooms at work. */
@@ -227,6 +244,9 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       return { allow: false, code, reason: message }
     }
   }
+  const agentKeys = await openAgentKeys({ ...parts, store: store.sub('agent-keys'), chains })
+  // Agents that moved in before agents had keys.
+  for (const name of agents.list()) if (!agentKeys.list().some((agent) => agent.name === name)) await agentKeys.add(name, [])
   /** An agent is told who asks, not by which key. */
   const known = (agent: Agent): Agent => ({
     ...agent,
@@ -243,7 +263,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     replay,
     sequences: await openSequences({ store: store.sub('sequences'), clock }),
     audit,
-    agents: { ...agents, get: (name) => known(agents.get(name)) },
+    // A stranger names an agent by its DID.
+    agents: { ...agents, get: (name) => known(agents.get(agentKeys.nameOf(name))) },
     inbox,
     takers,
     plane: () => plane,
@@ -359,8 +380,17 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     },
   })
   serveStatements({ host, logger, list: book.list })
-  const stopWatching = watchPeers({ host, audit, events, keyring, clock, logger, chains, onFirstPeer: () => publishAll({ directory, sync, chains, finder }) })
-  const stopRepublishing = repeat(clock, prekeyRepublishMs, () => publishAll({ directory, sync, chains }))
+  const stopWatching = watchPeers({
+    host,
+    audit,
+    events,
+    keyring,
+    clock,
+    logger,
+    chains,
+    onFirstPeer: () => publishAll({ directory, sync, chains, agentKeys, finder }),
+  })
+  const stopRepublishing = repeat(clock, prekeyRepublishMs, () => publishAll({ directory, sync, chains, agentKeys }))
 
   async function dial(target: Did | string, { signal }: SignalOption = {}): Promise<PeerInfo & { readonly rttMs: number }> {
     const { to, expected } = await targetOf(target, signal)
@@ -400,6 +430,14 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const recent = await openRecentPeers({ store: store.sub('peers'), host, clock, logger })
   const asker = createAsker({ host, keyring, clock, random, audit, store: store.sub('tasks'), bundleOf: bundleAfterHello })
 
+  /** The key to reach: of a node, or of the node where an agent lives. */
+  async function reach(to: Did, options: SignalOption = {}): Promise<{ readonly peer: Did; readonly agent?: Did }> {
+    const isMet = chains.chain(to) !== undefined && host.peers().some(({ did }) => chains.subject(did) === chains.subject(to))
+    if (isMet || chains.subject(to) === self) return { peer: await chains.current(to, options) }
+    const [peer, place] = await Promise.all([chains.current(to, options), agentKeys.find(to, options)])
+    return place === undefined ? { peer } : { peer: chains.currentKnown(place.node), agent: place.agent }
+  }
+
   const node: MeshRooms = {
     did: self,
     peerId: host.peerId,
@@ -424,13 +462,16 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       return { rttMs, route: link.route }
     },
     async send(to, message, sendOptions) {
-      const peer = await chains.current(to, sendOptions)
-      const sent = await mail.send(peer, { type: 'text', encoding: 'text', ...message }, sendOptions)
+      const { peer, agent } = await reach(to, sendOptions)
+      const addressed = agent === undefined ? message : { ...message, agent }
+      const sent = await mail.send(peer, { type: 'text', encoding: 'text', ...addressed }, sendOptions)
       const routes = { acknowledged: plane.find(peer)?.route ?? 'direct', deposited: 'mailbox', queued: undefined } as const
       return { ...sent, route: routes[sent.status] }
     },
-    ask: async (to, data, { agent = 'echo', ...sendOptions } = {}) =>
-      await mail.ask(await chains.current(to, sendOptions), { type: 'ask', agent, encoding: 'json', body: JSON.stringify(data ?? null) }, sendOptions),
+    async ask(to, data, { agent = 'echo', ...sendOptions } = {}) {
+      const place = await reach(to, sendOptions)
+      return await mail.ask(place.peer, { type: 'ask', agent: place.agent ?? agent, encoding: 'json', body: JSON.stringify(data ?? null) }, sendOptions)
+    },
     outbox: () => mail.outbox().map((entry) => ({ ...entry, to: chains.subject(entry.to) })),
     agents: {
       list: agents.list,
@@ -441,7 +482,13 @@ export async function assemble(parts: Parts): Promise<Assembled> {
           throw new MeshError('ERR_AGENT_UNKNOWN', `no built-in agent '${name}'`, { hint: `built in: ${Object.keys(builtInAgents).join(', ')}` })
         }
         agents.register(agent)
-        await audit.record(agentAdded({ did: self, agent: self, name }), store.sub('agents').qualify([put(name, utf8(name))]))
+        return await agentKeys.add(name, store.sub('agents').qualify([put(name, utf8(name))]))
+      },
+      keys: agentKeys.list,
+      rotate: agentKeys.rotate,
+      async remove(name) {
+        await agentKeys.remove(name, store.sub('agents').qualify([del(name)]))
+        agents.remove(name)
       },
     },
     inbox: { list: async (page) => (await inbox.list(page)).map((message) => ({ ...message, from: chains.subject(message.from) })) },
@@ -489,7 +536,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     async announceKey() {
       if (!chains.isNews()) return
       await recent.redial(announceMsMax)
-      await chains.publish()
+      // Its agents are delegated anew, by the new key.
+      await Promise.all([chains.publish(), agentKeys.publish()])
     },
     async stop() {
       finder.stop()
@@ -587,11 +635,12 @@ interface Announcers {
   readonly directory: Directory
   readonly sync: TrustSync
   readonly chains: KeyChains
+  readonly agentKeys: AgentKeys
   readonly finder?: Finder
 }
 
-async function publishAll({ directory, sync, chains, finder }: Announcers): Promise<void> {
-  await Promise.allSettled([directory.publish(), sync.announce(), chains.publish(), finder?.announce()])
+async function publishAll({ directory, sync, chains, agentKeys, finder }: Announcers): Promise<void> {
+  await Promise.allSettled([directory.publish(), sync.announce(), chains.publish(), agentKeys.publish(), finder?.announce()])
 }
 
 function repeat(clock: Clock, everyMs: number, act: () => Promise<void>): () => void {

@@ -19,6 +19,8 @@ const examples = (text: string): readonly audit.AuditEvent[] => {
   const task = { did, requester: peer, executor: did, taskId: text }
   return [
     audit.identityCreated({ did }),
+    audit.keyRotated({ did, identity: peer, key: peer, seq: 3 }),
+    audit.identityFrozen({ did, identity: peer, key: peer, seq: 3 }),
     audit.nodeStarted({ did, version: text, listen: Array.from({ length: 100 }, () => text) }),
     audit.nodeStopped({ did, reason: text }),
     audit.peerConnected(link),
@@ -42,6 +44,7 @@ const examples = (text: string): readonly audit.AuditEvent[] => {
     audit.groupChanged({ did, group: hash, entry: hash, action: text, who: [peer] }),
     audit.topicPublished({ did, topic: hash, id: hash.subarray(0, 16), type: text, statementHash: hash, bytes: 300 }),
     audit.agentAdded({ did, agent: peer, name: text }),
+    audit.agentRemoved({ did, agent: peer, name: text }),
     audit.agentIdentityCreated({ did, agent: peer, name: text, capabilities: [text] }),
     audit.jsonSigned({ did, agent: peer, name: text, inputHash: hash, audience: text, signatureCount: 3 }),
     audit.mailboxAdded({ did, holder: peer, items: 8, bytes: 1_024, until: 1 }),
@@ -57,6 +60,8 @@ describe('events', () => {
   test('have these names', () => {
     expect(examples('x').map(({ event }) => event)).toEqual([
       'identity_created',
+      'key_rotated',
+      'identity_frozen',
       'node_started',
       'node_stopped',
       'peer_connected',
@@ -80,6 +85,7 @@ describe('events', () => {
       'group_changed',
       'topic_published',
       'agent_added',
+      'agent_removed',
       'agent_identity_created',
       'json_signed',
       'mailbox_added',

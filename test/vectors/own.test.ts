@@ -9,8 +9,8 @@ import { openCheckpoint, verifyConsistency, verifyProof } from '../../src/audit/
 import { growTree, leafHash } from '../../src/audit/tree.ts'
 import { base64, createSeededRandom, type Did, didFromKey, fromBase64, fromHex, fromUtf8, hex, keyFromDid, MeshError } from '../../src/base/index.ts'
 import { createKemPrivateKey, createSigner, deriveFromPassphrase, verify } from '../../src/crypto/index.ts'
-import { chainRecordRule, kindDidFromDid, openChainStatement, openKeyFile, openStatement, parseDid, readChain, peerIdFromDid, type StatementKind, verifySignedJson } from '../../src/identity/index.ts'
 import { decodeGroupFrame, openBox, openBundle, openGroupFrame, receivingChain } from '../../src/envelope/index.ts'
+import { agentRecordRule, chainRecordRule, openAgentRecord, kindDidFromDid, openChainStatement, openKeyFile, openStatement, parseDid, readChain, peerIdFromDid, type StatementKind, verifySignedJson } from '../../src/identity/index.ts'
 import { signedJsonInput } from '../../src/identity/signed-json.ts'
 import { parseDocument, verifySignedDocument } from '../../src/node/index.ts'
 import { capabilityKey } from '../../src/node/capabilities.ts'
@@ -88,6 +88,13 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     expect([did, current].map((key) => hex(keyFromDid(key)))).toEqual([text(vector, 'did'), text(vector, 'current')])
     expect([seq, status]).toEqual([vector['seq'], vector['status']])
     expect(keys.map(({ key, from, until }) => [hex(keyFromDid(key)), from, until ?? null])).toEqual(vector['keys'])
+  },
+  'agent-record'(vector) {
+    const value = bytes(vector, 'value')
+    const facts = agentRecordRule({ now: () => number(vector, 'now') }).check(bytes(vector, 'key'), value)
+    const { agent, node, name } = openAgentRecord(value, number(vector, 'now'))
+    expect([keyFromDid(agent), keyFromDid(node), name]).toEqual([bytes(vector, 'agent'), bytes(vector, 'node'), text(vector, 'name')])
+    expect(facts).toEqual({ seq: number(vector, 'seq'), expiresAt: number(vector, 'expiresAt') })
   },
   'chain-record'(vector) {
     const rule = chainRecordRule({ now: () => number(vector, 'now') })
