@@ -1,5 +1,5 @@
 import { createTally, type Clock, type Did, didFromKey, hex, keyFromDid, type Logger, MeshError, minuteMs, toMeshError } from '../base/index.ts'
-import { checkedSenderKey, decodeGroupFrame, isOfChain, openGroupFrame, type ReplayGuard, receivingChain } from '../envelope/index.ts'
+import { checkedSenderKey, decodeGroupFrame, isOfChain, openGroupFrame, receivingChain } from '../envelope/index.ts'
 import { clockSkewMsMax, openStatement } from '../identity/index.ts'
 import type { StoreOp } from '../store/index.ts'
 import type { Taken } from './mail.ts'
@@ -44,7 +44,6 @@ export interface InwardOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly shelf: GroupShelf
-  readonly replay: ReplayGuard
   readonly groups: Map<string, GroupRecord>
   isKnown(did: Did): boolean
   keep(message: GroupMessage): { readonly ops: readonly StoreOp[]; release(): void }
@@ -61,7 +60,7 @@ const denied = (why: string): MeshError => new MeshError('ERR_GROUP_DENIED', why
 
 /** What comes from other members. Source: group/v1 section 3. */
 export function createGroupInward(options: InwardOptions): Readonly<Record<'roster' | 'key' | 'frame' | 'want' | 'leave', GroupTaker>> {
-  const { did, identities, clock, logger, shelf, replay, groups } = options
+  const { did, identities, clock, logger, shelf, groups } = options
   const { subject } = identities
   const wants = createTally<string>({ clock, most: groupWantsMax, windowMs: minuteMs })
 
@@ -121,37 +120,26 @@ export function createGroupInward(options: InwardOptions): Readonly<Record<'rost
     return ops
   }
 
-  /** Opens a frame if its chain is here. @throws ERR_GROUP_KEY, ERR_CRYPTO_OPEN, ERR_STATEMENT_*, ERR_REPLAYED, ERR_WIRE_* */
+  /** Opens a frame if its chain is here. @throws ERR_GROUP_KEY, ERR_CRYPTO_OPEN, ERR_STATEMENT_*, ERR_WIRE_*, ERR_OVERLOADED */
   function openFrame(group: GroupRecord, from: Did, bytes: Uint8Array): (Taken & { readonly message: GroupMessage }) | undefined {
     const frame = decodeGroupFrame(bytes)
     const held = [...group.chains.values()].find((one) => one.from === from && isOfChain(frame, one.chain, one))
     // An earlier key of the chain may still be under way.
     if (held === undefined || frame.n < held.chain.first) return undefined
     const opened = openGroupFrame(held.chain, frame, { group: keyFromDid(group.id), epoch: held.epoch, sender: from })
-    const signed = openStatement('message', opened.content, { now: clock.now(), lifetimeMsMax: groupMessageLifetimeMsMax })
-    const { statement } = signed
+    const { statement } = openStatement('message', opened.content, { now: clock.now(), lifetimeMsMax: groupMessageLifetimeMsMax })
     if (statement.to !== group.id) throw new MeshError('ERR_STATEMENT_AUDIENCE', 'the message was said in another group')
     if (statement.from !== from) throw new MeshError('ERR_STATEMENT_SENDER', 'the message was signed by somebody else than the member that sent it')
     const said = decodeSaid(statement.type, statement.payload, groupBodyBytesMax)
     const message: GroupMessage = { id: hex(statement.id), group: group.hex, from, type: statement.type, ...said, receivedAt: clock.now() }
-    const claim = replay.claim(signed)
-    let kept: ReturnType<InwardOptions['keep']>
-    try {
-      kept = options.keep(message)
-    } catch (error) {
-      void claim.release()
-      throw error
-    }
+    const kept = options.keep(message)
     const next: HeldChain = { ...held, chain: opened.chain }
     group.chains.set(chainName(next), next)
     return {
       message,
-      ops: [...claim.ops, ...kept.ops, ...shelf.qualify(group, [shelf.putChain(group, next)])],
+      ops: [...kept.ops, ...shelf.qualify(group, [shelf.putChain(group, next)])],
       done: () => options.onMessage(message),
-      release() {
-        void claim.release()
-        kept.release()
-      },
+      release: kept.release,
     }
   }
   /** What waited for a key of `from`. */

@@ -1,6 +1,6 @@
 import { type Audit, groupChanged } from '../audit/index.ts'
 import { type Clock, dayMs, type Did, didFromKey, fromHex, hex, keyFromDid, type Logger, MeshError, type Random, toMeshError } from '../base/index.ts'
-import { createGroupSender, type ReplayGuard } from '../envelope/index.ts'
+import { createGroupSender } from '../envelope/index.ts'
 import { type Keyring, signStatement } from '../identity/index.ts'
 import type { Store } from '../store/index.ts'
 import { bodyOfBytes, frameBody, groupTypes, keyBody, plainBody, rosterBatchBytesMax, rosterBatchMax, rosterBody } from './group-bodies.ts'
@@ -71,7 +71,6 @@ export interface GroupsOptions extends Pick<InwardOptions, 'identities' | 'isKno
   readonly random: Random
   readonly logger: Logger
   readonly audit: Audit
-  readonly replay: ReplayGuard
   /** Takes messages to one member in the order of the calls; each is on disk, and tried until its time is over, before this resolves. */
   send(to: Did, message: { readonly type: string; readonly encoding: 'bytes'; readonly body: string }): Promise<{ readonly status: DeliveryStatus }>
 }
@@ -326,7 +325,6 @@ export async function openGroups(options: GroupsOptions): Promise<GroupsRoom> {
     clock,
     logger,
     shelf,
-    replay: options.replay,
     groups,
     isKnown: options.isKnown,
     keep: options.keep,

@@ -278,7 +278,6 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   })
   const groups = await createGroups({
     ...parts,
-    replay,
     inbox,
     mail,
     takers,

@@ -1,7 +1,6 @@
 import { type GroupsRoom, type Inbox, type Mail, openGroups, type Taker } from '../agents/index.ts'
 import type { Audit } from '../audit/index.ts'
 import { type Clock, type Did, type Logger, type Random, secondMs } from '../base/index.ts'
-import type { ReplayGuard } from '../envelope/index.ts'
 import type { Keyring } from '../identity/index.ts'
 import type { Store } from '../store/index.ts'
 import type { EventHub } from './events.ts'
@@ -17,7 +16,6 @@ export interface GroupsParts {
   readonly random: Random
   readonly logger: Logger
   readonly audit: Audit
-  readonly replay: ReplayGuard
   readonly inbox: Inbox
   readonly mail: Pick<Mail, 'send'>
   readonly takers: Map<string, Taker>

@@ -1,7 +1,6 @@
 import { type GroupMessage, openGroups, type GroupsRoom } from '../../src/agents/index.ts'
 import { createAudit } from '../../src/audit/index.ts'
 import { createSeededRandom, createVirtualClock, type Did, MeshError, randomInt, silentLogger, toMeshError, type VirtualClock } from '../../src/base/index.ts'
-import { openReplayGuard } from '../../src/envelope/index.ts'
 import type { Keyring } from '../../src/identity/index.ts'
 import { createMemoryStore, type MemoryStore } from '../../src/store/index.ts'
 import { keyringOf } from './raw-peer.ts'
@@ -85,7 +84,6 @@ export async function createPostOffice({
       random: createSeededRandom(seed * 77 + index * 1_009 + Math.floor(clock.monotonic()) + got.length),
       logger: silentLogger,
       audit,
-      replay: await openReplayGuard({ store: store.sub('replay'), clock }),
       identities: { subject, check: () => undefined },
       isKnown: () => false,
       keep: () => ({ ops: [{ type: 'put', key: `inbox/${kept++}`, value: new Uint8Array(1) }], release: () => undefined }),

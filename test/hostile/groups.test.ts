@@ -66,7 +66,13 @@ test('a frame of another sender, of a stranger, of a removed member, replayed, o
   const frame = office.posted.find(({ type, to }) => type === groupTypes.frame && to === anna.did)
   if (frame === undefined) throw new Error('nothing was said')
   // Taken already, and now by somebody else, and by a stranger.
-  await expect(office.inject(0, frame)).rejects.toEqual(code('ERR_GROUP_KEY'))
+  for (let n = 0; n < 1_000; n++) {
+    await expect(office.inject(0, frame)).rejects.toEqual(code('ERR_GROUP_KEY'))
+    if (n !== 500) continue
+    office.crash(0)
+    await office.restart(0)
+  }
+  expect(anna.got.filter(({ body }) => body === 'honest')).toHaveLength(1)
   await expect(office.inject(0, { ...frame, from: mallory.did })).rejects.toEqual(code('ERR_GROUP_DENIED'))
   const before = anna.got.length
   await office.inject(0, { ...frame, from: cleo.did })
@@ -93,7 +99,7 @@ test('a frame of another sender, of a stranger, of a removed member, replayed, o
   await sealed(said(ben.keyring, groupDid))
   expect(anna.got.at(-1)?.body).toBe('false')
 
-  await office.run(anna.groups.remove(id, [ben.did]))
+  await office.run(office.member(0).groups.remove(id, [ben.did]))
   await office.settle()
   await expect(sealed(said(ben.keyring, groupDid))).rejects.toEqual(code('ERR_GROUP_DENIED'))
   await expect(office.inject(0, from(ben.did, groupTypes.want, plainBody.encode({ version: 1, group })))).rejects.toEqual(code('ERR_GROUP_DENIED'))

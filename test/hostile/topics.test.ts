@@ -141,6 +141,8 @@ test('the id of a topic is 32 bytes of a hash, no name gives a key that is held 
   expect(hex(keyFromDid(audience))).toBe(hex(bytes))
   expect(topicIdOf('News').channel).not.toBe(channel)
   for (const name of ['', 'x'.repeat(129), 'a\nb', 'a\u0000', '\ud800']) expect(() => topicIdOf(name)).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }))
+  // A type keeps what it promises here too.
+  await expect(mesh.run(mesh.node(0).topics.publish('news', { type: 'capability_query', body: 'no JSON' }))).rejects.toMatchObject({ code: 'ERR_MESSAGE_TYPE' })
   // What was published is no message to anybody: its audience is the topic.
   const stranger = await createSimulatedPeer(mesh, 900)
   const link = await mesh.run(stranger.link(0))
