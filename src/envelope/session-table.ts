@@ -31,8 +31,8 @@ export interface PeerSessions {
 export interface SessionTable {
   held(tag: Uint8Array): Session | undefined
   peer(did: Did): PeerSessions | undefined
-  /** Takes a session in, and lets go what no longer fits. */
-  add(session: Session): StoreOp[]
+  /** Takes a session in, and lets go what no longer fits: never the one that carried its offer. */
+  add(session: Session, carrier?: Session): StoreOp[]
   /** Something came on a session: it stays longest. */
   touch(session: Session): void
   write(session: Session): StoreOp
@@ -69,7 +69,7 @@ export async function openSessionTable({ store, box, clock }: SessionTableOption
   const sealed = (key: string, record: Uint8Array): StoreOp => put(key, box.seal(record, utf8(key)))
   const write = (session: Session): StoreOp => sealed(recordKey(session), sessionCodec.encode(toStored(session)))
 
-  function add(session: Session): StoreOp[] {
+  function add(session: Session, carrier?: Session): StoreOp[] {
     const peer = peers.get(session.peer) ?? { sessions: [], healedAt: Number.NEGATIVE_INFINITY, sentSince: 0 }
     peers.delete(session.peer)
     peers.set(session.peer, peer)
@@ -77,10 +77,10 @@ export async function openSessionTable({ store, box, clock }: SessionTableOption
     byTag.set(nameOf(session), session)
     peer.sessions.sort(byRank)
     const ops: StoreOp[] = []
-    // The new one stays, whatever its rank: a peer that lost its state knows no higher. So does the one that is sent on until offers are answered.
+    // The new one stays, whatever its rank: a peer that lost its state knows no higher. So do those that are spoken in until offers are answered.
     const inUse = peer.sessions.find((other) => other !== session && other.isConfirmed)
-    const others = peer.sessions.filter((other) => other !== session && other !== inUse)
-    for (const outranked of others.slice(sessionsPerPeerMax - (inUse === undefined ? 1 : 2))) ops.push(...drop(outranked))
+    const others = peer.sessions.filter((other) => other !== session && other !== inUse && other !== carrier)
+    for (const outranked of others.slice(Math.max(0, others.length - (peer.sessions.length - sessionsPerPeerMax)))) ops.push(...drop(outranked))
     for (const [oldest, { sessions }] of peers) {
       if (byTag.size <= sessionsMax || oldest === session.peer) break
       for (const forgotten of [...sessions]) ops.push(...drop(forgotten))
@@ -166,7 +166,7 @@ export async function openSessionTable({ store, box, clock }: SessionTableOption
   return {
     held: (tag) => byTag.get(hex(tag)),
     peer: (did) => peers.get(did),
-    add: (session) => [...add(session), write(session)],
+    add: (session, carrier) => [...add(session, carrier), write(session)],
     touch(session) {
       session.usedAt = clock.now()
       const peer = peers.get(session.peer)

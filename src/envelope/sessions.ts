@@ -110,15 +110,13 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
   const mayOffer = (did: Did): boolean => Math.abs(clock.now() - (table.peer(did)?.healedAt ?? Number.NEGATIVE_INFINITY)) >= offerEveryMs
   const nextGeneration = (did: Did): number => Math.min(0xffff_ffff, 1 + Math.max(0, ...(table.peer(did)?.sessions.map(({ generation }) => generation) ?? [])))
 
-  const add = (
-    ratchet: Ratchet,
-    { generation, dh: opening }: Offer,
-    { peer, heals, isConfirmed }: Pick<Session, 'peer' | 'heals' | 'isConfirmed'>,
-  ): StoreOp[] =>
-    table.add({ peer, generation, opening, heals, isConfirmed, isReceiveOnly: false, isDoubted: false, usedAt: clock.now(), ratchet, skipped: new Map() })
+  const add = (ratchet: Ratchet, { generation, dh: opening }: Offer, peer: Did, isConfirmed: boolean, carrier: Session | undefined): StoreOp[] => {
+    const state = { isConfirmed, isReceiveOnly: false, isDoubted: false, usedAt: clock.now(), ratchet, skipped: new Map() }
+    return table.add({ peer, generation, opening, heals: carrier?.generation, ...state }, carrier)
+  }
   /** A session of our own: its half is in the offer that leaves now. */
-  function begin(ratchet: Ratchet, did: Did, offer: Offer, heals?: number): StoreOp[] {
-    const ops = add(ratchet, offer, { peer: did, heals, isConfirmed: false })
+  function begin(ratchet: Ratchet, did: Did, offer: Offer, carrier?: Session): StoreOp[] {
+    const ops = add(ratchet, offer, did, false, carrier)
     const peer = table.peer(did)
     if (peer !== undefined) Object.assign(peer, { healedAt: clock.now(), sentSince: 0 })
     return ops
@@ -142,9 +140,7 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     const secrets = { suite, secret: sender.exportSecret(healInfo), mix, initiator: ownKey, responder: keyFromDid(did) }
     const ratchet = initiate({ ...secrets, own, peerRatchet: bundle.ratchet })
     const bytes = sealFrame(session.ratchet, packContent(items, offer, keyring), random)
-    // Written before it may fall out for the new one.
-    const written = table.write(session)
-    return { bytes, mode: 'session', ops: [written, ...begin(ratchet, did, offer, session.generation)] }
+    return { bytes, mode: 'session', ops: [table.write(session), ...begin(ratchet, did, offer, session)] }
   }
   function sealOn(session: Session, items: Items): Sealed {
     const startsChain = session.ratchet.sending === undefined
@@ -168,8 +164,8 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     return respond({ suite, secret, mix, initiator: keyFromDid(from), responder: ownKey, own: pair, offered: dh })
   }
   /** A box that comes again opens nothing; whether what it says was taken before is for the replay guard to know. */
-  const accept = (ratchet: Ratchet, from: Did, offer: Offer): StoreOp[] =>
-    table.held(ratchet.receiveTag) === undefined ? add(ratchet, offer, { peer: from, heals: undefined, isConfirmed: true }) : []
+  const accept = (ratchet: Ratchet, from: Did, offer: Offer, carrier?: Session): StoreOp[] =>
+    table.held(ratchet.receiveTag) === undefined ? add(ratchet, offer, from, true, carrier) : []
 
   function openBoxed(sealed: Uint8Array, lifetimeMsMax: number): Opened {
     const { content, own, suite, exportSecret } = unsealBox(sealed, prekeys)
@@ -207,7 +203,7 @@ export async function openSessions({ store, keyring, prekeys, clock, random }: S
     table.touch(session)
     const ops = inner.used === undefined ? [] : table.dropSkipped(session, inner.used)
     ops.push(...table.keepSkipped(session, inner.skipped), table.write(session))
-    if (offer !== undefined && healed !== undefined) ops.push(...accept(healed, session.peer, offer))
+    if (offer !== undefined && healed !== undefined) ops.push(...accept(healed, session.peer, offer, session))
     return { ...opened, mode: 'session', ops }
   }
   function openInner(session: Session, frame: SessionFrame): ReturnType<typeof openFrame> {

@@ -186,12 +186,12 @@ async function play(seed: number, steps: number): Promise<Record<string, number>
   return counts
 }
 
-/** The network is kind again: everything arrives, and both end up sending on one and the same session. */
+/** The network is kind again: everything arrives, and once both have healed they send on one and the same session. */
 async function settle([anna, ben]: readonly [Player, Player], first: string): Promise<void> {
   const order = first === 'anna' ? ([anna, ben] as const) : ([ben, anna] as const)
   const last = new Map<Player, Uint8Array>()
-  for (let round = 0; round < 4; round++) {
-    await anna.side.clock.advance(offerEveryMs)
+  for (let round = 0; round < 6; round++) {
+    await anna.side.clock.advance(round === 2 ? dayMs : offerEveryMs)
     for (const [from, to] of [order, [order[1], order[0]] as const]) {
       let tries = 0
       for (let done = false; !done; tries++) {

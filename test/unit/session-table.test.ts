@@ -132,6 +132,15 @@ test('what outranks nothing leaves nothing behind: the disk holds what memory ho
   )
 })
 
+test('the session that carried an offer stays, however low', async () => {
+  const { open } = createWorld()
+  const table = await open()
+  const carrier = sessionOf(1, { tag: 1, generation: 1 })
+  table.add(carrier)
+  for (let tag = 2; tag < 12; tag++) table.add(sessionOf(1, { tag, generation: tag }), carrier)
+  expect(table.peer(didOf(1))?.sessions.map(({ generation }) => generation)).toEqual([11, 10, 9, 1])
+})
+
 test('records that do not open, of sessions that are gone, or under the key of another are erased, and the rest is read', async () => {
   const { clock, store, open } = createWorld()
   const table = await open()

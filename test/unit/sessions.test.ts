@@ -236,6 +236,22 @@ describe('loss of state', () => {
 })
 
 describe('for a peer that is off', () => {
+  test('the session in use outlives offers that nobody answers, on both sides', async () => {
+    await talk()
+    await clock.advance(dayMs)
+    const stored: Awaited<ReturnType<typeof seal>>[] = []
+    for (let count = 0; count < 12; count++) {
+      stored.push(await seal(anna, ben, `stored ${count}`))
+      await clock.advance(5 * minuteMs)
+    }
+    expect(stored.map(({ mode }) => mode)).toEqual(stored.map(() => 'session'))
+    // Picked up from two mailboxes, the later ones first.
+    const order = [6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5]
+    expect(order.map((index) => read(ben, stored[index] ?? { bytes: new Uint8Array() }))).toEqual(order.map((index) => `stored ${index}`))
+    expect(await modeOf(ben, anna)).toBe('session x')
+    expect(await modeOf(anna, ben)).toBe('session x')
+  })
+
   test('until its first answer it gets boxes, the first of them with the offer', async () => {
     const stored = [await seal(anna, ben, 'a'), await seal(anna, ben, 'b')]
     expect(stored.map(({ mode }) => mode)).toEqual(['box', 'box'])
