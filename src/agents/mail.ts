@@ -287,8 +287,7 @@ export async function openMail(options: MailOptions): Promise<Mail> {
     const item = outbox.find(hex(receiptCodec.decode(statement.payload).messageHash))
     if (item === undefined) return
     checkReturn(receipt, item.statement)
-    outbox.done(item)
-    options.onDelivered({ id: hex(item.statement.statement.id), to: item.to })
+    delivery.acknowledge(item, receipt.ref)
   }
 
   async function handle(item: Composed, signal: AbortSignal, onFailed: (error: unknown) => void): Promise<Carried> {
@@ -332,14 +331,23 @@ export async function openMail(options: MailOptions): Promise<Mail> {
     return { name, opened }
   }
 
+  function enqueue(to: Did, message: Outgoing, ttlMs: number): { readonly statement: Carried } & ReturnType<typeof outbox.add> {
+    const identity = options.keys.subject(to)
+    const place = outbox.nextPlace(identity)
+    try {
+      const statement = composeMessage(to, message, ttlMs, { expectsReply: false, order: place.order })
+      return { statement, ...outbox.add(identity, statement, { place, priority: message.priority ?? 5 }) }
+    } catch (error) {
+      place.done()
+      throw error
+    }
+  }
+
   return {
     async send(to, message, { signal, timeoutMs = sendPatienceMs, ttlMs = sentLifetimeMsMax } = {}) {
       if (to === keyring.did) throw new MeshError('ERR_USAGE', 'that is this node itself', { hint: 'name another peer' })
       if (ttlMs > sentLifetimeMsMax) throw new MeshError('ERR_USAGE', `a message lives ${sentLifetimeMsMax} ms at most`)
-      const identity = options.keys.subject(to)
-      const order = outbox.nextOrder(identity)
-      const statement = composeMessage(to, message, ttlMs, { expectsReply: false, order })
-      const { item, ops } = outbox.add(identity, statement, { seq: order.seq, priority: message.priority ?? 5 })
+      const { statement, item, ops } = enqueue(to, message, ttlMs)
       // Side by side: the receiver takes it once, however often it is tried after a crash.
       const [outcome] = await Promise.all([
         delivery.attempt(item, { signal: within(clock, timeoutMs, signal, 'the send') }),
@@ -349,10 +357,18 @@ export async function openMail(options: MailOptions): Promise<Mail> {
     },
     async ask(to, message, { signal, timeoutMs = 30 * secondMs } = {}) {
       const ttlMs = Math.min(timeoutMs, liveLifetimeMsMax)
-      const statement = composeMessage(to, message, ttlMs, { expectsReply: true })
-      const asking = courier.post(to, statement, { ttlMs, signal: within(clock, ttlMs, signal, `asking ${to}`) })
-      // Side by side: asking is no privileged act, and its entry must be on disk before we say that it is done.
-      const [back] = await Promise.all([asking, audit.record(messageSent(factsOf(statement)), writes.take())])
+      const place = outbox.nextPlace(options.keys.subject(to))
+      let statement: Carried
+      let back: Composed
+      try {
+        statement = composeMessage(to, message, ttlMs, { expectsReply: true, order: place.order })
+        const asking = courier.post(to, statement, { ttlMs, signal: within(clock, ttlMs, signal, `asking ${to}`) })
+        // Side by side: asking is no privileged act, and its entry must be on disk before we say that it is done.
+        const recording = audit.record(messageSent(factsOf(statement)), writes.take())
+        back = (await Promise.all([asking, recording]))[0]
+      } finally {
+        place.done()
+      }
       checkReturn(back, statement)
       if (back.kind !== 'message') throw new MeshError('ERR_PROTOCOL', 'a receipt where a reply was due')
       const { encoding, body } = messageCodec.decode(back.statement.payload)
@@ -403,17 +419,23 @@ export async function openMail(options: MailOptions): Promise<Mail> {
           }
           const content = admit(item, sentLifetimeMsMax)
           if (content.expectsReply) throw new MeshError('ERR_PROTOCOL', 'nobody is asked through a mailbox')
-          await keep(item, content)
-          outcome = 'taken'
+          try {
+            await keep(item, content)
+            outcome = 'taken'
+          } catch (error) {
+            // Its sender tries again because no receipt reached it.
+            if (toMeshError(error).code !== 'ERR_REPLAYED') throw error
+            if (outcome === 'refused') outcome = 'known'
+          }
           const receipt = receiptFor(item, sentLifetimeMsMax)
-          const { item: waiting, ops } = outbox.add(options.keys.subject(item.statement.from), receipt, { seq: 0, priority: 5 })
+          const { item: waiting, ops } = outbox.add(options.keys.subject(item.statement.from), receipt, { priority: 5 })
           await store.durable(ops)
           delivery.kick(waiting.to)
         }
       } catch (cause) {
         const error = toMeshError(cause)
         if (['ERR_OVERLOADED', 'ERR_STORE_FAILED', 'ERR_STORE_CLOSED', 'ERR_STOPPED', 'ERR_INTERNAL'].includes(error.code)) throw error
-        if (error.code === 'ERR_REPLAYED') outcome = 'known'
+        if (outcome !== 'taken' && error.code === 'ERR_REPLAYED') outcome = 'known'
         else {
           logger.info('an item of a mailbox was refused', { code: error.code, message: error.message })
           audit.record(messageRefused({ did: keyring.did, from: undefined, code: error.code, reason: error.message })).catch(() => undefined)

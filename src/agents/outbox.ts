@@ -1,5 +1,5 @@
 import { type Clock, type Did, hex, type Logger, MeshError, minuteMs, type Random, secondMs, toMeshError, utf8 } from '../base/index.ts'
-import type { Order } from '../envelope/index.ts'
+import { openPlacesMax, type Order } from '../envelope/index.ts'
 import { type Composed, type Keyring, readStatement } from '../identity/index.ts'
 import type { Carried } from '../protocols/klp/index.ts'
 import { del, put, type Store, type StoreOp } from '../store/index.ts'
@@ -10,6 +10,8 @@ export const outboxPerReceiverMax = 10_000
 export const outboxMessagesMax = 100_000
 /** Bytes of all that waits. */
 export const outboxBytesMax = 256 * 1024 * 1024
+/** Of these, bytes for one receiver: one that is off leaves room for the others. */
+export const outboxBytesPerReceiverMax = 64 * 1024 * 1024
 /** Waits between tries double from the first to the last, each by chance between half and the whole of it. */
 export const retryFirstMs = secondMs
 export const retryLastMs = 5 * minuteMs
@@ -47,6 +49,12 @@ export interface OutboxItem {
   deposits: number
 }
 
+/** A place in what goes to one receiver. */
+export interface Place {
+  readonly order: Order
+  done(): void
+}
+
 export interface OutboxEntry {
   /** Statement id, hexadecimal. */
   readonly id: string
@@ -61,16 +69,18 @@ export interface OutboxEntry {
 
 /** Statements on their way: on disk before anybody is told that they will be tried, in order for each receiver. */
 export interface Outbox {
-  /** The next place among what goes to a receiver. */
-  nextOrder(to: Did): Order
+  /** The next place among what goes to a receiver; it is open until `done` is called, or the statement added with it is gone. */
+  nextPlace(to: Did): Place
   /** Takes a statement in. The writes belong into a durable batch of the caller's; until that lands the item is tried all the same. @throws ERR_OVERLOADED */
   add(
     to: Did,
     statement: Carried,
-    options: { readonly seq: number; readonly priority: number },
+    options: { readonly place?: Place; readonly priority: number },
   ): { readonly item: OutboxItem; readonly ops: readonly StoreOp[] }
-  /** Oldest first, at most `limit`, nothing that has expired; expired ones are given up. */
-  due(to: Did, limit: number): readonly OutboxItem[]
+  /** All that waits for a receiver: by priority, oldest first. */
+  line(to: Did): readonly OutboxItem[]
+  /** Gives up what has expired, and gives it back. */
+  expire(to: Did): readonly OutboxItem[]
   receivers(): readonly Did[]
   find(ref: string): OutboxItem | undefined
   /** The same message, written anew: to another key, or by one. */
@@ -98,10 +108,10 @@ export async function openOutbox({ store, keyring, clock, random, logger, onUnde
   const lines = new Map<Did, OutboxItem[]>()
   const byRef = new Map<string, OutboxItem>()
   const failed: OutboxEntry[] = []
-  /** A new run at each start: numbers of an older copy of this disk are never given twice. */
-  const run = random.bytes(8)
-  const nextSeq = new Map<Did, number>()
-  const ofThisRun = new WeakSet<OutboxItem>()
+  /** Begun anew at each start: numbers of an older copy of this disk are never given twice. */
+  const runs = new Map<Did, Run>()
+  const places = new WeakMap<OutboxItem, Place>()
+  const bytesOf = new Map<Did, number>()
   let bytes = 0
   let nextKey = 0
 
@@ -114,7 +124,13 @@ export async function openOutbox({ store, keyring, clock, random, logger, onUnde
     const after = line.findIndex(({ priority }) => priority < item.priority)
     line.splice(after === -1 ? line.length : after, 0, item)
     byRef.set(item.statement.ref, item)
-    bytes += item.statement.body.length
+    weigh(item, item.statement.body.length)
+  }
+  function weigh({ to }: OutboxItem, by: number): void {
+    bytes += by
+    const all = (bytesOf.get(to) ?? 0) + by
+    if (all > 0) bytesOf.set(to, all)
+    else bytesOf.delete(to)
   }
   function remove(item: OutboxItem): boolean {
     const line = lines.get(item.to)
@@ -123,7 +139,8 @@ export async function openOutbox({ store, keyring, clock, random, logger, onUnde
     line.splice(index, 1)
     if (line.length === 0) lines.delete(item.to)
     byRef.delete(item.statement.ref)
-    bytes -= item.statement.body.length
+    weigh(item, -item.statement.body.length)
+    places.get(item)?.done()
     store.batch([del(item.key)]).catch((error: unknown) => logger.warn('a delivered message stays in the outbox', { code: toMeshError(error).code }))
     return true
   }
@@ -150,35 +167,42 @@ export async function openOutbox({ store, keyring, clock, random, logger, onUnde
   }
 
   return {
-    nextOrder(to) {
-      const seq = (nextSeq.get(to) ?? 0) + 1
-      nextSeq.set(to, seq)
-      const pending = (lines.get(to) ?? []).filter((item) => item.seq > 0 && ofThisRun.has(item))
-      return { run, seq, floor: Math.min(seq, ...pending.map((item) => item.seq)) }
+    nextPlace(to) {
+      let current = runs.get(to)
+      // One that has been open for so long that the receiver could not remember all after it keeps its run, and others begin the next.
+      if (current === undefined || current.seq - floorOf(current) >= openPlacesMax / 2) current = { run: random.bytes(8), seq: 0, open: new Set() }
+      runs.set(to, current)
+      const { run, open } = current
+      const seq = ++current.seq
+      open.add(seq)
+      return { order: { run, seq, floor: floorOf(current) }, done: () => void open.delete(seq) }
     },
-    add(to, statement, { seq, priority }) {
-      const line = lines.get(to)
+    add(to, statement, { place, priority }) {
+      const size = statement.body.length
       const details = { details: { retryAfterMs: retryLastMs } }
-      if ((line?.length ?? 0) >= outboxPerReceiverMax) throw new MeshError('ERR_OVERLOADED', `${outboxPerReceiverMax} messages wait for ${to}`, details)
-      if (byRef.size >= outboxMessagesMax || bytes + statement.body.length > outboxBytesMax) {
-        throw new MeshError('ERR_OVERLOADED', 'the outbox is full', details)
+      if ((lines.get(to)?.length ?? 0) >= outboxPerReceiverMax) throw new MeshError('ERR_OVERLOADED', `${outboxPerReceiverMax} messages wait for ${to}`, details)
+      if ((bytesOf.get(to) ?? 0) + size > outboxBytesPerReceiverMax) {
+        throw new MeshError('ERR_OVERLOADED', `${outboxBytesPerReceiverMax} bytes wait for ${to}`, details)
       }
+      if (byRef.size >= outboxMessagesMax || bytes + size > outboxBytesMax) throw new MeshError('ERR_OVERLOADED', 'the outbox is full', details)
       const key = String(nextKey++).padStart(16, '0')
-      const item: OutboxItem = { key, to, statement, seq, priority, expiresAt: statement.statement.expiresAt, tries: 0, deposits: 0 }
-      ofThisRun.add(item)
+      const item: OutboxItem = { key, to, statement, seq: place?.order.seq ?? 0, priority, expiresAt: statement.statement.expiresAt, tries: 0, deposits: 0 }
+      if (place !== undefined) places.set(item, place)
       insert(item)
       return { item, ops: store.qualify([put(key, encoded(item))]) }
     },
-    due(to, limit) {
+    line: (to) => lines.get(to) ?? [],
+    expire(to) {
       const now = clock.now()
-      for (const item of [...(lines.get(to) ?? [])]) if (item.expiresAt <= now) fail(item, { status: 'expired', code: 'ERR_STATEMENT_EXPIRED' })
-      return (lines.get(to) ?? []).slice(0, limit)
+      const over = (lines.get(to) ?? []).filter(({ expiresAt }) => expiresAt <= now)
+      for (const item of over) fail(item, { status: 'expired', code: 'ERR_STATEMENT_EXPIRED' })
+      return over
     },
     receivers: () => [...lines.keys()],
     find: (ref) => byRef.get(ref),
     replace(item, statement) {
       byRef.delete(item.statement.ref)
-      bytes += statement.body.length - item.statement.body.length
+      weigh(item, statement.body.length - item.statement.body.length)
       item.statement = statement
       byRef.set(statement.ref, item)
     },
@@ -191,5 +215,14 @@ export async function openOutbox({ store, keyring, clock, random, logger, onUnde
     list: () => [...lines.values()].flat().map(entryOf).concat(failed),
   }
 }
+
+/** Messages to one receiver that are counted together. */
+interface Run {
+  readonly run: Uint8Array
+  seq: number
+  /** Places not done with, lowest first. */
+  readonly open: Set<number>
+}
+const floorOf = ({ seq, open }: Run): number => open.values().next().value ?? seq + 1
 
 const carriedOf = (composed: Composed): Carried => ({ ...composed, kind: composed.kind === 'receipt' ? 'receipt' : 'message' })

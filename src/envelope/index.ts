@@ -18,5 +18,5 @@ export {
   senderKeyShape,
 } from './group.ts'
 export { openReplayGuard, type ReplayGuard } from './replay.ts'
-export { openSequences, type Order, orderShape, type Sequences } from './sequences.ts'
+export { openPlacesMax, openSequences, type Order, orderShape, type Sequences } from './sequences.ts'
 export { type Opened, openSessions, type Sealed, type Sessions } from './sessions.ts'
