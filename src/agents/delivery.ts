@@ -53,7 +53,8 @@ export interface Delivery {
 }
 
 /** Answers after which trying again may help, and no other message fares better meanwhile. */
-const isOfAll = ({ code }: MeshError): boolean => /^ERR_(?:NET_|TIMEOUT|ABORTED|OVERLOADED|STOPPED|STORE_|SESSION_LOST|SEAL_PREKEY|NO_PREKEYS|RECORD_)/.test(code)
+const isOfAll = ({ code }: MeshError): boolean =>
+  /^ERR_(?:NET_|TIMEOUT|ABORTED|OVERLOADED|STOPPED|STORE_|SESSION_LOST|SEAL_PREKEY|NO_PREKEYS|RECORD_)/.test(code)
 /** Answers after which trying this one again may help. Everything else the receiver has decided. */
 const isPassing = (error: MeshError): boolean => isOfAll(error) || error.code === 'ERR_INTERNAL'
 /** The receiver is there and cannot take more now. */
@@ -124,7 +125,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   function retryLater(to: Did, lane: Lane): void {
     const [now, line] = [clock.monotonic(), outbox.line(to)]
     const free = line.filter((item) => !isHeld(item))
-    const again = free.length === 0 ? Number.POSITIVE_INFINITY : byChance(free.every(({ deposits }) => deposits > 0) ? redepositEveryMs : doubled(lane.failures))
+    const again =
+      free.length === 0 ? Number.POSITIVE_INFINITY : byChance(free.every(({ deposits }) => deposits > 0) ? redepositEveryMs : doubled(lane.failures))
     const next = line.reduce((soonest, item) => Math.min(soonest, isHeld(item) ? (holds.get(item)?.until ?? 0) - now : soonest), again)
     // Whoever waits learns in time that a message has expired.
     const expiry = line.reduce((soonest, { expiresAt }) => Math.min(soonest, expiresAt - clock.now()), retryLastMs * 100)

@@ -180,7 +180,9 @@ export async function openOutbox({ store, keyring, clock, random, logger, onUnde
     add(to, statement, { place, priority }) {
       const size = statement.body.length
       const details = { details: { retryAfterMs: retryLastMs } }
-      if ((lines.get(to)?.length ?? 0) >= outboxPerReceiverMax) throw new MeshError('ERR_OVERLOADED', `${outboxPerReceiverMax} messages wait for ${to}`, details)
+      if ((lines.get(to)?.length ?? 0) >= outboxPerReceiverMax) {
+        throw new MeshError('ERR_OVERLOADED', `${outboxPerReceiverMax} messages wait for ${to}`, details)
+      }
       if ((bytesOf.get(to) ?? 0) + size > outboxBytesPerReceiverMax) {
         throw new MeshError('ERR_OVERLOADED', `${outboxBytesPerReceiverMax} bytes wait for ${to}`, details)
       }

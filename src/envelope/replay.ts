@@ -36,7 +36,12 @@ export interface ReplayGuardOptions {
   readonly entriesPerSenderMax?: number
 }
 
-export async function openReplayGuard({ store, clock, entriesMax = replayEntriesMax, entriesPerSenderMax = replayEntriesPerSenderMax }: ReplayGuardOptions): Promise<ReplayGuard> {
+export async function openReplayGuard({
+  store,
+  clock,
+  entriesMax = replayEntriesMax,
+  entriesPerSenderMax = replayEntriesPerSenderMax,
+}: ReplayGuardOptions): Promise<ReplayGuard> {
   /** Hash of the statement -> when it may be forgotten, in order of claim. */
   const taken = new Map<string, Taken>()
   // By the wall clock and by the one that only goes forward: a wall clock that leaps ahead and is set right again revives nothing.
