@@ -247,7 +247,6 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     const noted: OutboxItem[] = []
     try {
       const recipient = await options.bundleOf(to, { signal: within(clock, tryTimeoutMs, signal, 'looking for prekeys') })
-      if (recipient.mailboxes.length === 0) return
       for (const item of wanted) {
         if (signal.aborted || isStopped) break
         if (outbox.find(item.statement.ref) !== item) continue
