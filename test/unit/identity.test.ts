@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { base64, base64url, createSeededRandom, didFromKey, fromHex, keyFromDid, type MeshError, realClock, utf8 } from '../../src/base/index.ts'
-import { createKeyFile, kindDidFromDid, openKeyFile, parseDid, peerIdFromDid, readKeyFile } from '../../src/identity/index.ts'
+import { createLocalBox, createSigner, deriveFromPassphrase, deriveKey, passphraseParams } from '../../src/crypto/index.ts'
+import { beginChain, createKeyFile, kindDidFromDid, openKeyFile, parseDid, peerIdFromDid, readKeyFile, rotateKeyFile } from '../../src/identity/index.ts'
 import { keyringOf } from '../helpers/raw-peer.ts'
 
 const invalid = expect.objectContaining({ code: 'ERR_IDENTITY_INVALID' }) as Error
@@ -77,6 +78,29 @@ describe('the key file', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600)
     expect(Object.values(keyring).some((value) => value instanceof Uint8Array && value.length === 64)).toBe(false)
   })
+
+  test('made before there were chains opens as it was, and gets its inception once', async () => {
+    const random = createSeededRandom(21)
+    const [seed, rootKey, salt] = [random.bytes(32), random.bytes(32), random.bytes(16)]
+    const did = didFromKey(createSigner(seed).publicKey)
+    const params = { ...passphraseParams, salt }
+    const slot = utf8(`kindmesh.key-file/1 slot ${did} argon2id ${params.memoryKiB} ${params.iterations} ${params.parallelism} ${base64(salt)}`)
+    const sealedRoot = createLocalBox(await deriveFromPassphrase(passphrase, params), random).seal(rootKey, slot)
+    const sealedSeed = createLocalBox(deriveKey(rootKey, 'identity'), random).seal(seed, utf8(`kindmesh.key-file/1 seed ${did}`))
+    const slots = [{ kind: 'passphrase', ...params, salt: base64(salt), rootKey: base64(sealedRoot) }]
+    const old = join(folder, 'old.json')
+    await writeFile(old, JSON.stringify({ schema: 'kindmesh.key-file/1', did, createdAt: 5, slots, seed: base64(sealedSeed) }), { mode: 0o600 })
+    const options = { path: old, passphrase, random, clock: realClock }
+    expect(await openKeyFile(options)).toMatchObject({ did, identity: did, chain: [] })
+    const begun = await beginChain(options)
+    expect([begun.did, begun.identity, begun.chain.length]).toEqual([did, did, 1])
+    expect((await beginChain(options)).chain).toEqual(begun.chain)
+    const rotated = await rotateKeyFile(options)
+    expect([rotated.identity, rotated.chain.length]).toEqual([did, 2])
+    expect(await readKeyFile(old)).toMatchObject({ did, current: rotated.did, createdAt: 5, seq: 1 })
+    // What rests under the root key still opens.
+    expect(rotated.box('x').open(begun.box('x').seal(utf8('kept'), utf8('here')), utf8('here'))).toEqual(utf8('kept'))
+  }, 60_000)
 
   test('is never replaced', async () => {
     const before = await readFile(path)
