@@ -167,7 +167,13 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
         await life.node.mailboxes.collect({ signal: clock.timeout(collectBeforeRotationMsMax, 'fetching mail') }).catch(() => undefined)
         return await changeKey(async () => await rotateProfile(profile, how))
       }),
-    recover: (recovery) => inTurn(() => changeKey(async () => await recoverProfile(profile, decodeRecoveryKey(recovery), life.knownOfOwn()))),
+    recover: (recovery) =>
+      inTurn(async () => {
+        const key = decodeRecoveryKey(recovery)
+        // What others know of our chain counts, a thief's statements most of all.
+        await life.confirmKey().catch((error: unknown) => logger.info('the identity is to be recovered', { code: toMeshError(error).code }))
+        return await changeKey(async () => await recoverProfile(profile, key, life.knownOfOwn()))
+      }),
     exportRecovery: (deliver) => inTurn(() => exportProfileRecovery(profile, (key) => deliver(encodeRecoveryKey(key)))),
     stop,
     [Symbol.asyncDispose]: () => stop('disposed'),

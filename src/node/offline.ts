@@ -1,18 +1,24 @@
 import { type AuditVerdict, verifyAudit } from '../audit/index.ts'
-import { type Did, MeshError, profilePaths } from '../base/index.ts'
+import { type Did, MeshError, profilePaths, silentLogger } from '../base/index.ts'
 import {
   type Chain,
+  chainRecordKey,
+  type ChainStatement,
+  createKeyring,
   decodeRecoveryKey,
   encodeRecoveryKey,
   kindDidFromDid,
   type Keyring,
+  openChainRecord,
   openChainStatement,
   peerIdFromDid,
   readKeyFile,
 } from '../identity/index.ts'
-import { createLevelStore, type Store } from '../store/index.ts'
+import { createLibp2pHost } from '../net/index.ts'
+import { createLevelStore, createMemoryStore, type Store } from '../store/index.ts'
+import { recordRules } from './assemble.ts'
 import { readCheckpoint } from './checkpoint-file.ts'
-import { readKeptChain } from './key-chains.ts'
+import { chainNamespace, readKeptChain } from './key-chains.ts'
 import { exportProfileRecovery, type ProfileOptions, recoverProfile, rotateProfile } from './profile.ts'
 
 export interface IdentityView {
@@ -51,12 +57,20 @@ export async function rotateOffline(options: ProfileOptions, how: { readonly new
   })
 }
 
-/** Takes the identity back while the node is down, from all that this profile knows of its chain. @throws as `rotateOffline`, ERR_IDENTITY_CHAIN, ERR_USAGE when it is no recovery key */
-export async function recoverOffline(options: ProfileOptions, recovery: string): Promise<Keyring> {
+/**
+ * Takes the identity back while the node is down, from all that this profile knows of its chain and, through `bootstrap`, what the DHT does.
+ * @throws as `rotateOffline`, ERR_IDENTITY_CHAIN, ERR_USAGE when it is no recovery key, ERR_NET_* when no bootstrap peer answers
+ */
+export async function recoverOffline(
+  options: ProfileOptions,
+  recovery: string,
+  { bootstrap = [] }: { readonly bootstrap?: readonly string[] } = {},
+): Promise<Keyring> {
   const key = decodeRecoveryKey(recovery)
+  const published = bootstrap.length === 0 ? [] : await fetchChain(key.did, bootstrap, options)
   return await withStore(options.home, async (store) => {
     const known = await readKeptChain(store.sub('key-chains'), key.did)
-    return await recoverProfile(options, key, known === undefined ? [] : [...known.path, ...known.rivals, ...known.beaten])
+    return await recoverProfile(options, key, [...published, ...(known === undefined ? [] : [...known.path, ...known.rivals, ...known.beaten])])
   })
 }
 
@@ -64,6 +78,27 @@ export async function recoverOffline(options: ProfileOptions, recovery: string):
 export async function exportRecoveryOffline(options: ProfileOptions, deliver: (recovery: string) => Promise<void>): Promise<void> {
   await readKeyFile(profilePaths(options.home).keyFile)
   await withStore(options.home, () => exportProfileRecovery(options, (key) => deliver(encodeRecoveryKey(key))))
+}
+
+/** The chain of an identity as the DHT has it, asked under a key made for it alone. */
+async function fetchChain(did: Did, bootstrap: readonly string[], { clock, random }: ProfileOptions): Promise<readonly ChainStatement[]> {
+  const host = await createLibp2pHost({
+    signer: createKeyring({ seed: random.bytes(32), rootKey: random.bytes(32) }, random),
+    listen: [],
+    bootstrap: [],
+    store: createMemoryStore(),
+    clock,
+    random,
+    logger: silentLogger,
+    rules: recordRules(clock),
+  })
+  try {
+    await host.dial({ addresses: bootstrap })
+    const record = await host.lookup(chainNamespace, chainRecordKey(did))
+    return record === undefined ? [] : openChainRecord(record)
+  } finally {
+    await host.stop()
+  }
 }
 
 function checkInForce(chain: Chain | undefined, current: Did): void {

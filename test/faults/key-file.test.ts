@@ -68,4 +68,4 @@ test('a rotation that is cut at any step leaves the old key or the new one, whol
   } finally {
     await rm(folder, { recursive: true })
   }
-}, 120_000)
+}, 400_000)

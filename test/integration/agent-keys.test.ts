@@ -24,4 +24,4 @@ test('an agent is asked by its own DID, wherever it lives; through rotations of 
   expect((await ask('{"hello":4}')).problem().code).toBe('ERR_AGENT_UNKNOWN')
   expect((await ben.run('agent', 'rotate', 'echo', '--json')).problem().code).toBe('ERR_AGENT_UNKNOWN')
   expect((await ben.run('agent', 'list', '--json')).json()).toMatchObject({ agents: [], keys: [] })
-}, 180_000)
+}, 400_000)

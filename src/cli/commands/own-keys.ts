@@ -31,6 +31,8 @@ async function profileOf(context: Context): Promise<{ home: string; passphrase: 
   return { home: context.home, passphrase: await context.passphrase(), clock: realClock, random: realRandom }
 }
 
+const collect = (value: string, all: readonly string[] = []): readonly string[] => [...all, value]
+
 /** Writes a secret, mode 0600, never over a file. */
 async function writeSecret(path: string, text: string): Promise<void> {
   try {
@@ -95,12 +97,12 @@ export function addOwnKeyCommands(program: Command, add: AddCommand): void {
       context.say('this key takes the identity back from a thief; whoever finds it can do the same')
     },
   )
-  add<readonly [string]>(
+  add<readonly [string], { readonly bootstrap?: readonly string[] }>(
     id,
     'recover <file>',
     'take the identity back with its recovery key; within 72 h it also overrides what a thief did',
-    (command) => command,
-    async (context, [file]) => {
+    (command) => command.option('--bootstrap <multiaddr>', 'peer to ask for the newest chain, repeatable; for a machine that has lost its own', collect),
+    async (context, [file], { bootstrap = [] }) => {
       const node = await import('../../node/index.ts')
       const recovery = await readFile(file, 'utf8').catch((cause: unknown) => {
         throw new MeshError('ERR_USAGE', `${file} cannot be read`, { cause })
@@ -109,7 +111,7 @@ export function addOwnKeyCommands(program: Command, add: AddCommand): void {
         context,
         async (client) => await client.recover({ recovery }, { signal: context.signal }),
         async () => {
-          await node.recoverOffline(await profileOf(context), recovery)
+          await node.recoverOffline(await profileOf(context), recovery, { bootstrap })
           return await node.readIdentity(context.home)
         },
       )
