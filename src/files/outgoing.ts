@@ -104,6 +104,8 @@ interface Job {
   /** Counts attempts that ended. */
   ended: number
   running: AbortController | undefined
+  /** The peer came while an attempt ran: that one may still look for it where it was. */
+  isWoken: boolean
   readonly watchers: Set<() => void>
 }
 
@@ -123,6 +125,7 @@ export async function openOutgoing({ host, keyring, clock, random, audit, store:
     spoiled: 0,
     ended: 0,
     running: undefined,
+    isWoken: false,
     watchers: new Set(),
   })
   for await (const [id, value] of store.range({})) {
@@ -153,6 +156,7 @@ export async function openOutgoing({ host, keyring, clock, random, audit, store:
       if (job.record.expiresAt <= now) settle(job, keep(job, { status: 'expired' }))
       else if (job.nextAt <= now && hasPlace(job)) {
         job.running = new AbortController()
+        job.isWoken = false
         settle(job, attempt(job, job.running.signal))
       }
     }
@@ -224,7 +228,8 @@ export async function openOutgoing({ host, keyring, clock, random, audit, store:
     const isLasting = lasting.has(code) || job.spoiled >= spoiledTriesMax
     const hint = details?.['retryAfterMs']
     const pause = Math.min(resendMsMax, resendMsMin * 2 ** Math.min(job.failures++, 16)) * (0.75 + random.fraction() / 2)
-    job.nextAt = clock.now() + Math.min(resendMsMax, Math.max(pause, typeof hint === 'number' ? hint : 0))
+    const isHinted = typeof hint === 'number'
+    job.nextAt = clock.now() + (job.isWoken && !isHinted ? 0 : Math.min(resendMsMax, Math.max(pause, isHinted ? hint : 0)))
     await keep(job, { status: isLasting ? 'failed' : 'queued', code, message: message.slice(0, 512) })
   }
   /** Ended transfers past the limit leave the list, the oldest first. */
@@ -305,7 +310,11 @@ export async function openOutgoing({ host, keyring, clock, random, audit, store:
     },
     wake(peer) {
       const to = keys.subject(peer)
-      for (const job of jobs.values()) if (job.record.to === to) job.nextAt = 0
+      for (const job of jobs.values()) {
+        if (job.record.to !== to) continue
+        job.nextAt = 0
+        job.isWoken = true
+      }
       pump()
     },
     async stop() {

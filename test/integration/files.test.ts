@@ -83,7 +83,7 @@ test('send --file and receive --dir: acknowledged, told line by line, never over
   expect(await codeOf(other.receiveFiles({ dir: join(ground.folder, 'none') }).next())).toBe('ERR_USAGE')
   expect((await client.auditTail({ limit: 50 })).entries.filter(({ event }) => event === 'file_sent')).toHaveLength(2)
   expect((await other.auditTail({ limit: 50 })).entries.filter(({ event }) => event === 'file_received')).toHaveLength(2)
-})
+}, 120_000)
 
 test('a file for a peer that is off is queued, also over a restart of the sender, and arrives once both are up and the other receives', async () => {
   await using ground = await createPlayground()
@@ -111,7 +111,7 @@ test('a file for a peer that is off is queued, also over a restart of the sender
     return outgoing[0]?.status === 'acknowledged' ? outgoing : undefined
   })
   expect(transfer).toMatchObject({ id: queued.json()['id'], status: 'acknowledged' })
-})
+}, 120_000)
 
 test('the library sends a path or a body of its own, refuses a source that changed, and survives a part that was spoiled', async () => {
   await using ground = await createPlayground()
@@ -177,4 +177,4 @@ test('the library sends a path or a body of its own, refuses a source that chang
   const failed = await eventually(async () => anna.files.list().outgoing.find(({ status }) => status === 'failed'))
   expect(failed).toMatchObject({ name: 'changing.txt', error: { code: 'ERR_FILE_CHANGED' } })
   expect(await readdir(dir)).not.toContain('changing.txt')
-})
+}, 120_000)
