@@ -16,7 +16,7 @@ function numbered(value: number, length: number): Uint8Array {
   return bytes
 }
 const didOf = (value: number): Did => didFromKey(numbered(value, 32))
-function sessionOf(peer: number, { generation = 1, tag = peer, usedAt = 0 } = {}): Session {
+function sessionOf(peer: number, { generation = 1, tag = peer, usedAt = 0, isConfirmed = true } = {}): Session {
   const ratchet = {
     suite: 1,
     sendTag: numbered(tag, 8),
@@ -35,7 +35,7 @@ function sessionOf(peer: number, { generation = 1, tag = peer, usedAt = 0 } = {}
     generation,
     opening: bytes32,
     heals: undefined,
-    isConfirmed: true,
+    isConfirmed,
     isReceiveOnly: false,
     isDoubted: false,
     usedAt,
@@ -138,6 +138,14 @@ test('the session that carried an offer stays, however low', async () => {
   const carrier = sessionOf(1, { tag: 1, generation: 1 })
   table.add(carrier)
   for (let tag = 2; tag < 12; tag++) table.add(sessionOf(1, { tag, generation: tag }), carrier)
+  expect(table.peer(didOf(1))?.sessions.map(({ generation }) => generation)).toEqual([11, 10, 9, 1])
+})
+
+test('the one that is sent on stays while offers in boxes go unanswered', async () => {
+  const { open } = createWorld()
+  const table = await open()
+  table.add(sessionOf(1, { tag: 1, generation: 1 }))
+  for (let tag = 2; tag < 12; tag++) table.add(sessionOf(1, { tag, generation: tag, isConfirmed: false }))
   expect(table.peer(didOf(1))?.sessions.map(({ generation }) => generation)).toEqual([11, 10, 9, 1])
 })
 

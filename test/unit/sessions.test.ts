@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createVirtualClock, dayMs, MeshError, minuteMs, type VirtualClock } from '../../src/base/index.ts'
+import { openSessions } from '../../src/envelope/index.ts'
 import { offerEveryMs } from '../../src/envelope/sessions.ts'
 import { decodeSessionFrame } from '../../src/envelope/ratchet.ts'
 import { createSide, flush, open, read, recordsOf, restart, say, seal, type SealHow, type Side, tell, textsOf, weekMs } from '../helpers/sessions.ts'
@@ -81,6 +82,17 @@ describe('order, loss, both at once', () => {
     expect([read(ben, fromAnna), read(anna, fromBen)]).toEqual(['a', 'b'])
   })
 
+  test('two whose first answers cross as well settle by the keys of their offers', async () => {
+    const boxes = [await seal(anna, ben, 'one'), await seal(ben, anna, 'two')] as const
+    expect([read(ben, boxes[0]), read(anna, boxes[1])]).toEqual(['one', 'two'])
+    const answers = [await seal(anna, ben, 'a', { noBundle: true }), await seal(ben, anna, 'b', { noBundle: true })] as const
+    expect([read(ben, answers[0]), read(anna, answers[1])]).toEqual(['a', 'b'])
+    const [fromAnna, fromBen] = [await seal(anna, ben, 'c', { noBundle: true }), await seal(ben, anna, 'd', { noBundle: true })]
+    const shared = (await recordsOf(anna)).find(({ sendTag }) => Buffer.from(sendTag).toString('hex') === tagOf(fromAnna.bytes))
+    expect(Buffer.from(shared?.receiveTag ?? []).toString('hex')).toBe(tagOf(fromBen.bytes))
+    expect([read(ben, fromAnna), read(anna, fromBen)]).toEqual(['c', 'd'])
+  })
+
   test('heals that cross settle on one session too', async () => {
     await talk()
     await clock.advance(dayMs)
@@ -145,6 +157,22 @@ describe('healing', () => {
     expect([next.mode, next.bytes[2], read(ben, next)]).toEqual(['session', 2, 'y'])
   })
 
+  test('an offer in a suite that the bundle does not take is refused', async () => {
+    await talk()
+    await clock.advance(dayMs)
+    const healing = await seal(anna, ben, 'x')
+    await flush(ben)
+    const { find } = ben.prekeys
+    const strict: typeof find = (kid) => {
+      const found = find(kid)
+      return found === undefined ? undefined : { ...found, bundle: { ...found.bundle, minSuite: 2 } }
+    }
+    ben.sessions = await openSessions({ store: ben.store.sub('sessions'), keyring: ben.keyring, prekeys: { find: strict }, clock, random: ben.random })
+    const before = await recordsOf(ben)
+    expect(read(ben, healing)).toBe('ERR_SEAL_SUITE')
+    expect(await recordsOf(ben)).toEqual(before)
+  })
+
   test('an offer to a prekey that is gone is refused, and changes nothing', async () => {
     await talk()
     const { bundle } = await ben.prekeys.current()
@@ -205,6 +233,23 @@ describe('loss of state', () => {
     // A refusal that comes late says nothing about the session that is begun since.
     anna.sessions.lost(lost.keyring.did, inFlight[0]?.bytes)
     expect(await modeOf(anna, lost)).toBe('session x')
+  })
+
+  test('who begins anew at the same height is answered where it now is', async () => {
+    for (let seed = 100; seed < 106; seed++) {
+      const [mine, theirs] = [await createSide({ name: 'anna', seed, clock }), await createSide({ name: 'ben', seed: seed + 100, clock })]
+      for (const [from, to] of [
+        [mine, theirs],
+        [theirs, mine],
+        [mine, theirs],
+      ] as const) {
+        expect(await tell(from, to, 'x', { noBundle: from.sessions.has(to.keyring.did) })).toBe('x')
+      }
+      // Other chance, so that the key of its offer is now lower, now higher than that of the first.
+      const lost = await createSide({ name: 'anna', seed: seed + 200, clock, keyring: mine.keyring })
+      expect(await modeOf(lost, theirs)).toBe('box x')
+      expect(await modeOf(theirs, lost)).toBe('session x')
+    }
   })
 
   test('who begins anew below is heard, and answered above', async () => {
