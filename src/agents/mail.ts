@@ -438,7 +438,9 @@ export async function openMail(options: MailOptions): Promise<Mail> {
         if (outcome !== 'taken' && error.code === 'ERR_REPLAYED') outcome = 'known'
         else {
           logger.info('an item of a mailbox was refused', { code: error.code, message: error.message })
-          audit.record(messageRefused({ did: keyring.did, from: undefined, code: error.code, reason: error.message })).catch(() => undefined)
+          // Of all holders together: one that serves rubbish must not fill the log either.
+          if (refusals.count(keyring.did))
+            {audit.record(messageRefused({ did: keyring.did, from: undefined, code: error.code, reason: error.message })).catch(() => undefined)}
         }
       }
       held.delete(name)
