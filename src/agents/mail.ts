@@ -439,8 +439,9 @@ export async function openMail(options: MailOptions): Promise<Mail> {
         else {
           logger.info('an item of a mailbox was refused', { code: error.code, message: error.message })
           // Of all holders together: one that serves rubbish must not fill the log either.
-          if (refusals.count(keyring.did))
-            {audit.record(messageRefused({ did: keyring.did, from: undefined, code: error.code, reason: error.message })).catch(() => undefined)}
+          if (refusals.count(keyring.did)) {
+            audit.record(messageRefused({ did: keyring.did, from: undefined, code: error.code, reason: error.message })).catch(() => undefined)
+          }
         }
       }
       held.delete(name)
