@@ -48,3 +48,24 @@ test('the largest message that a group takes fits the mail, a byte more is refus
   expect((await bodies(mesh, 2)).map(({ length }) => length)).toEqual([groupBodyBytesMax])
   await expect(mesh.run(mesh.node(0).groups.send(id, { body: 'x'.repeat(groupBodyBytesMax + 1) }))).rejects.toMatchObject({ code: 'ERR_WIRE_TOO_LARGE' })
 })
+
+test('a member that is off reads what was said in its mailboxes, keys and roster included, though the senders are gone by then', async () => {
+  await using mesh = await createTestMesh({ nodes: 6, seed: 58, holders: [1, 2] })
+  for (const index of [1, 2]) await mesh.run(mesh.node(5).mailboxes.add(mesh.node(index).did))
+  await mesh.clock.advance(5_000)
+  mesh.crash(5)
+  // It does not even know that there is such a group.
+  const { id } = await mesh.run(mesh.node(3).groups.create('team', [mesh.node(4).did, mesh.node(5).did]))
+  for (const sender of [3, 4, 3]) {
+    const sent = await mesh.run(mesh.node(sender).groups.send(id, { body: `from ${sender}` }))
+    expect(sent.recipients.find(({ did }) => did === mesh.node(5).did)?.status).toBe('deposited')
+  }
+  for (const index of [1, 3, 4]) mesh.crash(index)
+  const back = await mesh.restart(5)
+  await mesh.run(back.dial(mesh.node(0).addresses()[0] ?? ''))
+  await mesh.until(async () => (await back.inbox.list({ limit: 10 })).length === 3, 3_600_000)
+  const said = await back.inbox.list({ limit: 10, group: id })
+  const from = (index: number): string => `from ${index} ${mesh.node(index).did}`
+  expect(said.map(({ body, from: did }) => `${body} ${did}`).toSorted()).toEqual([from(3), from(3), from(4)])
+  expect(back.groups.find('team')).toMatchObject({ id, status: 'member' })
+})
