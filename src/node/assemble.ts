@@ -76,6 +76,7 @@ import { negotiate } from './negotiate.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
+import { createTurns } from './turns.ts'
 import { createTrustSync, headNamespace, type TrustSync } from './trust-sync.ts'
 
 /** News of an introducer older than this are asked for before its word decides on a task. */
@@ -437,6 +438,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     return place === undefined ? { peer } : { peer: chains.currentKnown(place.node), agent: place.agent }
   }
 
+  const inTurn = createTurns()
   const node: MeshRooms = {
     did: self,
     peerId: host.peerId,
@@ -461,9 +463,13 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       return { rttMs, route: link.route }
     },
     async send(to, message, sendOptions) {
-      const { peer, agent } = await reach(to, sendOptions)
-      const addressed = agent === undefined ? message : { ...message, agent }
-      const sent = await mail.send(peer, { type: 'text', encoding: 'text', ...addressed }, sendOptions)
+      // None overtakes another whose receiver takes longer to find.
+      const { peer, sending } = await inTurn(to, async () => {
+        const place = await reach(to, sendOptions)
+        const addressed = place.agent === undefined ? message : { ...message, agent: place.agent }
+        return { peer: place.peer, sending: mail.send(place.peer, { type: 'text', encoding: 'text', ...addressed }, sendOptions) }
+      })
+      const sent = await sending
       const routes = { acknowledged: plane.find(peer)?.route ?? 'direct', deposited: 'mailbox', queued: undefined } as const
       return { ...sent, route: routes[sent.status] }
     },

@@ -1,5 +1,5 @@
 import { createAudit } from '../audit/index.ts'
-import { createSeededRandom, createVirtualClock, MeshError, secondMs, silentLogger, type VirtualClock } from '../base/index.ts'
+import { type Clock, clockFrom, createSeededRandom, createVirtualClock, MeshError, secondMs, silentLogger, type VirtualClock } from '../base/index.ts'
 import type { Keyring } from '../identity/index.ts'
 import { createSimulator, type Host, type LinkSettings, type SimulatedHostOptions, type Simulator } from '../net/index.ts'
 import { assemble, type MeshRooms, type Policy, recordRules } from '../node/index.ts'
@@ -44,6 +44,8 @@ export interface TestMesh extends AsyncDisposable {
   heal(): void
   /** Takes a node away as a power cut does: what was not durable is gone. */
   crash(index: number): void
+  /** Sets the wall clock of one node so many ms ahead of the others', or behind. */
+  skew(index: number, ms: number): void
   /** Starts a crashed node again from its disk. */
   restart(index: number): Promise<TestNode>
   /** Gives a node its next key and starts it again under it, as `id rotate` does. */
@@ -80,23 +82,26 @@ export async function createTestMesh({
   const stops: (() => Promise<void>)[] = []
   const hosts: Host[] = []
   const lives: Life[] = []
+  const skews: number[] = []
+  const clockOf = (index: number): Clock => clockFrom({ ...clock, now: () => clock.now() + (skews[index] ?? 0) })
   const keys = createKeyMaker({ seed, clock })
 
   async function start(index: number, disk: MemoryStore): Promise<TestNode> {
+    const ownClock = clockOf(index)
     const life = lifeOn(disk)
     const { store } = life
     const keyring = keys.current(index)
     const random = createSeededRandom(seed + 7_919 * index + clock.monotonic())
     const audit = await createAudit({ store, sign: keyring.sign, did: keyring.identity, keys: keyring.keys, clock, logger: silentLogger })
     const bootstrap = connected && index > 0 ? at(0).addresses() : []
-    const host = await simulator.host(keyring.did, { store, rules: recordRules(clock), bootstrap, ...place(index) })
+    const host = await simulator.host(keyring.did, { store, rules: recordRules(ownClock), bootstrap, ...place(index) })
     const { node, stop, announceKey } = await assemble({
       store,
       keyring,
       sandboxes,
       audit,
       host,
-      clock,
+      clock: ownClock,
       random,
       logger: silentLogger,
       // Work is real time, which does not pass here: a stranger does little of it.
@@ -154,6 +159,9 @@ export async function createTestMesh({
       lives[index]?.end()
       simulator.crash(keys.current(index).did)
       at(index).store.crash()
+    },
+    skew(index, ms) {
+      skews[index] = ms
     },
     restart: (index) => start(index, at(index).store),
     async rotate(index) {
