@@ -1,5 +1,17 @@
 export { base64, base64url, compare, concat, equal, fromBase64, fromHex, fromUtf8, hex, utf8 } from './bytes.ts'
-export { type Clock, clockFrom, createVirtualClock, dayMs, hourMs, minuteMs, realClock, secondMs, type SignalOption, type VirtualClock, within } from './clock.ts'
+export {
+  type Clock,
+  clockFrom,
+  createVirtualClock,
+  dayMs,
+  hourMs,
+  minuteMs,
+  realClock,
+  secondMs,
+  type SignalOption,
+  type VirtualClock,
+  within,
+} from './clock.ts'
 export { type Did, didFromKey, keyBytesLength, keyFromDid, parseDidKey } from './did.ts'
 export { codeFromPeer, type ErrorCode, errorTable, exitCodes, isErrorCode, MeshError, type MeshErrorOptions, toMeshError } from './errors.ts'
 export { createLogger, type Logger, type LogLevel, silentLogger } from './log.ts'

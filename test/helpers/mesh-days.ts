@@ -101,7 +101,11 @@ export async function longDay(seed: number): Promise<Day> {
 }
 
 /** Lives every `step`th day from `first`; gives how many messages were acknowledged at once and how many later. */
-export async function liveDays(first: number, step: number, last: number): Promise<{ readonly acknowledged: number; readonly later: number; readonly days: number }> {
+export async function liveDays(
+  first: number,
+  step: number,
+  last: number,
+): Promise<{ readonly acknowledged: number; readonly later: number; readonly days: number }> {
   let [acknowledged, later, days] = [0, 0, 0]
   for (let seed = first; seed <= last; seed += step) {
     const { codes } = await longDay(seed)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { liveDays, longDay } from '../helpers/mesh-days.ts'
 
-const seeds = process.env['KINDMESH_TEST_LONG'] === undefined ? 20 : 1_000
+const seeds = process.env['KINDMESH_TEST_LONG'] === undefined ? 100 : 1_000
 
 test('twenty nodes through partitions, loss, a power cut and clocks apart: what was promised is there once and in order', async () => {
   const { acknowledged, later, days } = await liveDays(1, 1, seeds)
