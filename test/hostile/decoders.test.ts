@@ -3,10 +3,22 @@ import { createSeededRandom, equal, MeshError, realRandom, utf8 } from '../../sr
 import { entryCodec } from '../../src/audit/entry.ts'
 import { openCheckpoint } from '../../src/audit/index.ts'
 import { verify } from '../../src/crypto/index.ts'
-import { openBox, openBundle, openPrekeys, openSessions, sealBox } from '../../src/envelope/index.ts'
+import { openBox, openBundle, openPrekeys, sealBox } from '../../src/envelope/index.ts'
 import { openContent, packContent } from '../../src/envelope/content.ts'
 import { decodeSessionFrame } from '../../src/envelope/ratchet.ts'
-import { composeStatement, openStatement, parseDid, partiesOf, signStatement } from '../../src/identity/index.ts'
+import {
+  composeStatement,
+  createKeyring,
+  decodeRecoveryKey,
+  encodeRecoveryKey,
+  openAgentRecord,
+  openChainStatement,
+  openStatement,
+  parseDid,
+  partiesOf,
+  signAgentRecord,
+  signStatement,
+} from '../../src/identity/index.ts'
 import { decodeFrame, encodeFrame, type Frame } from '../../src/protocols/klp/frames.ts'
 import { framed, unframed } from '../../src/protocols/channel.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
@@ -15,11 +27,13 @@ import { messageCodec } from '../../src/agents/message.ts'
 import { attestationCodec, headCodec, openTrustStatement, revocationCodec } from '../../src/trust/statements.ts'
 import { decodeTicket, encodeTicket } from '../../src/node/ticket.ts'
 import { decode, encode, type Plain } from '../../src/wire/index.ts'
+import { inception, seedOf, succession } from '../helpers/chain.ts'
 import { fuzzed } from '../helpers/fuzz.ts'
 import { keyringOf, messagePayload } from '../helpers/raw-peer.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 
 const now = Date.UTC(2026, 0, 1)
+const fromUtf8Loosely = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8')
 const clock = {
   now: () => now,
   monotonic: () => 0,
@@ -80,15 +94,7 @@ const contents = [
   packContent(said, undefined, anna),
   packContent(said, { dh: bytes32, generation: 7, heal: { kid: bytes32.subarray(0, 8), enc: random.bytes(1_120) } }, anna),
 ]
-const annasSessions = await openSessions({
-  store: createMemoryStore(),
-  keyring: anna,
-  prekeys: await openPrekeys({ store: createMemoryStore(), keyring: anna, clock, random }),
-  clock,
-  random,
-})
-annasSessions.seal(ben.did, said, { bundle: own.bundle })
-const sessionFrames = [said, said.slice(1)].map((items) => annasSessions.seal(ben.did, items, { bundle: undefined }).bytes)
+const sessionFrames = [3, 4].map((n) => encode([1, 1, 1, bytes32.subarray(0, 8), bytes32, 2, n, random.bytes(64)]))
 const task = requestCodec.encode({ version: 1, codeHash: bytes32, code: 'return 1', input: '{}', limits, isolation: 'sandboxed', replySecret: bytes32 })
 const taskReceipt = {
   version: 1,
@@ -117,6 +123,19 @@ const entry = entryCodec.encode({ seq: 1, time: now, event: 'x', actor: anna.did
 const plainSamples: readonly Plain[] = [[1, -1, 'é', true, null, bytes32], { a: { b: { c: [[[]]] } }, bb: 2 ** 53 - 1 }, -(2 ** 53 - 1)]
 const ticket = encodeTicket({ did: anna.did, addresses: ['/ip4/127.0.0.1/tcp/1'] })
 const checkpoint = `kindmesh/audit/${anna.did}\n1\n${Buffer.from(bytes32).toString('base64')}\n\n— x abcd\n`
+
+const firstOfChain = inception(30, 31, 39, now)
+const recoveryFile = utf8(encodeRecoveryKey({ did: firstOfChain.did, seed: bytes32, chain: [firstOfChain.signed.bytes] }))
+const agentChain = inception(40, 41, 49, now)
+const agentRecord = signAgentRecord({
+  node: ben,
+  agent: createKeyring({ seed: seedOf(40), rootKey: bytes32 }, random),
+  identity: ben.did,
+  name: 'echo',
+  chain: [agentChain.signed.bytes],
+  now,
+  random,
+})
 
 interface Decoder {
   readonly samples: readonly Uint8Array[]
@@ -147,6 +166,13 @@ const decoders: Readonly<Record<string, Decoder>> = {
     decode: (bytes) => messageCodec.decode(bytes),
     encode: (value: ReturnType<typeof messageCodec.decode>) => messageCodec.encode(value),
   },
+  'chain statement': {
+    samples: [firstOfChain.signed.bytes, succession(31, firstOfChain, 32, { now }).signed.bytes],
+    decode: openChainStatement,
+    encode: ({ signed }: ReturnType<typeof openChainStatement>) => signed.bytes,
+  },
+  'agent record': { samples: [agentRecord], decode: (bytes) => openAgentRecord(bytes, now) },
+  'recovery key': { samples: [recoveryFile], decode: (bytes) => decodeRecoveryKey(fromUtf8Loosely(bytes)) },
   attestation: { samples: [attestation.bytes, revocation.bytes, head.bytes], decode: (bytes) => openTrustStatement({ kind: 'attestation', bytes }, now) },
   revocation: { samples: [revocation.bytes, attestation.bytes], decode: (bytes) => openTrustStatement({ kind: 'revocation', bytes }, now) },
   head: { samples: [head.bytes, attestation.bytes], decode: (bytes) => openTrustStatement({ kind: 'head', bytes }, now) },
