@@ -4,6 +4,7 @@ import {
   type Did,
   fromHex,
   hex,
+  hourMs,
   type Logger,
   MeshError,
   minuteMs,
@@ -320,6 +321,15 @@ export async function openMail(options: MailOptions): Promise<Mail> {
     return compose('message', message.from, 'reply', payload, [signed.hash], liveLifetimeMsMax)
   }
 
+  /** An idle node erases what is past its time, too. */
+  let stopSweeping = (): void => undefined
+  function sweepLater(): void {
+    stopSweeping = clock.after(hourMs, () => {
+      writes.add(sessions.sweep())
+      sweepLater()
+    })
+  }
+
   /** Opened once: its key is gone, so what could not be kept yet stays here until it comes again. */
   const held = new Map<string, Opened>()
   function openStored(sealed: Uint8Array): { readonly name: string; readonly opened: Opened } {
@@ -449,9 +459,13 @@ export async function openMail(options: MailOptions): Promise<Mail> {
     },
     outbox: outbox.list,
     kick: (peer) => delivery.kick(options.keys.subject(peer)),
-    start: delivery.start,
+    start() {
+      delivery.start()
+      sweepLater()
+    },
     async stop() {
       delivery.stop()
+      stopSweeping()
       await writes.flush()
     },
   }

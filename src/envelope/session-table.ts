@@ -1,6 +1,6 @@
 import { type Clock, compare, dayMs, type Did, hex, hourMs, MeshError, utf8 } from '../base/index.ts'
 import type { LocalBox } from '../crypto/index.ts'
-import { del, put, type Store, type StoreOp } from '../store/index.ts'
+import { del, put, putLater, type Store, type StoreOp } from '../store/index.ts'
 import { type SkippedKey, skippedName } from './ratchet.ts'
 import { fromStored, type Session, sessionCodec, skippedCodec, toStored } from './session-record.ts'
 
@@ -67,7 +67,11 @@ export async function openSessionTable({ store, box, clock }: SessionTableOption
 
   /** Bound to its key: no record stands for another. */
   const sealed = (key: string, record: Uint8Array): StoreOp => put(key, box.seal(record, utf8(key)))
-  const write = (session: Session): StoreOp => sealed(recordKey(session), sessionCodec.encode(toStored(session)))
+  /** What the session is when the write is made, not when it is asked for. */
+  const write = (session: Session): StoreOp => {
+    const key = recordKey(session)
+    return putLater(key, () => box.seal(sessionCodec.encode(toStored(session)), utf8(key)))
+  }
 
   function add(session: Session, carrier?: Session): StoreOp[] {
     const peer = peers.get(session.peer) ?? { sessions: [], healedAt: Number.NEGATIVE_INFINITY, sentSince: 0 }

@@ -1,3 +1,3 @@
 export { createLevelStore } from './level.ts'
 export { createMemoryStore, type MemoryStore } from './memory.ts'
-export { del, put, type Range, type Store, type StoreOp } from './store.ts'
+export { del, put, putLater, type Range, type Store, type StoreOp } from './store.ts'

@@ -6,7 +6,17 @@ const end = (prefix: string): string => `${prefix}0`
 /** A view of `parent` whose keys live under `prefix/`. Writes go through the parent, so they share its group commit. */
 export function prefixed(parent: Store, prefix: string): Store {
   const full = (key: string): string => `${prefix}/${key}`
-  const into = (op: StoreOp): StoreOp => ({ ...op, key: full(op.key) })
+  // The value is left alone: it may be one that is yet to be made.
+  const into = (op: StoreOp): StoreOp =>
+    op.type === 'del'
+      ? { type: 'del', key: full(op.key) }
+      : {
+          type: 'put',
+          key: full(op.key),
+          get value() {
+            return op.value
+          },
+        }
   const within = ({ gte, gt, lt, lte, reverse, limit }: Range): Range => ({
     ...(gt === undefined ? { gte: full(gte ?? '') } : { gt: full(gt) }),
     ...(lte === undefined ? { lt: lt === undefined ? end(prefix) : full(lt) } : { lte: full(lte) }),

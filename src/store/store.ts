@@ -37,4 +37,15 @@ export interface Store {
 }
 
 export const put = (key: string, value: Uint8Array): PutOp => ({ type: 'put', key, value })
+/** A put whose value is made when it is first asked for: of many writes of one thing that only the last is made of, the others cost nothing. */
+export function putLater(key: string, make: () => Uint8Array): PutOp {
+  let made: Uint8Array | undefined
+  return {
+    type: 'put',
+    key,
+    get value() {
+      return (made ??= make())
+    },
+  }
+}
 export const del = (key: string): DeleteOp => ({ type: 'del', key })
