@@ -20,6 +20,7 @@ import { checkTime, type Composed, composeStatement, type Keyring } from '../ide
 import type { Decision } from '../policy/index.ts'
 import type { Carried, Plane } from '../protocols/klp/index.ts'
 import type { Store, StoreOp } from '../store/index.ts'
+import { createCalls } from './calls.ts'
 import { createCourier } from './courier.ts'
 import { createDelivery, type Deposit, type Outcome } from './delivery.ts'
 import type { Inbox } from './inbox.ts'
@@ -135,6 +136,7 @@ export async function openMail(options: MailOptions): Promise<Mail> {
   const { store, keyring, clock, random, logger, sessions, replay, sequences, audit, agents, inbox, takers } = options
   const writes = createPendingWrites({ store, clock, logger })
   const courier = createCourier({ sessions, writes, plane: options.plane, bundleOf: options.bundleOf, lifetimeMsMax: liveLifetimeMsMax })
+  const calls = createCalls()
   const outbox = await openOutbox({ store: store.sub('outbox'), keyring, clock, random, logger, onUndelivered: options.onUndelivered })
   const delivery = createDelivery({
     outbox,
@@ -304,7 +306,9 @@ export async function openMail(options: MailOptions): Promise<Mail> {
     const data = message.encoding === 'json' ? parseJson(message.body) : message.body
     let body: string | undefined
     try {
-      body = JSON.stringify((await agents.get(message.agent).receive({ ...message, data }, { signal })) ?? null) as string | undefined
+      body = JSON.stringify((await calls.run(message, () => agents.get(message.agent).receive({ ...message, data }, { signal }), signal)) ?? null) as
+        | string
+        | undefined
     } catch (cause) {
       signal.throwIfAborted()
       if (cause instanceof MeshError) throw cause
