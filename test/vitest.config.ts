@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config'
 const heavy = ['test/integration/**/*.test.ts', 'test/hostile/**/*.test.ts', 'test/interop/**/*.test.ts', 'test/faults/**/*.test.ts']
 
 const isLong = process.env['KINDMESH_TEST_LONG'] === '1'
-const shared = { pool: 'forks', testTimeout: isLong ? 3_600_000 : 60_000, hookTimeout: 60_000, teardownTimeout: 20_000 } as const
+const shared = { pool: 'forks', testTimeout: isLong ? 3_600_000 : 240_000, hookTimeout: 120_000, teardownTimeout: 20_000 } as const
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
