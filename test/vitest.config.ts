@@ -1,8 +1,10 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-/** Tests that start real processes or hundreds of connections run one file at a time, after the others. */
-const heavy = ['test/integration/**/*.test.ts', 'test/hostile/**/*.test.ts', 'test/interop/**/*.test.ts', 'test/faults/**/*.test.ts']
+/** Tests that start real processes come after the others. */
+const processes = ['test/integration/**/*.test.ts', 'test/interop/**/*.test.ts']
+/** Tests that open hundreds of connections, fill memory or kill processes run one file at a time, last. */
+const heavy = ['test/hostile/**/*.test.ts', 'test/faults/**/*.test.ts']
 
 const isLong = process.env['KINDMESH_TEST_LONG'] === '1'
 const shared = { pool: 'forks', testTimeout: isLong ? 3_600_000 : 240_000, hookTimeout: 120_000, teardownTimeout: 20_000 } as const
@@ -12,8 +14,9 @@ export default defineConfig({
   test: {
     reporters: ['default'],
     projects: [
-      { test: { ...shared, name: 'quick', include: ['test/**/*.test.ts'], exclude: heavy, maxWorkers: 2, sequence: { groupOrder: 0 } } },
-      { test: { ...shared, name: 'heavy', include: heavy, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+      { test: { ...shared, name: 'quick', include: ['test/**/*.test.ts'], exclude: [...processes, ...heavy], maxWorkers: 2, sequence: { groupOrder: 0 } } },
+      { test: { ...shared, name: 'processes', include: processes, maxWorkers: 2, sequence: { groupOrder: 1 } } },
+      { test: { ...shared, name: 'heavy', include: heavy, maxWorkers: 1, sequence: { groupOrder: 2 } } },
     ],
   },
 })
