@@ -219,6 +219,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       const error = toMeshError(cause)
       if (error.code === 'ERR_REPLAYED') acknowledge(item, item.statement.ref)
       else if (isPassing(error)) return error
+      // A node that is starting listens before it speaks: a link that could not be opened is no word of the receiver about a message.
+      else if (error.code === 'ERR_PROTOCOL' && !options.isLinked(to)) return new MeshError('ERR_NET_UNREACHABLE', error.message, { cause: error })
       else {
         outbox.fail(item, { status: 'refused', code: error.code })
         settle(item, error)
