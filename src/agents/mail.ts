@@ -210,10 +210,11 @@ export async function openMail(options: MailOptions): Promise<Mail> {
   }
 
   const refusals = createTally<Did>({ clock, most: refusalsNotedMax, windowMs: minuteMs })
-  function noteRefusal(peer: Did, error: unknown): void {
+  /** `peer` is undefined for what mailboxes serve: of all holders together, since one that serves rubbish must not fill the log either. */
+  function noteRefusal(peer: Did | undefined, error: unknown): void {
     const { code, message } = toMeshError(error)
-    if (code === 'ERR_SESSION_LOST') logger.info('a session is lost; the peer begins anew', { peer, message })
-    if (!refusals.count(peer)) return
+    if (peer !== undefined && code === 'ERR_SESSION_LOST') logger.info('a session is lost; the peer begins anew', { peer, message })
+    if (!refusals.count(peer ?? keyring.did)) return
     // Noted but never waited for: what a stranger gets wrong must not slow what matters.
     audit.record(messageRefused({ did: keyring.did, from: peer, code, reason: message })).catch(() => undefined)
   }
@@ -452,10 +453,7 @@ export async function openMail(options: MailOptions): Promise<Mail> {
         if (outcome !== 'taken' && error.code === 'ERR_REPLAYED') outcome = 'known'
         else {
           logger.info('an item of a mailbox was refused', { code: error.code, message: error.message })
-          // Of all holders together: one that serves rubbish must not fill the log either.
-          if (refusals.count(keyring.did)) {
-            audit.record(messageRefused({ did: keyring.did, from: undefined, code: error.code, reason: error.message })).catch(() => undefined)
-          }
+          noteRefusal(undefined, error)
         }
       }
       held.delete(name)
