@@ -230,7 +230,17 @@ export async function taskVectors(): Promise<Vectors> {
   const [codeHash, inputHash, resultHash] = await Promise.all([code, input, result].map((text) => contentHash(utf8(text))))
   const hashes = { codeHash: codeHash ?? new Uint8Array(), inputHash: inputHash ?? new Uint8Array() }
   const replySecret = new Uint8Array(32).fill(8)
-  const limits = { memoryMiB: 64, wallMs: 2_000, cpuMs: 2_000, outputBytes: 1 << 20, hostCalls: 10_000 }
+  const limits = {
+    memoryMiB: 64,
+    wallMs: 2_000,
+    cpuMs: 2_000,
+    outputBytes: 1 << 20,
+    hostCalls: 10_000,
+    cpuPercent: 100,
+    netKiBps: 1_024,
+    fsOps: 100,
+    processes: 32,
+  }
   const requestPayload = requestCodec.encode({ version: 1, codeHash: hashes.codeHash, code, input, limits, isolation: 'sandboxed', replySecret })
   const request = signStatement(
     'task',
@@ -245,7 +255,7 @@ export async function taskVectors(): Promise<Vectors> {
     outcome: 'ok',
     startedAt: now,
     endedAt: now + 30,
-    usage: { cpuMs: 10, wallMs: 25, memoryBytes: 2_000_000, outputBytes: 10, hostCalls: 0 },
+    usage: { cpuMs: 10, wallMs: 25, memoryBytes: 2_000_000, outputBytes: 10, hostCalls: 0, netBytes: 0, fsOps: 0 },
     isolation: 'sandboxed',
     backend: 'isolated-vm+bubblewrap',
     policyHash: new Uint8Array(32).fill(6),

@@ -99,7 +99,19 @@ export const verifyBody = z.object({ publicKey: name, signature: z.string().max(
 export const mailboxBody = z.object({ target: z.string().min(1).max(4_096), timeoutMs })
 export const mailboxCheckBody = z.object({ receipt: z.string().max(16_384) })
 export const mailboxRemoveBody = z.object({ holder: name })
-export const limitsBody = z.object({ memoryMiB: z.int(), wallMs: z.int(), cpuMs: z.int(), outputBytes: z.int(), hostCalls: z.int() }).partial()
+export const limitsBody = z
+  .object({
+    memoryMiB: z.int(),
+    wallMs: z.int(),
+    cpuMs: z.int(),
+    outputBytes: z.int(),
+    hostCalls: z.int(),
+    cpuPercent: z.int(),
+    netKiBps: z.int(),
+    fsOps: z.int(),
+    processes: z.int(),
+  })
+  .partial()
 export const taskBody = z.object({
   on: name,
   code: z.string().max(256 * 1024),
@@ -126,7 +138,15 @@ export const findQuery = z.object({ capability: z.string().min(1).max(64), limit
 export const presenceBody = z.object({ presence: z.enum(['online', 'busy', 'away']) })
 export const entryParams = z.object({ seq: z.coerce.number().int().min(0) })
 
-const usage = z.object({ cpuMs: z.number(), wallMs: z.number(), memoryBytes: z.number(), outputBytes: z.number(), hostCalls: z.number() })
+const usage = z.object({
+  cpuMs: z.number(),
+  wallMs: z.number(),
+  memoryBytes: z.number(),
+  outputBytes: z.number(),
+  hostCalls: z.number(),
+  netBytes: z.number(),
+  fsOps: z.number(),
+})
 /** What a peer answered to something this node wants of it. */
 export const termsAnswer = z.object({
   name: z.string(),

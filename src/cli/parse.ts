@@ -12,24 +12,31 @@ export function parseDuration(text: string): number {
   return Number(number) * unitMs
 }
 
-const limitNames: Readonly<Record<string, 'memoryMiB' | 'wallMs' | 'cpuMs' | 'outputBytes' | 'hostCalls'>> = {
+const limitNames = {
   memory: 'memoryMiB',
   time: 'wallMs',
-  cpu: 'cpuMs',
+  cpu: 'cpuPercent',
+  cputime: 'cpuMs',
   output: 'outputBytes',
   calls: 'hostCalls',
-}
+  net: 'netKiBps',
+  files: 'fsOps',
+  processes: 'processes',
+} as const
+export const limitsHint = 'memory=<MiB>,time=<ms>,cpu=<percent of a core>,cputime=<ms>,output=<bytes>,calls=<n>,net=<KiB/s>,files=<operations/s>,processes=<n>'
 
-export type LimitsGiven = Partial<Record<(typeof limitNames)[string], number>>
+export type LimitsGiven = Partial<Record<(typeof limitNames)[keyof typeof limitNames], number>>
 
-/** `memory=64,time=2000`: MiB and ms. Without `cpu` a task may compute for as long as it may take. @throws ERR_USAGE */
+const isLimitName = (name: string): name is keyof typeof limitNames => Object.hasOwn(limitNames, name)
+
+/** `memory=64,time=2000`: MiB and ms. Without `cputime` a task may compute for as long as it may take. @throws ERR_USAGE */
 export function parseLimits(text: string): LimitsGiven {
   const limits: LimitsGiven = {}
   for (const part of text.split(',')) {
     const [name = '', value = ''] = part.split('=')
-    const limit = limitNames[name]
+    const limit = isLimitName(name) ? limitNames[name] : undefined
     if (limit === undefined || !/^\d{1,12}$/.test(value)) {
-      throw new MeshError('ERR_USAGE', `'${part}' is no limit`, { hint: 'memory=<MiB>,time=<ms>,cpu=<ms>,output=<bytes>,calls=<number>' })
+      throw new MeshError('ERR_USAGE', `'${part}' is no limit`, { hint: limitsHint })
     }
     limits[limit] = Number(value)
   }

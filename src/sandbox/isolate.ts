@@ -80,6 +80,6 @@ const failed = (code: ErrorCode, message: string): SandboxOutcome => ({
   type: 'failed',
   code,
   message,
-  usage: { cpuMs: 0, wallMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 },
+  usage: { cpuMs: 0, wallMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0, netBytes: 0, fsOps: 0 },
   security: [],
 })

@@ -24,7 +24,7 @@ export class TaskRun {
   readonly #memoryBytesAtStart: number
   readonly #security: SecurityEvent[] = []
   readonly #cleanUps: (() => void)[] = []
-  readonly #usage = { cpuMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 }
+  readonly #usage = { cpuMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0, netBytes: 0, fsOps: 0 }
   #usageTold = false
   #ending = false
   #ended = false

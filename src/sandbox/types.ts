@@ -4,6 +4,10 @@ import type { ErrorCode } from '../base/index.ts'
 export const isolationLevels = ['native', 'sandboxed', 'containerized', 'virtualized'] as const
 export type IsolationLevel = (typeof isolationLevels)[number]
 
+/** What runs a task's code. `javascript` takes the body of an async function, `wasm` a module in base64, `command` a JSON array of program and arguments. */
+export const engines = ['javascript', 'wasm', 'command'] as const
+export type Engine = (typeof engines)[number]
+
 /** Every field is enforced and reported in the usage. */
 export interface SandboxLimits {
   /** Heap, buffers and resident memory together, MiB. */
@@ -14,8 +18,16 @@ export interface SandboxLimits {
   readonly cpuMs: number
   /** Console and result together, bytes. */
   readonly outputBytes: number
-  /** Calls to host APIs (console, crypto). */
+  /** Calls to host APIs (console, crypto, bridge). */
   readonly hostCalls: number
+  /** Share of one core, percent: 100 is one core busy all the time. */
+  readonly cpuPercent: number
+  /** Through the bridge, both ways, KiB a second. */
+  readonly netKiBps: number
+  /** File operations a second through the bridge. */
+  readonly fsOps: number
+  /** Processes and threads of a `command`. */
+  readonly processes: number
 }
 
 export interface SandboxUsage {
@@ -25,25 +37,57 @@ export interface SandboxUsage {
   readonly memoryBytes: number
   readonly outputBytes: number
   readonly hostCalls: number
+  /** Bytes over the network through the bridge, both ways. */
+  readonly netBytes: number
+  /** File operations through the bridge. */
+  readonly fsOps: number
 }
 
 /** Something the task tried and was refused, for the security monitor. */
 export interface SecurityEvent {
   readonly kind: 'limit' | 'denied' | 'malformed' | 'crashed'
+  /** One line, never a secret: the limit, the capability or the rule, and what was tried. */
   readonly detail: string
 }
 
 export interface TaskCode {
-  /** Body of an async function whose one parameter is `input`. */
+  /** `javascript` when missing. */
+  readonly engine?: Engine
+  /** As the engine takes it; TypeScript is stripped before. */
   readonly code: string
-  /** JSON text. */
+  /** JSON text. For `command` a JSON string is its stdin as it is, anything else as JSON. */
   readonly input: string
+}
+
+/** The answer to a host call. Errors cross as text. */
+export type HostAnswer =
+  /** JSON text. */
+  | { readonly ok: true; readonly value: string }
+  /** `denied` when capability or policy refused it: it becomes a security event of the run. */
+  | { readonly ok: false; readonly code: ErrorCode; readonly message: string; readonly denied?: string }
+
+/** The only way out of a sandbox. One a run: it knows what this run may do and counts what it did. */
+export interface HostBridge {
+  /** Takes the arguments as the JSON text of an array; trusts neither. Never throws, and answers when the signal aborts. */
+  call(name: string, args: string, signal: AbortSignal): Promise<HostAnswer>
+  /** So far. */
+  usage(): Pick<SandboxUsage, 'netBytes' | 'fsOps'>
+}
+
+/** Holds a run and lets it go on. Time held does not count against its wall clock. */
+export interface RunControl {
+  suspend(): Promise<void>
+  resume(): Promise<void>
+  /** Hands a message to an agent; its answer as JSON text. Only for code that called `agent.receive`. */
+  deliver(message: string, signal: AbortSignal): Promise<HostAnswer>
 }
 
 export type SandboxEvent =
   | { readonly type: 'console'; readonly level: 'log' | 'info' | 'warn' | 'error' | 'debug'; readonly text: string }
   /** `progress(fraction, note)` of the task; fraction 0 to 1. */
   | { readonly type: 'progress'; readonly fraction: number; readonly note: string }
+  /** An agent has said how it takes messages: `deliver` works from now on. */
+  | { readonly type: 'receiving' }
   | SandboxOutcome
 
 /** Always the last event of a run, whatever happened. */
@@ -61,6 +105,10 @@ export type SandboxOutcome =
 
 export interface RunOptions {
   readonly limits: SandboxLimits
+  /** Without one every host call but console, progress and random bytes is refused. */
+  readonly host?: HostBridge
+  /** Called once, when the run has begun. */
+  readonly onControl?: (control: RunControl) => void
   /** Aborting kills the task; the outcome is then `failed` with ERR_TASK_CANCELLED. */
   readonly signal?: AbortSignal
 }
@@ -68,11 +116,39 @@ export interface RunOptions {
 /** One isolation level made real. Created once, runs many tasks, each isolated from all others. */
 export interface IsolationBackend {
   readonly level: IsolationLevel
-  /** What really isolates, for receipts: `isolated-vm+bubblewrap`, `isolated-vm+permission`. */
+  /** What really isolates, for receipts: `isolated-vm+bubblewrap`, `runsc`, `qemu-tcg`. */
   readonly name: string
   /** Never throws for what the task does; the iteration ends with exactly one SandboxOutcome. Leaving the iteration early kills the task. */
   run(task: TaskCode, options: RunOptions): AsyncIterable<SandboxEvent>
   stop(): Promise<void>
+}
+
+/** One way to make a level real on this machine, as a probe found it. */
+export interface BackendReport {
+  readonly name: string
+  /** True when a task ran in it just now, or when the cached probe did. */
+  readonly ok: boolean
+  /** Of the program that isolates; empty when unknown. */
+  readonly version: string
+  /** Why it does not work, or why it is weaker than it could be. */
+  readonly why?: string
+  /** The command or setting that mends it. */
+  readonly fix?: string
+}
+
+export interface LevelReport {
+  readonly level: IsolationLevel
+  readonly available: boolean
+  /** What the level promises here, in one sentence. */
+  readonly promise: string
+  /** In order of preference; the first that is ok is used. */
+  readonly backends: readonly BackendReport[]
+}
+
+/** Profiles of `sandboxed`; both exist or the level is refused for the one that does not. */
+export interface LevelOptions {
+  /** Without a compiler and with a worker of its own: no bug of the compiler, no residue of the task before. */
+  readonly strict?: boolean
 }
 
 /** The door of the room: picks the back end. */
@@ -80,6 +156,6 @@ export interface Sandboxes {
   /** Levels that work on this machine, weakest first, and why the others do not. */
   available(): readonly { readonly level: IsolationLevel; readonly backend: string | undefined; readonly lacks: string | undefined }[]
   /** The back end of exactly this level. @throws ERR_SANDBOX_UNAVAILABLE, never a weaker or another level */
-  get(level: IsolationLevel): IsolationBackend
+  get(level: IsolationLevel, options?: LevelOptions): IsolationBackend
   stop(): Promise<void>
 }

@@ -123,7 +123,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       for await (const event of backend.run({ code: order.request.code, input: order.request.input }, { limits, signal })) {
         if (event.type === 'console') yield { event: 'console', level: event.level, text: event.text }
         else if (event.type === 'progress') yield { event: 'progress', permille: Math.round(event.fraction * 1_000), note: event.note.slice(0, 8_192) }
-        else outcome = event
+        else if (event.type !== 'receiving') outcome = event
       }
       if (outcome === undefined) throw new MeshError('ERR_INTERNAL', 'the sandbox gave no outcome')
       const receipt = await close(order, outcome, { isolation, backend: backend.name, limits, startedAt })
@@ -189,6 +189,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
         memoryBytes: Math.round(usage.memoryBytes),
         outputBytes: usage.outputBytes,
         hostCalls: usage.hostCalls,
+        netBytes: usage.netBytes,
+        fsOps: usage.fsOps,
       },
       isolation,
       backend,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type MeshError, realClock, silentLogger } from '../../src/base/index.ts'
-import { createSandboxes, type IsolationBackend, type IsolationLevel, type Sandboxes } from '../../src/sandbox/index.ts'
+import { createSandboxes, type IsolationBackend, type IsolationLevel, sandboxLimitsDefault, type Sandboxes } from '../../src/sandbox/index.ts'
 import { bubblewrapLauncher, findProgram, type Launcher, permissionLauncher } from '../../src/sandbox/launch.ts'
 import { resultOf, runTask } from '../helpers/sandbox.ts'
 
@@ -134,7 +134,7 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))(
     test('leaving the iteration early kills the task', async () => {
       for await (const event of backend.run(
         { code: 'console.log("x"); for (;;);', input: 'null' },
-        { limits: { memoryMiB: 64, wallMs: 60_000, cpuMs: 60_000, outputBytes: 100, hostCalls: 9 } },
+        { limits: { ...sandboxLimitsDefault, memoryMiB: 64, wallMs: 60_000, cpuMs: 60_000, outputBytes: 100, hostCalls: 9 } },
       )) {
         expect(event.type).toBe('console')
         break

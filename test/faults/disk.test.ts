@@ -52,7 +52,7 @@ test('no task runs that the log cannot take', async () => {
   let isFull = false
   let ran = 0
   const store = createMemoryStore({ fault: (_write, durable) => (isFull && durable ? 'fail' : undefined) })
-  const usage = { cpuMs: 0, wallMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 }
+  const usage = { cpuMs: 0, wallMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0, netBytes: 0, fsOps: 0 }
   const backend = {
     level: 'sandboxed',
     name: 'counting',

@@ -8,7 +8,7 @@ import { codeOf, signMessage, request } from '../helpers/raw-peer.ts'
 
 const hows = ['fail', 'fail-late', 'cut-before', 'cut-after'] as const
 type How = (typeof hows)[number]
-const usage = { cpuMs: 0, wallMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 }
+const usage = { cpuMs: 0, wallMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0, netBytes: 0, fsOps: 0 }
 const scopes = ['/task/run']
 const lifetimeMs = 86_400_000
 

@@ -47,8 +47,8 @@ const signing = { keyring: anna, random }
 const prekeys = await openPrekeys({ store: createMemoryStore(), keyring: ben, clock, random })
 const own = await prekeys.current()
 const bytes32 = random.bytes(32)
-const usage = { cpuMs: 1, wallMs: 2, memoryBytes: 3, outputBytes: 4, hostCalls: 5 }
-const limits = { memoryMiB: 1, wallMs: 2, cpuMs: 3, outputBytes: 4, hostCalls: 5 }
+const usage = { cpuMs: 1, wallMs: 2, memoryBytes: 3, outputBytes: 4, hostCalls: 5, netBytes: 6, fsOps: 7 }
+const limits = { memoryMiB: 1, wallMs: 2, cpuMs: 3, outputBytes: 4, hostCalls: 5, cpuPercent: 6, netKiBps: 7, fsOps: 8, processes: 9 }
 
 const message = signStatement(
   'message',

@@ -58,7 +58,7 @@ describe('a receipt', () => {
     outcome: 'ERR_SANDBOX_THREW',
     startedAt: now,
     endedAt: now,
-    usage: { cpuMs: 0, wallMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 },
+    usage: { cpuMs: 0, wallMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0, netBytes: 0, fsOps: 0 },
     isolation: 'sandboxed',
     backend: 'x',
     policyHash: hash(7),

@@ -5,7 +5,17 @@ import { negotiate, type Negotiation } from '../../src/node/negotiate.ts'
 import type { Policy } from '../../src/policy/index.ts'
 import type { Role, Want } from '../../src/protocols/klp/index.ts'
 
-const limits = { memoryMiB: 64, wallMs: 10_000, cpuMs: 5_000, outputBytes: 1_000, hostCalls: 10 } as Policy['taskLimitsMax']
+const limits = {
+  memoryMiB: 64,
+  wallMs: 10_000,
+  cpuMs: 5_000,
+  outputBytes: 1_000,
+  hostCalls: 10,
+  cpuPercent: 100,
+  netKiBps: 10,
+  fsOps: 10,
+  processes: 10,
+} as Policy['taskLimitsMax']
 const policy: Policy = { taskLevelMin: 2, isolationFloor: {}, taskLimitsMax: limits, messageLevelMin: 0 }
 const want = (name: string, need: Want['need'] = 'preferred'): Want => ({ name, need })
 

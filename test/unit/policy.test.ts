@@ -4,7 +4,7 @@ import { decideMessage, decideTask, type Policy } from '../../src/policy/index.t
 import { type IsolationLevel, isolationLevels, type SandboxLimits } from '../../src/sandbox/index.ts'
 import { type Level, TrustLevel } from '../../src/trust/index.ts'
 
-const limits: SandboxLimits = { memoryMiB: 10, wallMs: 10, cpuMs: 10, outputBytes: 10, hostCalls: 10 }
+const limits: SandboxLimits = { memoryMiB: 10, wallMs: 10, cpuMs: 10, outputBytes: 10, hostCalls: 10, cpuPercent: 10, netKiBps: 10, fsOps: 10, processes: 10 }
 const policy: Policy = {
   taskLevelMin: TrustLevel.VERIFIED,
   isolationFloor: { 2: 'containerized', 3: 'sandboxed', 4: 'native' },
@@ -67,6 +67,10 @@ test('a hundred thousand cases agree with the rule written out long-hand, and no
     cpuMs: randomInt(random, 4),
     outputBytes: randomInt(random, 4),
     hostCalls: randomInt(random, 4),
+    cpuPercent: randomInt(random, 4),
+    netKiBps: randomInt(random, 4),
+    fsOps: randomInt(random, 4),
+    processes: randomInt(random, 4),
   })
   let allowed = 0
   for (let round = 0; round < 100_000; round++) {
@@ -75,7 +79,7 @@ test('a hundred thousand cases agree with the rule written out long-hand, and no
     const asked = { level: pick(levels), isolation: pick(isolationLevels), limits: random.fraction() < 0.5 ? some.taskLimitsMax : someLimits() }
     const own = floor[asked.level]
     const rank = (level: IsolationLevel): number => isolationLevels.indexOf(level)
-    const within = (['memoryMiB', 'wallMs', 'cpuMs', 'outputBytes', 'hostCalls'] as const).every((name) => asked.limits[name] <= some.taskLimitsMax[name])
+    const within = (Object.keys(limits) as (keyof SandboxLimits)[]).every((name) => asked.limits[name] <= some.taskLimitsMax[name])
     const should = asked.level >= 1 && asked.level >= some.taskLevelMin && own !== undefined && within
     const decision = decideTask(some, asked)
     expect(decision.allow).toBe(should)

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { isErrorCode, MeshError, realClock, secondMs } from '../../base/index.ts'
 import type { TaskLine } from '../../client/index.ts'
 import type { Context } from '../context.ts'
-import { parseJson, parseLimits } from '../parse.ts'
+import { limitsHint, parseJson, parseLimits } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
 
 const codeBytesMax = 256 * 1024
@@ -27,7 +27,7 @@ export function addRunCommand(program: Command, add: AddCommand): void {
           inputText = text
           return true
         })
-        .option('--limit <limits>', 'memory=<MiB>,time=<ms>,cpu=<ms>,output=<bytes>,calls=<n>')
+        .option('--limit <limits>', limitsHint)
         .option('--isolation <level>', `weakest isolation you accept: ${levels.join(', ')}`),
     async (context, [on, file], options) => {
       const isolation = levels.find((level) => level === options.isolation)

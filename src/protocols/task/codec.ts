@@ -18,8 +18,18 @@ export const receiptLifetimeMs = 400 * 24 * 60 * minuteMs
 const textCharsMax = 8_192
 const count = uintUpTo(Number.MAX_SAFE_INTEGER)
 
-const limits = row({ memoryMiB: count, wallMs: count, cpuMs: count, outputBytes: count, hostCalls: count })
-const usage = row({ cpuMs: count, wallMs: count, memoryBytes: count, outputBytes: count, hostCalls: count })
+const limits = row({
+  memoryMiB: count,
+  wallMs: count,
+  cpuMs: count,
+  outputBytes: count,
+  hostCalls: count,
+  cpuPercent: count,
+  netKiBps: count,
+  fsOps: count,
+  processes: count,
+})
+const usage = row({ cpuMs: count, wallMs: count, memoryBytes: count, outputBytes: count, hostCalls: count, netBytes: count, fsOps: count })
 
 const requestShape = row({
   version: literal(1),
