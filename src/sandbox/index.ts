@@ -1,6 +1,25 @@
+export type { Launched, Launcher } from './launched.ts'
 export { sandboxLimitsDefault, sandboxLimitsMax } from './limits.ts'
+export { type AgentCapability, agentCapabilities, type HostCallName, hostCallCapabilities } from './capabilities.ts'
+export {
+  type FileRoot,
+  type FileSystemPolicy,
+  fileSystemPolicySchema,
+  type Grants,
+  grantsSchema,
+  type MemoryPolicy,
+  memoryPolicySchema,
+  type NetworkPolicy,
+  networkPolicySchema,
+  noGrants,
+  parsePolicy,
+  policyEntriesMax,
+  type ProviderPolicy,
+} from './policies.ts'
 export { createSandboxes, type SandboxesOptions } from './sandboxes.ts'
 export {
+  type HostAnswer,
+  type HostBridge,
   type IsolationBackend,
   type IsolationLevel,
   isolationLevels,

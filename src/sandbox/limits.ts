@@ -32,13 +32,13 @@ export const sandboxLimitsMax: SandboxLimits = {
 /** The JSON text of a task's input. */
 export const inputBytesMax = 4 << 20
 
-const mayBeNone: readonly (keyof SandboxLimits)[] = ['hostCalls', 'outputBytes', 'netKiBps', 'fsOps']
+const mayBeNone: ReadonlySet<keyof SandboxLimits> = new Set(['hostCalls', 'outputBytes', 'netKiBps', 'fsOps'])
 
 /** Why these limits cannot be enforced; undefined when they can. */
 export function limitsProblem(limits: SandboxLimits): string | undefined {
   for (const name of Object.keys(sandboxLimitsMax) as (keyof SandboxLimits)[]) {
     const value = limits[name]
-    const lowest = mayBeNone.includes(name) ? 0 : 1
+    const lowest = mayBeNone.has(name) ? 0 : 1
     if (!Number.isSafeInteger(value) || value < lowest || value > sandboxLimitsMax[name]) {
       return `limit ${name} is ${value}, must be a whole number from ${lowest} to ${sandboxLimitsMax[name]}`
     }
