@@ -12,6 +12,7 @@ export const exitCodes = {
   timeout: 16,
   untrusted: 17,
   limit: 18,
+  unavailable: 19,
   interrupted: 130,
 } as const
 
@@ -172,7 +173,22 @@ export const errorTable = {
 
   ERR_SANDBOX_UNAVAILABLE: {
     meaning: 'the isolation level asked for does not exist on this machine',
-    hint: 'ask for --isolation sandboxed, or another peer',
+    hint: 'see `kindmesh sandbox probe`; ask for another level, or another peer',
+    exit: 'unavailable',
+  },
+  ERR_SANDBOX_PERMISSION: {
+    meaning: 'the code makes use of what was not granted to it',
+    hint: 'grant the capability named, or leave out the call at the line and column given',
+    exit: 'denied',
+  },
+  ERR_BUNDLE_INVALID: {
+    meaning: 'a bundle was altered, is of the wrong form, or its code is not what its hash names',
+    hint: 'get it again from its publisher; do not run it',
+    exit: 'denied',
+  },
+  ERR_BUNDLE_UNPINNED: {
+    meaning: 'neither the publisher nor the hash of the bundle is pinned here',
+    hint: 'if you trust it, `kindmesh bundle pin <publisher or hash>`',
     exit: 'denied',
   },
   ERR_SANDBOX_CONFIG: {
