@@ -1065,7 +1065,8 @@ def read_statement(v, x):
         same([r.hex() for r in s['refs']], v['refs'])
     if 'code' in v:
         payload = cbor(s['payload'])
-        same((payload[2], payload[3]), (v['code'], v['input']))
+        shaped(REQUEST, payload)
+        same((payload[3], payload[4]), (v['code'], v['input']))
 
 
 def read_prekeys(v, x):
@@ -1128,6 +1129,7 @@ PAYLOADS = {
         exactly(1), text(64), boolean, integer(0, 9), nullable(octets(16)), nullable(octets(16)), nullable(ORDER),
         many(text(128), 2), nullable(octets(0, 1024)), among('text', 'json', 'bytes'), octets(0, 61_440)),
     'plain-refusal': listing(text(64), text(512)),
+    'task-event': lambda item: is_event(item),
     'attestation': listing(exactly(1), integer(-1, 4), many(text(64), 8), integer(0, 4), nullable(HASH), COUNT, nullable(HASH)),
     'revocation': listing(exactly(1), HASH, among('soft', 'hard'), INSTANT, COUNT, nullable(HASH)),
     'head': listing(exactly(1), COUNT, COUNT, HASH),
@@ -1467,16 +1469,49 @@ def read_channel(v, x):
         except InvalidTag:
             raise Refused('ERR_CRYPTO_OPEN')
 
-    same([e.hex() for e in opened(b'to-asker', map(bytes.fromhex, v['frames']))], v['events'])
+    events = opened(b'to-asker', map(bytes.fromhex, v['frames']))
+    same([e.hex() for e in events], v['events'])
+    for event in events:
+        shaped(is_event, cbor(event))
     same(opened(b'to-executor', [x('answer')])[0], x('answered'))
 
 
 RECEIPT_DAYS = 400
-LIMITS = listing(*[COUNT] * 5)
+LIMITS, USAGE = listing(*[COUNT] * 9), listing(*[COUNT] * 7)
+ENGINE = among('javascript', 'wasm', 'command')
 ISOLATION = among('native', 'sandboxed', 'containerized', 'virtualized')
-RECEIPT = listing(
-    exactly(1), HASH, HASH, HASH, nullable(HASH), text(64), INSTANT, INSTANT, LIMITS, ISOLATION, text(64), HASH, COUNT, COUNT, HASH
+CAPABILITIES = many(among(
+    'file:read', 'file:write', 'network:inbound', 'network:outbound', 'memory:read', 'memory:write', 'subprocess:spawn',
+    'vectordb:access', 'llm:invoke', 'agent:delegate', 'vault:access', 'system:api'), 12)
+ARTEFACT_FIELDS = (text(255), integer(0, 64 << 20), HASH)
+ARTEFACT = listing(*ARTEFACT_FIELDS)
+REQUEST = listing(
+    exactly(1), HASH, ENGINE, text(1 << 18), text(1 << 18), LIMITS, ISOLATION, boolean, CAPABILITIES, integer(0, 9), nullable(INSTANT),
+    boolean, boolean, many(ARTEFACT, 32), nullable(octets(0, 32 << 10)), nullable(octets(16)), HASH
 )
+RECEIPT = listing(
+    exactly(1), HASH, HASH, HASH, nullable(HASH), text(64), INSTANT, INSTANT, USAGE, ISOLATION, text(64), ENGINE, boolean, CAPABILITIES,
+    LIMITS, many(HASH, 32), many(ARTEFACT, 32), HASH, COUNT, COUNT, HASH
+)
+TASK_EVENTS = {
+    'accepted': (ISOLATION, text(64), boolean, CAPABILITIES, LIMITS),
+    'queued': (COUNT,),
+    'running': (),
+    'usage': (USAGE,),
+    'progress': (integer(0, 1000), text(8192)),
+    'console': (among('log', 'info', 'warn', 'error', 'debug'), text(1 << 20)),
+    'artefact': ARTEFACT_FIELDS,
+    'chunk': (octets(0, 1 << 16),),
+    'result': (nullable(text(1 << 20)), text(8192), text(32), octets(0, 24 << 10)),
+    'refused': (text(64), text(512), integer(0, DAY)),
+    'kept': (),
+}
+
+
+def is_event(item):
+    if not listing(text(16), octets(0, (1 << 20) + (64 << 10)))(item) or item[0] not in TASK_EVENTS:
+        return False
+    return listing(exactly(item[0]), *TASK_EVENTS[item[0]])(cbor(item[1]))
 
 
 def read_task_receipt(v, x):

@@ -2,12 +2,19 @@ import { createAudit, messageReceived, nodeStarted } from '../../src/audit/index
 import { base64, concat, dayMs, fromBase64, hex, minuteMs, silentLogger, utf8 } from '../../src/base/index.ts'
 import { keyHash } from '../../src/audit/checkpoint.ts'
 import { growTree, leafHash } from '../../src/audit/tree.ts'
-import { contentHash } from '../../src/crypto/index.ts'
+import { contentHash, sha256 } from '../../src/crypto/index.ts'
 import { messageCodec, receiptCodec } from '../../src/agents/message.ts'
 import { signStatement } from '../../src/identity/index.ts'
 import { plainRefusalCodec } from '../../src/protocols/channel.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
-import { countersignCodec, encodeEvent, receiptCodec as taskReceiptCodec, receiptLifetimeMs, requestCodec } from '../../src/protocols/task/codec.ts'
+import {
+  countersignCodec,
+  encodeEvent,
+  receiptCodec as taskReceiptCodec,
+  receiptLifetimeMs,
+  requestCodec,
+  resumeCodec,
+} from '../../src/protocols/task/codec.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 import { attestationCodec, fingerprintOf, headCodec, headRecordKey, revocationCodec, type TrustKind } from '../../src/trust/statements.ts'
 import { encode, type Plain } from '../../src/wire/index.ts'
@@ -241,7 +248,25 @@ export async function taskVectors(): Promise<Vectors> {
     fsOps: 100,
     processes: 32,
   }
-  const requestPayload = requestCodec.encode({ version: 1, codeHash: hashes.codeHash, code, input, limits, isolation: 'sandboxed', replySecret })
+  const requestPayload = requestCodec.encode({
+    version: 1,
+    codeHash: hashes.codeHash,
+    engine: 'javascript',
+    code,
+    input,
+    limits,
+    isolation: 'sandboxed',
+    strict: false,
+    capabilities: ['file:read', 'file:write'],
+    priority: 7,
+    deadline: now + minuteMs,
+    idempotent: true,
+    detached: false,
+    artefacts: [{ name: 'walden.txt', size: 5, hash: sha256(utf8('pond\n')) }],
+    bundle: undefined,
+    traceId: new Uint8Array(16).fill(7),
+    replySecret,
+  })
   const request = signStatement(
     'task',
     { to: ben.did, type: 'task_request', payload: requestPayload, issuedAt: now, expiresAt: now + 10 * minuteMs },
@@ -258,6 +283,12 @@ export async function taskVectors(): Promise<Vectors> {
     usage: { cpuMs: 10, wallMs: 25, memoryBytes: 2_000_000, outputBytes: 10, hostCalls: 0, netBytes: 0, fsOps: 0 },
     isolation: 'sandboxed',
     backend: 'isolated-vm+bubblewrap',
+    engine: 'javascript',
+    strict: false,
+    capabilities: ['file:read', 'file:write'],
+    limits,
+    artefactsIn: [sha256(utf8('pond\n'))],
+    artefactsOut: [{ name: 'sum.txt', size: 3, hash: sha256(utf8('42\n')) }],
     policyHash: new Uint8Array(32).fill(6),
     securityEvents: 0,
     auditSize: 12,
@@ -280,9 +311,36 @@ export async function taskVectors(): Promise<Vectors> {
     },
     signing(anna, 9),
   )
+  const resume = signStatement(
+    'task',
+    {
+      to: ben.did,
+      type: 'task_resume',
+      payload: resumeCodec.encode({ version: 1, requestHash: request.hash, action: 'attach', replySecret: new Uint8Array(32).fill(9) }),
+      refs: [request.hash],
+      issuedAt: now,
+      expiresAt: now + 10 * minuteMs,
+    },
+    signing(anna, 15),
+  )
+  const refused = encodeEvent({ event: 'refused', code: 'ERR_OVERLOADED', message: 'too many tasks wait here', retryAfterMs: 2_000 })
   const back = createChannel(replySecret, 'to-asker', request.hash)
   const events = [
-    encodeEvent({ event: 'accepted', isolation: 'sandboxed', backend: 'isolated-vm+bubblewrap' }),
+    encodeEvent({
+      event: 'accepted',
+      isolation: 'sandboxed',
+      backend: 'isolated-vm+bubblewrap',
+      strict: false,
+      capabilities: ['file:read', 'file:write'],
+      limits,
+    }),
+    encodeEvent({ event: 'queued', position: 3 }),
+    encodeEvent({ event: 'running' }),
+    encodeEvent({ event: 'progress', permille: 500, note: 'half' }),
+    encodeEvent({ event: 'console', level: 'info', text: 'adding' }),
+    encodeEvent({ event: 'usage', usage: { cpuMs: 1, wallMs: 5, memoryBytes: 4, outputBytes: 3, hostCalls: 2, netBytes: 0, fsOps: 1 } }),
+    encodeEvent({ event: 'artefact', name: 'sum.txt', size: 3, hash: sha256(utf8('42\n')) }),
+    encodeEvent({ event: 'chunk', bytes: utf8('42\n') }),
     encodeEvent({ event: 'result', result, message: '', limit: '', receipt: receipt.bytes }),
   ]
   const frames = events.map((event) => back.seal(event))
@@ -333,9 +391,10 @@ export async function taskVectors(): Promise<Vectors> {
   const refusalBytes = plainRefusalCodec.encode({ code: 'ERR_SEAL_PREKEY', message: 'the box is for a prekey not held here' })
   return {
     request: signed('a task from anna to ben', '2', 'task', request, anna, 10 * minuteMs, { code, input }),
+    resume: signed('anna asks for it again', '7', 'task', resume, anna, 10 * minuteMs, { refs: [request.hash] }),
     receipt: signed('the receipt of ben', '5', 'task-receipt', receipt, ben, receiptLifetimeMs, { refs: [request.hash] }),
     countersign: signed('the countersignature of anna', '5', 'task-countersign', countersign, anna, receiptLifetimeMs, { refs: [receipt.hash] }),
-    frames: { comment: 'two frames back, and one answer', spec: '4', expect: 'ok', ...channel, frames, events, answer, answered: countersign.bytes },
+    frames: { comment: 'nine frames back, and one answer', spec: '4', expect: 'ok', ...channel, frames, events, answer, answered: countersign.bytes },
     'receipt-checked': checked('the receipt is about this very task', 'ok'),
     'receipt-other-request': checked('about another request', 'ERR_RECEIPT_INVALID', { requestHash: new Uint8Array(32) }),
     'receipt-other-code': checked('about other code', 'ERR_RECEIPT_INVALID', { codeHash: hashes.inputHash }),
@@ -345,6 +404,15 @@ export async function taskVectors(): Promise<Vectors> {
     'countersign-checked': countersigned('the countersignature of this very receipt', 'ok', countersign.bytes),
     'countersign-other-receipt': countersigned('of another receipt', 'ERR_RECEIPT_INVALID', countersignOf(anna, ben, request.hash)),
     'countersign-other-asker': countersigned('by somebody else than the asker', 'ERR_RECEIPT_INVALID', countersignOf(cleo, ben, receipt.hash)),
+    'event-refused': {
+      comment: 'too many tasks; come back in 2 s',
+      spec: '4.2',
+      expect: 'ok',
+      kind: 'payload',
+      of: 'task-event',
+      payload: refused,
+      list: ['refused', hex(encode(['refused', 'ERR_OVERLOADED', 'too many tasks wait here', 2_000]))],
+    },
     refusal: {
       comment: 'a refusal in clear, behind its first byte 0',
       spec: '4',

@@ -1,4 +1,4 @@
-import { concat, MeshError, toMeshError, utf8 } from '../base/index.ts'
+import { concat, hourMs, MeshError, toMeshError, utf8 } from '../base/index.ts'
 import { aeadOpen, aeadSeal, deriveKey, importAeadKey } from '../crypto/index.ts'
 import { codec, row, textUpTo } from '../wire/index.ts'
 
@@ -48,6 +48,15 @@ export function unframed(frame: Uint8Array): { readonly kind: 0 | 1; readonly bo
 
 /** A refusal before the first statement could be opened travels in clear: there is no key yet. Everything else is sealed. */
 export const plainRefusalCodec = codec('refusal', row({ code: textUpTo(64), message: textUpTo(512) }), 1_024)
+
+/** Largest time to come back that a refusal may name. */
+export const retryAfterMsMax = 24 * hourMs
+
+/** When the refused may come back, 0 when nothing is said. */
+export function retryAfterOf(error: unknown): number {
+  const ms = toMeshError(error).details?.['retryAfterMs']
+  return typeof ms === 'number' && ms >= 0 ? Math.min(Math.round(ms), retryAfterMsMax) : 0
+}
 
 /** What a refused stranger reads: nothing of our own faults. */
 export function refusalOf(error: unknown): { readonly code: string; readonly message: string } {

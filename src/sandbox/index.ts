@@ -18,6 +18,8 @@ export {
 } from './policies.ts'
 export { createSandboxes, type SandboxesOptions } from './sandboxes.ts'
 export {
+  type Engine,
+  engines,
   type HostAnswer,
   type HostBridge,
   type IsolationBackend,

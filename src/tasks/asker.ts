@@ -79,10 +79,20 @@ export function createAsker({ host, keyring, clock, random, audit, store, bundle
     const payload = requestCodec.encode({
       version: 1,
       codeHash,
+      engine: 'javascript',
       code,
       input: inputText,
       limits: { ...sandboxLimitsDefault, ...limits },
       isolation,
+      strict: false,
+      capabilities: [],
+      priority: 5,
+      deadline: undefined,
+      idempotent: false,
+      detached: false,
+      artefacts: [],
+      bundle: undefined,
+      traceId: undefined,
       replySecret,
     })
     const bundle = await bundleOf(on, { signal })

@@ -117,7 +117,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       await claim(order)
       const backend = sandboxes.get(isolation)
       await audit.record(sandboxCreated({ ...parties(order), sandboxId: order.id, isolationLevel: isolation, backend: backend.name, limits }))
-      yield { event: 'accepted', isolation, backend: backend.name }
+      yield { event: 'accepted', isolation, backend: backend.name, strict: false, capabilities: [], limits }
       const startedAt = clock.now()
       let outcome: SandboxOutcome | undefined
       for await (const event of backend.run({ code: order.request.code, input: order.request.input }, { limits, signal })) {
@@ -194,6 +194,12 @@ export function createExecutor(options: ExecutorOptions): Executor {
       },
       isolation,
       backend,
+      engine: request.engine,
+      strict: false,
+      capabilities: [],
+      limits,
+      artefactsIn: [],
+      artefactsOut: [],
       policyHash,
       securityEvents: outcome.security.length,
       auditSize: head.size,

@@ -22,7 +22,7 @@ import {
 import { decodeFrame, encodeFrame, type Frame } from '../../src/protocols/klp/frames.ts'
 import { framed, unframed } from '../../src/protocols/channel.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
-import { decodeEvent, encodeEvent, receiptCodec, requestCodec } from '../../src/protocols/task/codec.ts'
+import { decodeEvent, encodeEvent, receiptCodec, requestCodec, resumeCodec } from '../../src/protocols/task/codec.ts'
 import { messageCodec } from '../../src/agents/message.ts'
 import { attestationCodec, headCodec, openTrustStatement, revocationCodec } from '../../src/trust/statements.ts'
 import { decodeTicket, encodeTicket } from '../../src/node/ticket.ts'
@@ -31,6 +31,7 @@ import { inception, seedOf, succession } from '../helpers/chain.ts'
 import { fuzzed } from '../helpers/fuzz.ts'
 import { keyringOf, messagePayload } from '../helpers/raw-peer.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
+import { acceptedEvent, receiptOf, requestOf } from '../helpers/tasks.ts'
 
 const now = Date.UTC(2026, 0, 1)
 const fromUtf8Loosely = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8')
@@ -95,26 +96,18 @@ const contents = [
   packContent(said, { dh: bytes32, generation: 7, heal: { kid: bytes32.subarray(0, 8), enc: random.bytes(1_120) } }, anna),
 ]
 const sessionFrames = [3, 4].map((n) => encode([1, 1, 1, bytes32.subarray(0, 8), bytes32, 2, n, random.bytes(64)]))
-const task = requestCodec.encode({ version: 1, codeHash: bytes32, code: 'return 1', input: '{}', limits, isolation: 'sandboxed', replySecret: bytes32 })
-const taskReceipt = {
-  version: 1,
-  requestHash: bytes32,
-  codeHash: bytes32,
-  inputHash: bytes32,
-  resultHash: undefined,
-  outcome: 'ok',
-  startedAt: now,
-  endedAt: now,
-  usage,
-  isolation: 'sandboxed',
-  backend: 'x',
-  policyHash: bytes32,
-  securityEvents: 0,
-  auditSize: 1,
-  auditRoot: bytes32,
-} as const
+const artefact = { name: 'a.txt', size: 3, hash: bytes32 }
+const task = requestCodec.encode(
+  requestOf({ codeHash: bytes32, limits, capabilities: ['file:read'], deadline: now, artefacts: [artefact], bundle: bytes32, replySecret: bytes32 }),
+)
+const taskReceipt = receiptOf({ outcome: 'ok', usage, capabilities: ['file:write'], limits, artefactsIn: [bytes32], artefactsOut: [artefact] })
 const events = [
-  encodeEvent({ event: 'accepted', isolation: 'sandboxed', backend: 'x' }),
+  encodeEvent(acceptedEvent),
+  encodeEvent({ event: 'queued', position: 3 }),
+  encodeEvent({ event: 'running' }),
+  encodeEvent({ event: 'usage', usage }),
+  encodeEvent({ event: 'artefact', ...artefact }),
+  encodeEvent({ event: 'chunk', bytes: bytes32 }),
   encodeEvent({ event: 'progress', permille: 500, note: 'half' }),
   encodeEvent({ event: 'result', result: '1', message: '', limit: '', receipt: bytes32 }),
   encodeEvent({ event: 'kept' }),
@@ -185,6 +178,11 @@ const decoders: Readonly<Record<string, Decoder>> = {
     samples: [task],
     decode: (bytes) => requestCodec.decode(bytes),
     encode: (value: ReturnType<typeof requestCodec.decode>) => requestCodec.encode(value),
+  },
+  'task resume': {
+    samples: [resumeCodec.encode({ version: 1, requestHash: bytes32, action: 'stop', replySecret: bytes32 })],
+    decode: (bytes) => resumeCodec.decode(bytes),
+    encode: (value: ReturnType<typeof resumeCodec.decode>) => resumeCodec.encode(value),
   },
   'task receipt': {
     samples: [receiptCodec.encode(taskReceipt)],

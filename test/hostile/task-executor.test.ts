@@ -9,6 +9,7 @@ import { callTask } from '../../src/protocols/task/index.ts'
 import { openReceipt } from '../../src/tasks/receipt.ts'
 import { codeOf, keyringOf } from '../helpers/raw-peer.ts'
 import { createStreamPair } from '../helpers/stream-pair.ts'
+import { acceptedEvent, receiptOf } from '../helpers/tasks.ts'
 
 const [asker, executor] = [keyringOf(1), keyringOf(2)]
 const hash = (fill: number): Uint8Array => new Uint8Array(32).fill(fill)
@@ -36,36 +37,20 @@ describe('an executor that lies', () => {
   test('gets one countersignature for one request, however many results it sends', async () => {
     expect(await lies([result, result, { event: 'kept' }])).toEqual({ code: 'ERR_PROTOCOL', signed: 1 })
     expect(await lies([result, { event: 'console', level: 'log', text: 'more' }])).toEqual({ code: 'ERR_PROTOCOL', signed: 1 })
-    expect(await lies([{ event: 'accepted', isolation: 'sandboxed', backend: 'x' }, result, { event: 'kept' }])).toEqual({ code: 'ok', signed: 1 })
+    expect(await lies([acceptedEvent, result, { event: 'kept' }])).toEqual({ code: 'ok', signed: 1 })
   })
 
   test('cannot make the asker believe that something on its own machine is wrong', async () => {
     for (const code of ['ERR_AUDIT_TAMPERED', 'ERR_SEALED', 'ERR_PROFILE_LOCKED', 'ERR_USAGE', 'ERR_OF_MINE']) {
-      expect(await lies([{ event: 'refused', code, message: 'no' }])).toEqual({ code: 'ERR_REFUSED', signed: 0 })
+      expect(await lies([{ event: 'refused', code, message: 'no', retryAfterMs: 0 }])).toEqual({ code: 'ERR_REFUSED', signed: 0 })
     }
-    expect((await lies([{ event: 'refused', code: 'ERR_TRUST_LOW', message: 'no' }])).code).toBe('ERR_TRUST_LOW')
+    expect((await lies([{ event: 'refused', code: 'ERR_TRUST_LOW', message: 'no', retryAfterMs: 0 }])).code).toBe('ERR_TRUST_LOW')
   })
 })
 
 describe('a receipt', () => {
   const now = Date.UTC(2026, 0, 1)
-  const facts = {
-    version: 1,
-    requestHash,
-    codeHash: hash(5),
-    inputHash: hash(6),
-    resultHash: undefined,
-    outcome: 'ERR_SANDBOX_THREW',
-    startedAt: now,
-    endedAt: now,
-    usage: { cpuMs: 0, wallMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0, netBytes: 0, fsOps: 0 },
-    isolation: 'sandboxed',
-    backend: 'x',
-    policyHash: hash(7),
-    securityEvents: 0,
-    auditSize: 1,
-    auditRoot: hash(8),
-  } as const
+  const facts = receiptOf({ requestHash, codeHash: hash(5), inputHash: hash(6), startedAt: now, endedAt: now })
   const expected = { executor: executor.did, asker: asker.did, requestHash, codeHash: hash(5), inputHash: hash(6), isolation: 'sandboxed' } as const
   const opened = (
     change: Partial<Parameters<typeof receiptCodec.encode>[0]>,

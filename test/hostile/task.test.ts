@@ -8,12 +8,13 @@ import { decodeEvent, encodeEvent } from '../../src/protocols/task/codec.ts'
 import { fuzzed } from '../helpers/fuzz.ts'
 import { codeOf, keyringOf } from '../helpers/raw-peer.ts'
 import { createStreamPair, type PairedStream } from '../helpers/stream-pair.ts'
+import { acceptedEvent } from '../helpers/tasks.ts'
 
 const inputs = process.env['KINDMESH_TEST_LONG'] === undefined ? 100_000 : 1_000_000
 const [anna, ben] = [keyringOf(1).did, keyringOf(2).did]
 const secret = new Uint8Array(32).fill(1)
 const hash = new Uint8Array(32).fill(2)
-const accepted: TaskEvent = { event: 'accepted', isolation: 'sandboxed', backend: 'x' }
+const accepted = acceptedEvent
 const result: TaskEvent = { event: 'result', result: '42', message: '', limit: '', receipt: new Uint8Array(9) }
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -125,7 +126,7 @@ describe('the executor’s side of a task stream', () => {
       const { asker, executor, done } = open()
       await asker.send(Uint8Array.of(1))
       await done
-      expect(events(executor)).toEqual([accepted, { event: 'refused', code, message }])
+      expect(events(executor)).toEqual([accepted, { event: 'refused', code, message, retryAfterMs: 0 }])
     }
   })
 })
@@ -168,7 +169,7 @@ describe('the asker’s side', () => {
       [[Uint8Array.of(7, 1, 2)], 'ERR_WIRE_MALFORMED'],
       [[framed(0, plainRefusalCodec.encode({ code: 'ERR_OVERLOADED', message: 'later' }))], 'ERR_OVERLOADED'],
       [[framed(0, plainRefusalCodec.encode({ code: 'ERR_NOT_OURS', message: '' }))], 'ERR_REFUSED'],
-      [sealedEvents({ event: 'refused', code: 'toString', message: '' }), 'ERR_REFUSED'],
+      [sealedEvents({ event: 'refused', code: 'toString', message: '', retryAfterMs: 0 }), 'ERR_REFUSED'],
     ]
     for (const [index, [frames, code]] of cases.entries()) {
       const [asker, executor] = createStreamPair(anna, ben)

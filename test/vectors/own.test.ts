@@ -21,7 +21,7 @@ import { safeFileName } from '../../src/files/names.ts'
 import { plainRefusalCodec, unframed } from '../../src/protocols/channel.ts'
 import { createStreamChannel } from '../../src/protocols/stream/channel.ts'
 import { chunkLength, decodeStreamEvent, encodeStreamEvent, offerCodec, offerLifetimeMsMax } from '../../src/protocols/stream/codec.ts'
-import { receiptLifetimeMs } from '../../src/protocols/task/codec.ts'
+import { decodeEvent, encodeEvent, receiptLifetimeMs } from '../../src/protocols/task/codec.ts'
 import { openCountersignature, openReceipt } from '../../src/tasks/receipt.ts'
 import { createRoster } from '../../src/agents/roster.ts'
 import { openRosterEntry } from '../../src/agents/roster-entry.ts'
@@ -129,7 +129,12 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
   },
   'payload'(vector) {
     const payload = bytes(vector, 'payload')
-    const again = text(vector, 'of') === 'message' ? messageCodec.encode(messageCodec.decode(payload)) : plainRefusalCodec.encode(plainRefusalCodec.decode(payload))
+    const rewrites = new Map<string, () => Uint8Array>([
+      ['message', () => messageCodec.encode(messageCodec.decode(payload))],
+      ['task-event', () => encodeEvent(decodeEvent(payload))],
+      ['plain-refusal', () => plainRefusalCodec.encode(plainRefusalCodec.decode(payload))],
+    ])
+    const again = rewrites.get(text(vector, 'of'))?.() ?? new Uint8Array()
     expect(hex(again)).toBe(text(vector, 'payload'))
   },
   'body'(vector) {

@@ -1,5 +1,6 @@
-import { dayMs, hourMs, minuteMs } from '../../base/index.ts'
+import { dayMs, minuteMs } from '../../base/index.ts'
 import { bytesOf, bytesUpTo, codec, type Decoded, literal, nullable, oneOf, row, type Shape, textUpTo, uintUpTo } from '../../wire/index.ts'
+import { retryAfterMsMax } from '../channel.ts'
 
 export const streamProtocol = '/kindmesh/stream/1.0.0'
 /** Bytes of the body in one frame; the last one may have fewer. Source: stream/v1 section 3. */
@@ -15,8 +16,6 @@ export const mediaTypeCharsMax = 127
 export const offerLifetimeMsMax = 10 * minuteMs
 /** Receipts are evidence and live longer. Source: stream/v1 section 5. */
 export const streamReceiptLifetimeMs = 400 * dayMs
-/** Largest time to come back that a refusal may name. */
-export const retryAfterMsMax = 24 * hourMs
 export const offerBytesMax = 4_096
 
 const cursor = uintUpTo(bodyBytesMax)

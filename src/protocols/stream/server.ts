@@ -1,8 +1,8 @@
 import { type Clock, type Did, type Logger, MeshError, secondMs, toMeshError } from '../../base/index.ts'
 import type { Host, HostStream } from '../../net/index.ts'
-import { framed, frameKinds, plainRefusalCodec, refusalOf } from '../channel.ts'
+import { framed, frameKinds, plainRefusalCodec, refusalOf, retryAfterOf } from '../channel.ts'
 import { createStreamChannel } from './channel.ts'
-import { chunkLength, encodeStreamEvent, retryAfterMsMax, streamFrameBytesMax, streamProtocol, type StreamEvent } from './codec.ts'
+import { chunkLength, encodeStreamEvent, streamFrameBytesMax, streamProtocol, type StreamEvent } from './codec.ts'
 
 /** Bulk streams one peer may hold open towards us. Source: stream/v1 section 6. */
 export const bulkStreamsPerPeerMax = 8
@@ -122,10 +122,4 @@ async function serve(stream: HostStream, { clock, open }: Pick<StreamServerOptio
     sink.signal.removeEventListener('abort', onStop)
     await sink.close()
   }
-}
-
-function retryAfterOf(error: unknown): number {
-  const { details } = toMeshError(error)
-  const ms = details?.['retryAfterMs']
-  return typeof ms === 'number' && ms >= 0 ? Math.min(Math.round(ms), retryAfterMsMax) : 0
 }

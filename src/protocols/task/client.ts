@@ -43,7 +43,7 @@ export async function* callTask(host: Host, executor: Did, { sealed, replySecret
       const event = decodeEvent(incoming.open(body))
       if (event.event === 'refused') {
         finished = true
-        throw refusal(event.code, event.message)
+        throw refusal(event.code, event.message, event.retryAfterMs)
       }
       if (hasResult && event.event !== 'kept') throw new MeshError('ERR_PROTOCOL', 'the executor goes on after the result')
       if (event.event === 'result') {
@@ -67,4 +67,5 @@ export async function* callTask(host: Host, executor: Did, { sealed, replySecret
   }
 }
 
-const refusal = (code: string, message: string): MeshError => new MeshError(codeFromPeer(code), message)
+const refusal = (code: string, message: string, retryAfterMs = 0): MeshError =>
+  new MeshError(codeFromPeer(code), message, retryAfterMs > 0 ? { details: { retryAfterMs } } : {})

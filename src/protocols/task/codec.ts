@@ -1,7 +1,24 @@
 import { minuteMs } from '../../base/index.ts'
 import { signedBytesMax } from '../../identity/index.ts'
-import { isolationLevels } from '../../sandbox/index.ts'
-import { bool, bytesOf, bytesUpTo, codec, type Decoded, instant, literal, nullable, oneOf, row, type Shape, textUpTo, uintUpTo } from '../../wire/index.ts'
+import { agentCapabilities, engines, isolationLevels } from '../../sandbox/index.ts'
+import {
+  bool,
+  bytesOf,
+  bytesUpTo,
+  codec,
+  type Decoded,
+  instant,
+  listOf,
+  literal,
+  nullable,
+  oneOf,
+  row,
+  type Shape,
+  textUpTo,
+  uintUpTo,
+} from '../../wire/index.ts'
+import { retryAfterMsMax } from '../channel.ts'
+import { chunkBytes, nameCharsMax } from '../stream/codec.ts'
 
 export const taskProtocol = '/kindmesh/task/1.0.0'
 /** Code of one task, UTF-8 bytes. Source: task/v1 section 2. */
@@ -11,6 +28,14 @@ export const taskInputBytesMax = 256 * 1024
 /** Result of one task, JSON in UTF-8 bytes. */
 export const taskResultBytesMax = 1 << 20
 export const taskFrameBytesMax = taskResultBytesMax + 64 * 1024
+/** Files that go with a task, and files that come back. Source: task/v1 section 6. */
+export const taskArtefactsMax = 32
+/** Bytes of one file, and of all files of one direction together. Source: task/v1 section 6. */
+export const taskArtefactBytesMax = 64 << 20
+/** A publisher's signed bundle. Source: task/v1 section 2. */
+export const taskBundleBytesMax = 32 * 1024
+/** A signed receipt, as it travels and as it is kept. Source: task/v1 section 5. */
+export const taskReceiptBytesMax = 24 * 1024
 /** A request is good this long after it was signed. */
 export const taskLifetimeMsMax = 10 * minuteMs
 /** Receipts are evidence and live longer. */
@@ -31,21 +56,64 @@ const limits = row({
 })
 const usage = row({ cpuMs: count, wallMs: count, memoryBytes: count, outputBytes: count, hostCalls: count, netBytes: count, fsOps: count })
 
+const capabilities = listOf(oneOf(agentCapabilities), agentCapabilities.length)
+const artefactFields = {
+  /** One path component; that it is a safe one is checked where it is used. */
+  name: textUpTo(nameCharsMax),
+  size: uintUpTo(taskArtefactBytesMax),
+  /** SHA-256 of the whole. */
+  hash: bytesOf(32),
+} as const
+const artefactShape = row(artefactFields)
+/** A file that goes with a task or comes back from it. Source: task/v1 section 2. */
+export type Artefact = Decoded<typeof artefactShape>
+
 const requestShape = row({
   version: literal(1),
   /** BLAKE3 of the code: what the receipt names. */
   codeHash: bytesOf(32),
+  engine: oneOf(engines),
   code: textUpTo(taskCodeBytesMax),
   input: textUpTo(taskInputBytesMax),
   limits,
   /** The weakest isolation the asker accepts. */
   isolation: oneOf(isolationLevels),
-  /** Root of the keys for everything that comes back on this stream. */
+  /** Only a worker without a compiler that runs nothing else. */
+  strict: bool,
+  /** All it may ever do beyond computing; in the order of `agentCapabilities`, each once. */
+  capabilities,
+  /** 0, later, to 9, sooner. */
+  priority: uintUpTo(9),
+  /** Not started after it and stopped at it. */
+  deadline: nullable(instant),
+  /** Running it twice does no more than running it once: the asker may try it elsewhere. */
+  idempotent: bool,
+  /** It goes on when the asker leaves; the result is kept and delivered later. */
+  detached: bool,
+  /** Their bodies follow on the stream, in this order. */
+  artefacts: listOf(artefactShape, taskArtefactsMax),
+  bundle: nullable(bytesUpTo(taskBundleBytesMax)),
+  traceId: nullable(bytesOf(16)),
+  /** Root of the keys for everything else on this stream. */
   replySecret: bytesOf(32),
 })
 /** Payload of a signed `task` statement. */
 export const requestCodec = codec('task request', requestShape, signedBytesMax('task'))
 export type TaskRequest = Decoded<typeof requestShape>
+
+const resumeShape = row({
+  version: literal(1),
+  /** Of the `task` statement it is about. */
+  requestHash: bytesOf(32),
+  /** `attach` waits for the end and gets result and receipt, `stop` ends it first. */
+  action: oneOf(['attach', 'stop']),
+  replySecret: bytesOf(32),
+})
+/** Payload of a signed `task` statement of type `task_resume`: asks for a task taken before. Source: task/v1 section 7. */
+export const resumeCodec = codec('task resume', resumeShape, 256)
+export type TaskResume = Decoded<typeof resumeShape>
+/** What a `task` statement is: its type. */
+export const taskStatementTypes = { request: 'task_request', resume: 'task_resume' } as const
 
 const receiptShape = row({
   version: literal(1),
@@ -62,6 +130,15 @@ const receiptShape = row({
   /** Level and back end really used. */
   isolation: oneOf(isolationLevels),
   backend: textUpTo(64),
+  engine: oneOf(engines),
+  strict: bool,
+  /** What was granted. */
+  capabilities,
+  limits,
+  /** SHA-256 of the files that came with it, in the order of the request. */
+  artefactsIn: listOf(bytesOf(32), taskArtefactsMax),
+  /** Files it left, by name. */
+  artefactsOut: listOf(artefactShape, taskArtefactsMax),
   policyHash: bytesOf(32),
   securityEvents: count,
   /** Size and root of the executor's audit log when it signed. */
@@ -69,7 +146,7 @@ const receiptShape = row({
   auditRoot: bytesOf(32),
 })
 /** Payload of a signed `task-receipt`. */
-export const receiptCodec = codec('task receipt', receiptShape, 4_096)
+export const receiptCodec = codec('task receipt', receiptShape, taskReceiptBytesMax - 2_048)
 export type TaskReceipt = Decoded<typeof receiptShape>
 
 /** Payload of a signed `task-countersign`: the asker got this receipt and a result that fits it. */
@@ -77,9 +154,18 @@ export const countersignCodec = codec('task countersignature', row({ version: li
 
 const levels = ['log', 'info', 'warn', 'error', 'debug'] as const
 const eventShapes = {
-  accepted: row({ event: literal('accepted'), isolation: oneOf(isolationLevels), backend: textUpTo(64) }),
+  /** Taken, on disk, with what policy grants. The bodies of the request's files are due now. */
+  accepted: row({ event: literal('accepted'), isolation: oneOf(isolationLevels), backend: textUpTo(64), strict: bool, capabilities, limits }),
+  /** Waits; as many are before it. */
+  queued: row({ event: literal('queued'), position: count }),
+  running: row({ event: literal('running') }),
+  /** Used so far. */
+  usage: row({ event: literal('usage'), usage }),
   progress: row({ event: literal('progress'), permille: uintUpTo(1_000), note: textUpTo(textCharsMax) }),
   console: row({ event: literal('console'), level: oneOf(levels), text: textUpTo(taskResultBytesMax) }),
+  /** A file it left; its body follows in chunks. */
+  artefact: row({ event: literal('artefact'), ...artefactFields }),
+  chunk: row({ event: literal('chunk'), bytes: bytesUpTo(chunkBytes) }),
   result: row({
     event: literal('result'),
     /** JSON, null when the task failed. */
@@ -87,9 +173,9 @@ const eventShapes = {
     message: textUpTo(textCharsMax),
     limit: textUpTo(32),
     /** The signed `task-receipt`. */
-    receipt: bytesUpTo(8_192),
+    receipt: bytesUpTo(taskReceiptBytesMax),
   }),
-  refused: row({ event: literal('refused'), code: textUpTo(64), message: textUpTo(512) }),
+  refused: row({ event: literal('refused'), code: textUpTo(64), message: textUpTo(512), retryAfterMs: uintUpTo(retryAfterMsMax) }),
   /** The countersignature is on the executor's disk. */
   kept: row({ event: literal('kept') }),
 } as const

@@ -1,6 +1,6 @@
 import { type Clock, type Did, type Logger, MeshError, secondMs, toMeshError } from '../../base/index.ts'
 import type { Host, HostStream } from '../../net/index.ts'
-import { framed, frameKinds, plainRefusalCodec, refusalOf } from '../channel.ts'
+import { framed, frameKinds, plainRefusalCodec, refusalOf, retryAfterOf } from '../channel.ts'
 import { createChannel } from './channel.ts'
 import { encodeEvent, taskFrameBytesMax, taskProtocol, type TaskEvent } from './codec.ts'
 
@@ -81,7 +81,7 @@ async function serve(stream: HostStream, { clock, open }: Pick<TaskServerOptions
       hasResult = event.event === 'result'
     }
   } catch (error) {
-    await send({ event: 'refused', ...refusalOf(error) })
+    await send({ event: 'refused', ...refusalOf(error), retryAfterMs: retryAfterOf(error) })
     return
   }
   if (!hasResult) return
