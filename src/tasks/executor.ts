@@ -15,7 +15,16 @@ import { sha256, verify } from '../crypto/index.ts'
 import { openBox, type PrekeyRing, type ReplayGuard } from '../envelope/index.ts'
 import { type Keyring, openStatement, type Signed, signStatement } from '../identity/index.ts'
 import type { Decision, TaskGrant } from '../policy/index.ts'
-import { type OpenedTask, receiptCodec, receiptLifetimeMs, requestCodec, type TaskEvent, taskLifetimeMsMax, type TaskRequest } from '../protocols/task/index.ts'
+import {
+  type OpenedTask,
+  receiptCodec,
+  receiptLifetimeMs,
+  requestCodec,
+  type TaskEvent,
+  taskLifetimeMsMax,
+  type TaskRequest,
+  taskStatementTypes,
+} from '../protocols/task/index.ts'
 import type { Sandboxes, SandboxOutcome } from '../sandbox/index.ts'
 import { put, type Store } from '../store/index.ts'
 import { hashText } from './hashes.ts'
@@ -83,6 +92,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     const signed = openStatement('task', openBox(sealed, prekeys), { now: clock.now(), lifetimeMsMax: taskLifetimeMsMax })
     if (signed.statement.to !== keyring.did) throw new MeshError('ERR_STATEMENT_AUDIENCE', 'the task is addressed to somebody else')
     if (signed.statement.from !== peer) throw new MeshError('ERR_STATEMENT_SENDER', 'the task was signed by somebody else than the peer that carries it')
+    if (signed.statement.type !== taskStatementTypes.request) throw new MeshError('ERR_PROTOCOL', `a ${signed.statement.type} where a request was due`)
     const request = requestCodec.decode(signed.statement.payload)
     if (!equal(await hashText(request.code), request.codeHash)) throw new MeshError('ERR_SANDBOX_CODE', 'the code is not what its hash names')
     return { id: hex(signed.statement.id), asker: peer, signed, request, inputHash: await hashText(request.input) }
