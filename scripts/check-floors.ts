@@ -43,7 +43,7 @@ const packages: readonly (readonly [name: RegExp, users: readonly string[]])[] =
   [/^(libp2p|@libp2p\/.+|@chainsafe\/.+|@multiformats\/.+|it-.+|interface-.+|uint8array.+|datastore-.+|race-.+|main-event)$/, ['net']],
   [/^(@noble\/.+|hash-wasm|sodium-native)$/, ['crypto']],
   // The sandbox worker runs in a process that holds no other room.
-  [/^node:crypto$/, ['crypto', 'base/random.ts', 'sandbox/worker.ts']],
+  [/^node:crypto$/, ['crypto', 'base/random.ts', 'sandbox/worker.ts', 'sandbox/local-calls.ts', 'sandbox/app-files.ts']],
   [/^(level|classic-level|abstract-level)$/, ['store']],
   [/^canonicalize$/, ['wire']],
   [/^(isolated-vm|acorn|acorn-walk)$/, ['sandbox']],

@@ -12,8 +12,18 @@ export const frameTypes = {
   done: 5,
   /** Worker: JSON of WorkerFailure. */
   failed: 6,
+  /** Worker: u32 id, u8 length of the name, the name, JSON text of the arguments. */
+  call: 7,
+  /** Worker: an agent takes messages from now on. */
+  receiving: 8,
+  /** Worker: u32 id of the message, u8 1 when it went well, JSON text of the answer or the text of the error. */
+  reply: 9,
   /** Node: JSON of WorkerTask. */
   task: 16,
+  /** Node: u32 id of the call, u8 1 when it went well, JSON text of the value or JSON of WorkerRefusal. */
+  answer: 17,
+  /** Node: u32 id, JSON text of a message for an agent. */
+  message: 18,
 } as const
 export type FrameType = (typeof frameTypes)[keyof typeof frameTypes]
 
@@ -26,12 +36,25 @@ export const failureTextMax = 2_000
 /** Note of a progress call, characters. */
 export const progressNoteMax = 200
 
+/** Arguments of one host call, and its answer, JSON. Source: sandbox/v1 section 4. */
+export const hostCallBytesMax = 4 << 20
+/** Host calls of one run that wait for their answers; more are refused. */
+export const hostCallsInFlightMax = 16
+
+/** Why a host call was refused, as the guest sees it. */
+export interface WorkerRefusal {
+  readonly code: string
+  readonly message: string
+}
+
 export interface WorkerTask {
+  readonly engine: 'javascript' | 'wasm' | 'command'
   readonly code: string
   readonly input: string
   readonly memoryMiB: number
   readonly outputBytes: number
   readonly hostCalls: number
+  readonly processes: number
 }
 
 export interface WorkerUsage {
@@ -41,7 +64,8 @@ export interface WorkerUsage {
 }
 
 export interface WorkerFailure {
-  readonly reason: 'code' | 'input' | 'threw' | 'result' | 'memoryMiB' | 'outputBytes' | 'hostCalls'
+  /** `engine`: this worker does not run such code. */
+  readonly reason: 'engine' | 'code' | 'input' | 'threw' | 'result' | 'memoryMiB' | 'outputBytes' | 'hostCalls'
   readonly text: string
 }
 
@@ -54,6 +78,26 @@ export function encodeFrame(type: FrameType, payload: Uint8Array): Uint8Array {
   frame.set(payload, headerBytes + 1)
   return frame
 }
+
+/** A payload that begins with a number: `call`, `answer`, `message`, `reply`. */
+export function numbered(id: number, ...rest: readonly Uint8Array[]): Uint8Array {
+  const payload = new Uint8Array(idBytes + rest.reduce((sum, part) => sum + part.length, 0))
+  new DataView(payload.buffer).setUint32(0, id)
+  let offset = idBytes
+  for (const part of rest) {
+    payload.set(part, offset)
+    offset += part.length
+  }
+  return payload
+}
+
+/** The number and what follows; undefined when it is too short. */
+export function readNumbered(payload: Uint8Array): { readonly id: number; readonly rest: Uint8Array } | undefined {
+  if (payload.length < idBytes) return undefined
+  return { id: new DataView(payload.buffer, payload.byteOffset).getUint32(0), rest: payload.subarray(idBytes) }
+}
+
+const idBytes = 4
 
 export interface Frame {
   readonly type: number

@@ -1,13 +1,46 @@
 /** What the guest side may say to the worker. Only strings cross. */
 export type GuestCall = (kind: string, text: string, extra: string) => string
 
+/** What the worker says to the guest side: the answer to a call (`kind` is `ok` or `refused`), or a message for an agent. Held by the worker, out of reach of the task. */
+export type GuestSettle = (kind: string, id: string, text: string) => void
+
+export interface GuestBounds {
+  readonly outputBytes: number
+  readonly hostCallBytesMax: number
+  /** Parameters of the task's function, of `guestNames`. */
+  readonly names: readonly string[]
+  /** Globals of the realm that are taken away before the task runs. */
+  readonly removed: readonly string[]
+}
+
+/** The names a task's code finds besides `input`. Lexical: parameters of the function that its code is the body of. Source: sandbox/v1 section 4. */
+export const guestNames = [
+  'input',
+  'console',
+  'crypto',
+  'progress',
+  'fetch',
+  'memory',
+  'vault',
+  'readFile',
+  'writeFile',
+  'list',
+  'spawn',
+  'mesh',
+  'delegate',
+  'llm',
+  'vectordb',
+  'agent',
+] as const
+
 /**
  * Runs inside the guest's own realm, sent there as text: it may use nothing but its parameters and the globals of that realm.
  * Takes what it needs from the realm before the code of the task can change it.
  */
-export function guestMain(call: GuestCall, code: string, inputText: string, outputBytes: number): void {
+export function guestMain(call: GuestCall, code: string, inputText: string, bounds: GuestBounds): GuestSettle {
   'use strict'
-  for (const name of ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'FinalizationRegistry', 'WeakRef', 'console']) Reflect.deleteProperty(globalThis, name)
+  const { outputBytes, hostCallBytesMax, names, removed } = bounds
+  for (const name of removed) Reflect.deleteProperty(globalThis, name)
 
   type Slice = (text: string, start: number, end: number) => string
   const { parse, stringify } = JSON
@@ -20,6 +53,9 @@ export function guestMain(call: GuestCall, code: string, inputText: string, outp
   const fromCode = String.fromCharCode
   const number = parseInt
   const AsyncFunction = (async () => undefined).constructor as FunctionConstructor
+  const Promised = Promise
+  const Failure = Error
+  const { defineProperty, assign, create } = Object
 
   const describe = (thrown: unknown): string => {
     try {
@@ -93,29 +129,111 @@ export function guestMain(call: GuestCall, code: string, inputText: string, outp
     return value
   }
 
+  interface Waiting {
+    readonly resolve: (value: unknown) => void
+    readonly reject: (reason: unknown) => void
+  }
+  const waiting = create(null) as Record<string, Waiting | undefined>
+  const drop = Reflect.deleteProperty
+  const refused = (message: string, code: string): Error => defineProperty(new Failure(message), 'code', { value: code, enumerable: true })
+  /** The answer comes by `settle`. */
+  const host =
+    (name: string) =>
+    (...parameters: unknown[]): Promise<unknown> =>
+      new Promised((resolve, reject) => {
+        const args = stringify(parameters, plain)
+        if (args.length > hostCallBytesMax) throw new Type(`${name} takes at most ${hostCallBytesMax} bytes at once`)
+        const id = call('call', args, name)
+        if (id === '') reject(refused('too many calls wait for their answers', 'ERR_OVERLOADED'))
+        else waiting[id] = { resolve, reject }
+      })
+  interface FetchAnswer {
+    readonly status: number
+    readonly headers: unknown
+    readonly url: string
+    readonly text: string
+  }
+  const ask = host('fetch')
+  const fetch = async (...parameters: unknown[]): Promise<unknown> => {
+    const { status, headers, url, text: content } = (await ask(...parameters)) as FetchAnswer
+    return { status, ok: status >= 200 && status < 300, headers, url, text: async () => content, json: async () => parse(content) as unknown }
+  }
+  assign(crypto, { sign: host('crypto.sign'), publicKey: host('crypto.publicKey') })
+  let handler: ((message: unknown) => unknown) | undefined
+  const agent = {
+    /** From now on messages go to `take`, whose answer is the reply; the code does not end when its body does. */
+    receive: (take: (message: unknown) => unknown): void => {
+      if (typeof take !== 'function') throw new Type('agent.receive needs a function')
+      if (handler === undefined) call('receiving', '', '')
+      handler = take
+    },
+  }
+  const handle = async (id: string, message: string): Promise<void> => {
+    let reply: string
+    try {
+      const value = await handler?.(parse(message))
+      reply = value === undefined ? 'null' : stringify(value, plain)
+      if (reply.length > hostCallBytesMax) throw new Type(`a reply has at most ${hostCallBytesMax} bytes`)
+    } catch (error) {
+      call('replyFailed', describe(error), id)
+      return
+    }
+    call('reply', reply, id)
+  }
+  const settle: GuestSettle = (kind, id, content) => {
+    if (kind === 'message') return void handle(id, content)
+    const found = waiting[id]
+    drop(waiting, id)
+    if (kind === 'ok') return found?.resolve(parse(content))
+    const { code: reason, message } = parse(content) as { readonly code: string; readonly message: string }
+    found?.reject(refused(message, reason))
+  }
+
   let body: (...parameters: unknown[]) => unknown
   let input: unknown
   try {
     // The engine parses the body by itself. Capabilities are parameters: not on the global, gone with the task.
-    body = AsyncFunction('input', 'console', 'crypto', 'progress', `"use strict";\n${code}`) as typeof body
+    body = AsyncFunction(...names, `"use strict";\n${code}`) as typeof body
   } catch (error) {
     call('code', describe(error), '')
-    return
+    return settle
   }
   try {
     input = parse(inputText)
   } catch {
     call('input', 'the input is not JSON', '')
-    return
+    return settle
   }
+  const given: Readonly<Record<string, unknown>> = {
+    input,
+    console,
+    crypto,
+    progress,
+    fetch,
+    memory: { get: host('memory.get'), list: host('memory.list'), set: host('memory.set'), delete: host('memory.delete') },
+    vault: { get: host('vault.get') },
+    readFile: host('readFile'),
+    writeFile: host('writeFile'),
+    list: host('list'),
+    spawn: host('spawn'),
+    mesh: { ask: host('mesh.ask') },
+    delegate: host('delegate'),
+    llm: host('llm'),
+    vectordb: host('vectordb'),
+    agent,
+  }
+  const parameters: unknown[] = []
+  for (let index = 0; index < names.length; index++) parameters[index] = given[names[index] ?? '']
   const run = async (): Promise<void> => {
     let value: unknown
     try {
-      value = await body(input, console, crypto, progress)
+      value = await body(...parameters)
     } catch (error) {
       call('threw', describe(error), '')
       return
     }
+    // An agent lives on.
+    if (handler !== undefined) return
     let result: string
     try {
       result = bounded(value === undefined ? 'null' : stringify(value, plain))
@@ -126,4 +244,5 @@ export function guestMain(call: GuestCall, code: string, inputText: string, outp
     call('done', result, '')
   }
   void run()
+  return settle
 }

@@ -12,8 +12,8 @@ export interface ProcessSample {
 export interface Launched {
   readonly input: Writable
   readonly output: Readable
-  /** What it says beside the frames, for the log; capped by the reader. */
-  readonly errors: Readable | undefined
+  /** What it has said beside the frames (its stderr), for the log and for saying why it died; capped by whoever collects it. */
+  said(): string
   /** Resolves when nothing of it is left: no process, pipe, file, mount, cgroup or namespace. Never rejects. */
   readonly closed: Promise<void>
   /** Undefined when it is gone. */

@@ -1,12 +1,10 @@
 import { type Clock, type Logger, MeshError, toMeshError } from '../base/index.ts'
-import type { Launcher } from './launch.ts'
+import type { Launcher } from './launched.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 export const poolSizeDefault = 2
 /** Tasks that wait for a worker; more are refused with ERR_OVERLOADED. */
 export const queuedTasksMax = 64
-/** A worker serves this many tasks, then a new one takes its place. */
-export const tasksPerWorkerMax = 100
 /** A worker that kept more memory than this after a task is replaced. */
 export const workerResidueBytesMax = 32 << 20
 /** Starts that fail in a row before waiting tasks are refused. */
@@ -36,6 +34,11 @@ export class WorkerPool {
   #failures = 0
   #stopped = false
 
+  /** Starts nothing before the first task. */
+  static lazy(options: PoolOptions): WorkerPool {
+    return new WorkerPool(options)
+  }
+
   private constructor(options: PoolOptions) {
     this.#options = options
   }
@@ -62,8 +65,9 @@ export class WorkerPool {
 
   /** Takes a worker back; one that is not fit any more is replaced. */
   give(worker: WorkerProcess): void {
+    if (worker.tasks >= this.#options.launcher.tasksPerGuest) return this.#retire(worker)
     const residue = (worker.sample()?.memoryBytes ?? 0) - worker.memoryBytesAtStart
-    const isFit = worker.alive && !this.#stopped && worker.tasks < tasksPerWorkerMax && residue <= workerResidueBytesMax
+    const isFit = worker.alive && !this.#stopped && residue <= workerResidueBytesMax
     if (isFit) worker.release()
     if (!isFit || !worker.alive) return this.#retire(worker)
     this.#offer(worker)

@@ -1,6 +1,7 @@
 import { type Clock, type Logger, MeshError, toMeshError } from '../base/index.ts'
-import { createIsolate } from './isolate.ts'
-import { bubblewrapLauncher, type Launcher, permissionLauncher } from './launch.ts'
+import { createBackend } from './backend.ts'
+import { bubblewrapLauncher, nativeLauncher, permissionLauncher } from './launch.ts'
+import type { Launcher } from './launched.ts'
 import { sandboxLimitsDefault } from './limits.ts'
 import { poolSizeDefault, WorkerPool } from './pool.ts'
 import { type IsolationBackend, type IsolationLevel, isolationLevels, type Sandboxes } from './types.ts'
@@ -35,27 +36,41 @@ export async function createSandboxes({
   if (lacks !== undefined) logger.warn('sandboxed level is not at full strength', { backend: sandboxed?.name ?? 'none', lacks })
   if (process.getuid?.() === 0) logger.warn('running as root; sandbox workers run as nobody, but the node should have a user of its own')
 
+  const lazy = (launcher: Launcher): IsolationBackend => createBackend({ launcher, clock, pool: WorkerPool.lazy({ launcher, clock, logger, size: poolSize }) })
+  const native = lazy(nativeLauncher())
+  const strict = sandboxed?.name === 'isolated-vm+bubblewrap' ? lazy(bubblewrapLauncher({ strict: true })) : undefined
+
   return {
     available: () =>
       isolationLevels.map((level) =>
-        level === 'sandboxed' ? { level, backend: sandboxed?.name, lacks } : { level, backend: undefined, lacks: notBuilt[level] },
+        level === 'sandboxed'
+          ? { level, backend: sandboxed?.name, lacks }
+          : level === 'native'
+            ? { level, backend: native.name, lacks: undefined }
+            : { level, backend: undefined, lacks: notBuilt[level] },
       ),
-    get(level) {
+    get(level, { strict: isStrict = false } = {}) {
+      if (level === 'native') return native
+      if (level === 'sandboxed' && isStrict) {
+        if (strict !== undefined) return strict
+        throw new MeshError('ERR_SANDBOX_UNAVAILABLE', 'the strict variant of sandboxed needs bubblewrap', { hint: 'apt-get install bubblewrap' })
+      }
       if (level === 'sandboxed' && sandboxed !== undefined) return sandboxed
-      const why = level === 'sandboxed' ? lacks : Object.hasOwn(notBuilt, level) ? notBuilt[level] : 'no such isolation level'
+      const why = level === 'sandboxed' ? lacks : isNotBuilt(level) ? notBuilt[level] : 'no such isolation level'
       throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `isolation level ${level.slice(0, 40)}: ${why}`)
     },
     async stop() {
-      await sandboxed?.stop()
+      await Promise.all([sandboxed, native, strict].flatMap((backend) => (backend === undefined ? [] : [backend.stop()])))
     },
   }
 }
 
-const notBuilt: Readonly<Record<Exclude<IsolationLevel, 'sandboxed'>, string>> = {
-  native: 'this version has no back end for it: it would isolate nothing',
+const notBuilt: Readonly<Record<Exclude<IsolationLevel, 'sandboxed' | 'native'>, string>> = {
   containerized: 'this version has no container back end',
   virtualized: 'this version has no virtual machine back end',
 }
+
+const isNotBuilt = (level: string): level is keyof typeof notBuilt => Object.hasOwn(notBuilt, level)
 
 const probe = { code: 'return input.a + 1', input: '{"a":1}', result: '2' }
 
@@ -65,7 +80,7 @@ async function startIsolate(
   { clock, logger, poolSize }: Required<Pick<SandboxesOptions, 'clock' | 'logger' | 'poolSize'>>,
 ): Promise<IsolationBackend> {
   const pool = await WorkerPool.start({ launcher, clock, logger, size: poolSize })
-  const backend = createIsolate({ pool, clock, name: launcher.name })
+  const backend = createBackend({ launcher, pool, clock })
   for await (const event of backend.run(probe, { limits: sandboxLimitsDefault })) {
     if (event.type === 'done' && event.result === probe.result) return backend
     if (event.type === 'failed') {

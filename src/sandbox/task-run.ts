@@ -1,35 +1,50 @@
 import type { Clock, ErrorCode } from '../base/index.ts'
-import { consoleLevels, controlFrameBytesMax, type Frame, frameTypes, progressNoteMax } from './frames.ts'
-import type { RunOptions, SandboxEvent, SandboxLimits, SandboxOutcome, SandboxUsage, SecurityEvent, TaskCode } from './types.ts'
+import { consoleLevels, controlFrameBytesMax, type Frame, frameTypes, hostCallBytesMax, progressNoteMax, type WorkerTask } from './frames.ts'
+import { GuestCalls } from './guest-calls.ts'
+import type { RunControl, RunOptions, SandboxEvent, SandboxLimits, SandboxOutcome, SandboxUsage, SecurityEvent, TaskCode } from './types.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
 /** How often memory and CPU time of a busy worker are read. Source: sandbox/v1. */
 export const pollMs = 20
 /** Resident memory beyond the task's limit that compiled code, stacks and garbage not yet collected may take. */
 export const residentSlackBytes = 24 << 20
+/** The system counts in ticks of 10 ms. */
+const cpuSlackMs = 20
 const messageMax = 2_000
 
 type Failure = Omit<Extract<SandboxOutcome, { type: 'failed' }>, 'type' | 'usage' | 'security'>
 
 const decoder = new TextDecoder()
 
-/** One task in one worker, seen from the node: counts, watches, kills. Ends exactly once, by calling `emit` with an outcome. */
+/** Refusals of one run that are written down; the rest are only refused. */
+const securityEventsMax = 100
+
+/** One task in one guest, seen from the node: counts, watches, kills. Ends exactly once, by calling `emit` with an outcome. */
 export class TaskRun {
   readonly #worker: WorkerProcess
   readonly #clock: Clock
   readonly #limits: SandboxLimits
   readonly #emit: (event: SandboxEvent) => void
+  readonly #host: RunOptions['host']
+  readonly #calls: GuestCalls
   readonly #startedAtMs: number
   readonly #cpuMsAtStart: number
   readonly #memoryBytesAtStart: number
   readonly #security: SecurityEvent[] = []
   readonly #cleanUps: (() => void)[] = []
-  readonly #usage = { cpuMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0, netBytes: 0, fsOps: 0 }
+  readonly #usage = { cpuMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 }
+  #stopWall: () => void = () => undefined
+  #stopPoll: () => void = () => undefined
+  /** When it was suspended; time since then does not count. */
+  #heldSinceMs: number | undefined
+  #heldMs = 0
+  #isThrottled = false
   #usageTold = false
   #ending = false
   #ended = false
 
-  constructor(worker: WorkerProcess, clock: Clock, task: TaskCode, { limits, signal }: RunOptions, emit: (event: SandboxEvent) => void) {
+  constructor(worker: WorkerProcess, clock: Clock, task: TaskCode, options: RunOptions, emit: (event: SandboxEvent) => void) {
+    const { limits, signal } = options
     this.#worker = worker
     this.#clock = clock
     this.#limits = limits
@@ -38,23 +53,57 @@ export class TaskRun {
     this.#cpuMsAtStart = sample?.cpuMs ?? 0
     this.#memoryBytesAtStart = sample?.memoryBytes ?? 0
     this.#startedAtMs = clock.monotonic()
+    this.#host = options.host
+    this.#calls = new GuestCalls({ worker, host: options.host, onDenied: (detail) => this.#deny(detail) })
     const onAbort = (): void => this.#kill({ code: 'ERR_TASK_CANCELLED', message: 'cancelled while it ran' })
     signal?.addEventListener('abort', onAbort, { once: true })
     this.#cleanUps.push(
       () => signal?.removeEventListener('abort', onAbort),
-      clock.after(limits.wallMs, () => this.#kill(this.#overLimit('wallMs'))),
+      () => this.#stopWall(),
+      () => this.#stopPoll(),
+      () => this.#calls.end(),
     )
-    worker.begin(
-      { code: task.code, input: task.input, memoryMiB: limits.memoryMiB, outputBytes: limits.outputBytes, hostCalls: limits.hostCalls },
-      frameBytesMax(limits),
-      {
-        onFrame: (frame) => this.#onFrame(frame),
-        onEnd: () => this.#onWorkerEnd(),
-        onMalformed: (detail) => this.#malformed(detail),
-      },
-    )
+    this.#armWall()
+    worker.begin(frameBytesMax(limits), {
+      onFrame: (frame) => this.#onFrame(frame),
+      onEnd: () => this.#onWorkerEnd(),
+      onMalformed: (detail) => this.#malformed(detail),
+    })
     if (signal?.aborted === true) onAbort()
+    void this.#begin(task)
     this.#poll()
+  }
+
+  /** The limits are in force before the guest sees the task. */
+  async #begin({ engine = 'javascript', code, input }: TaskCode): Promise<void> {
+    const { memoryMiB, outputBytes, hostCalls, processes } = this.#limits
+    try {
+      await this.#worker.limit(this.#limits)
+    } catch (error) {
+      return this.#kill({
+        code: 'ERR_SANDBOX_UNAVAILABLE',
+        message: `the limits cannot be enforced: ${error instanceof Error ? error.message : String(error)}`,
+      })
+    }
+    const task: WorkerTask = { engine, code, input, memoryMiB, outputBytes, hostCalls, processes }
+    if (!this.#ending) this.#worker.send(frameTypes.task, Buffer.from(JSON.stringify(task)))
+  }
+
+  readonly control: RunControl = {
+    suspend: async () => {
+      if (this.#ending || this.#heldSinceMs !== undefined) return
+      this.#heldSinceMs = this.#clock.monotonic()
+      this.#stopWall()
+      this.#worker.freeze()
+    },
+    resume: async () => {
+      if (this.#ending || this.#heldSinceMs === undefined) return
+      this.#heldMs += this.#clock.monotonic() - this.#heldSinceMs
+      this.#heldSinceMs = undefined
+      this.#armWall()
+      if (!this.#isThrottled) this.#worker.thaw()
+    },
+    deliver: (message, signal) => this.#calls.deliver(message, signal),
   }
 
   get ended(): boolean {
@@ -79,6 +128,18 @@ export class TaskRun {
         if (event === undefined) return this.#malformed('unreadable progress')
         if (this.#countCall() && this.#countOutput(payload.length)) this.#emit(event)
         return
+      }
+      case frameTypes.call: {
+        if (!this.#countCall()) return
+        const problem = this.#calls.onCall(payload)
+        return problem === undefined ? undefined : this.#malformed(problem)
+      }
+      case frameTypes.receiving:
+        if (this.#countCall()) this.#emit({ type: 'receiving' })
+        return
+      case frameTypes.reply: {
+        const problem = this.#calls.onReply(payload)
+        return problem === undefined ? undefined : this.#malformed(problem)
       }
       case frameTypes.usage:
         return this.#onUsage(payload)
@@ -133,6 +194,7 @@ export class TaskRun {
     if (this.#ending) return
     this.#ending = true
     // An engine that runs out of memory aborts its process before the next poll sees it.
+    this.#measure()
     const nearLimit = this.#usage.memoryBytes >= (this.#limits.memoryMiB << 20) * 0.9 || /out of memory|heap limit|OOM/i.test(this.#worker.stderr)
     if (nearLimit) return this.#fail(this.#overLimit('memoryMiB'))
     this.#security.push({ kind: 'crashed', detail: 'the worker process ended by itself' })
@@ -150,7 +212,32 @@ export class TaskRun {
     this.#measure()
     const over = this.#exceeded()
     if (over !== undefined) return this.#kill(this.#overLimit(over))
-    this.#cleanUps[2] = this.#clock.after(pollMs, () => this.#poll())
+    if (this.#heldSinceMs === undefined) this.#share()
+    this.#stopPoll = this.#clock.after(pollMs, () => this.#poll())
+  }
+
+  /** Holds a guest that has had more than its share of the processor, until it has not. */
+  #share(): void {
+    const share = (this.#elapsedMs() * this.#limits.cpuPercent) / 100
+    const isOver = this.#usage.cpuMs > share + cpuSlackMs
+    if (isOver === this.#isThrottled) return
+    this.#isThrottled = isOver
+    if (isOver) this.#worker.freeze()
+    else this.#worker.thaw()
+  }
+
+  #armWall(): void {
+    this.#stopWall = this.#clock.after(Math.max(0, this.#limits.wallMs - this.#elapsedMs()), () => this.#kill(this.#overLimit('wallMs')))
+  }
+
+  /** Since it began, without the time it was held. */
+  #elapsedMs(): number {
+    const now = this.#clock.monotonic()
+    return now - this.#startedAtMs - this.#heldMs - (this.#heldSinceMs === undefined ? 0 : now - this.#heldSinceMs)
+  }
+
+  #deny(detail: string): void {
+    if (this.#security.length < securityEventsMax) this.#security.push({ kind: 'denied', detail: detail.slice(0, 200) })
   }
 
   #measure(): void {
@@ -207,18 +294,19 @@ export class TaskRun {
   }
 
   #usageNow(): SandboxUsage {
-    return { ...this.#usage, wallMs: Math.round(this.#clock.monotonic() - this.#startedAtMs) }
+    return { ...this.#usage, ...(this.#host?.usage() ?? { netBytes: 0, fsOps: 0 }), wallMs: Math.round(this.#elapsedMs()) }
   }
 }
 
 const failureCodes = {
+  engine: 'ERR_SANDBOX_UNAVAILABLE',
   code: 'ERR_SANDBOX_CODE',
   input: 'ERR_USAGE',
   threw: 'ERR_SANDBOX_THREW',
   result: 'ERR_SANDBOX_RESULT',
 } as const satisfies Record<string, ErrorCode>
 
-const frameBytesMax = (limits: SandboxLimits): number => Math.max(limits.outputBytes, controlFrameBytesMax) + 16
+const frameBytesMax = (limits: SandboxLimits): number => Math.max(limits.outputBytes, controlFrameBytesMax, 3 * hostCallBytesMax) + 512
 
 function parseRecord(payload: Uint8Array): Readonly<Record<string, unknown>> | undefined {
   try {

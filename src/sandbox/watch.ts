@@ -1,13 +1,8 @@
 import { readFileSync } from 'node:fs'
+import type { ProcessSample } from './launched.ts'
 
 /** Linux reports CPU time in ticks of 1/100 s on every architecture Node runs on. */
 const tickMs = 10
-
-export interface ProcessSample {
-  readonly cpuMs: number
-  /** Resident memory that is the process's own: anonymous and shared memory, not the pages of programs and libraries. */
-  readonly memoryBytes: number
-}
 
 /** What a process uses right now, all its threads; undefined when it is gone or the system has no /proc. */
 export function sampleProcess(pid: number): ProcessSample | undefined {

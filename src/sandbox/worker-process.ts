@@ -1,49 +1,33 @@
-import type { Clock } from '../base/index.ts'
-import { MeshError } from '../base/index.ts'
-import { encodeFrame, type Frame, FrameReader, frameTypes, type WorkerTask } from './frames.ts'
-import { killLaunched, type Launched, type Launcher } from './launch.ts'
-import { type ProcessSample, sampleProcess } from './watch.ts'
+import { type Clock, MeshError } from '../base/index.ts'
+import { encodeFrame, type Frame, FrameReader, type FrameType, frameTypes } from './frames.ts'
+import type { Launched, Launcher, ProcessSample } from './launched.ts'
+import type { SandboxLimits } from './types.ts'
 
-/** From start to the first frame. Generous: a busy machine starts a dozen at once. */
-const readyTimeoutMs = 20_000
 /** From SIGKILL to the end of all its pipes. */
 const killedTimeoutMs = 2_000
-/** The rest of what a worker says on stderr is thrown away. */
-const stderrBytesMax = 4 << 10
-
-/** What a child and the sockets of its pipes have in common. */
-interface Handle {
-  readonly destroyed?: boolean
-  ref(): void
-  unref(): void
-}
 
 export interface WorkerListener {
   readonly onFrame: (frame: Frame) => void
-  /** The process and everything it started are gone. */
+  /** The guest and everything it started are gone. */
   readonly onEnd: () => void
   readonly onMalformed: (detail: string) => void
 }
 
-/** One worker, ready for tasks. Speaks to one listener at a time; trusts nothing the process says. */
+/** One guest, ready for tasks. Speaks to one listener at a time; trusts nothing the guest says. */
 export class WorkerProcess {
   readonly #launched: Launched
-  readonly #pid: number
   readonly #clock: Clock
   readonly #reader: FrameReader
   #listener: WorkerListener | undefined
   #ended = false
   #killed = false
-  readonly #whenEnded = Promise.withResolvers<void>()
-  #stderr = ''
   /** Tasks begun. */
   tasks = 0
   /** Memory when it had just started. */
   readonly memoryBytesAtStart: number
 
-  private constructor(launched: Launched, pid: number, clock: Clock, reader: FrameReader) {
+  private constructor(launched: Launched, clock: Clock, reader: FrameReader) {
     this.#launched = launched
-    this.#pid = pid
     this.#clock = clock
     this.#reader = reader
     this.memoryBytesAtStart = this.sample()?.memoryBytes ?? 0
@@ -51,42 +35,34 @@ export class WorkerProcess {
 
   /** @throws ERR_SANDBOX_UNAVAILABLE when it does not come up */
   static async start(launcher: Launcher, clock: Clock): Promise<WorkerProcess> {
-    const launched = launcher.start()
-    const { child } = launched
+    const launched = await launcher.start()
     const reader = new FrameReader(1)
     const ready = Promise.withResolvers<void>()
-    let stderr = ''
     const fail = (why: string): void =>
-      ready.reject(new MeshError('ERR_SANDBOX_UNAVAILABLE', `${launcher.name}: ${why}${stderr === '' ? '' : `: ${stderr.trim()}`}`))
-    const cancel = clock.after(readyTimeoutMs, () => fail(`not ready after ${readyTimeoutMs} ms`))
+      ready.reject(new MeshError('ERR_SANDBOX_UNAVAILABLE', `${launcher.name}: ${why}${launched.said() === '' ? '' : `: ${launched.said().trim()}`}`))
+    const cancel = clock.after(launcher.readyTimeoutMs, () => fail(`not ready after ${launcher.readyTimeoutMs} ms`))
     let worker: WorkerProcess | undefined
-    const onData = (chunk: Uint8Array): void => {
+    launched.output.on('data', (chunk: Uint8Array) => {
       if (worker !== undefined) return worker.#onData(chunk)
       try {
         for (const { type } of reader.push(chunk)) if (type === frameTypes.ready) ready.resolve()
       } catch {
         fail('does not speak our frames')
       }
-    }
-    child.stdout?.on('data', onData)
-    child.stderr?.on('data', (chunk: Uint8Array) => {
-      stderr = (stderr + Buffer.from(chunk).toString()).slice(0, stderrBytesMax)
-      if (worker !== undefined) worker.#stderr = stderr
     })
-    child.stdin?.on('error', () => undefined)
-    child.on('error', (error) => fail(error.message))
-    child.on('close', () => {
+    launched.output.on('error', () => undefined)
+    void launched.closed.then(() => {
       fail('ended before it was ready')
       if (worker !== undefined) worker.#onClose()
     })
     try {
-      const [pid] = await Promise.all([launched.pid, ready.promise])
-      if (pid === undefined) throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `${launcher.name}: its process cannot be watched`)
-      worker = new WorkerProcess(launched, pid, clock, reader)
-      worker.#hold(false)
+      await ready.promise
+      if (launched.sample() === undefined) throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `${launcher.name}: its process cannot be watched`)
+      worker = new WorkerProcess(launched, clock, reader)
+      launched.hold(false)
       return worker
     } catch (error) {
-      killLaunched(launched)
+      launched.kill()
       throw error
     } finally {
       cancel()
@@ -98,37 +74,55 @@ export class WorkerProcess {
   }
 
   get stderr(): string {
-    return this.#stderr
+    return this.#launched.said()
   }
 
   sample(): ProcessSample | undefined {
-    return this.#ended ? undefined : sampleProcess(this.#pid)
+    return this.#ended ? undefined : this.#launched.sample()
   }
 
-  begin(task: WorkerTask, frameBytesMax: number, listener: WorkerListener): void {
+  /** Listens, and keeps frames up to `frameBytesMax`; the task follows by `send`. */
+  begin(frameBytesMax: number, listener: WorkerListener): void {
     this.tasks++
     if (!this.alive) return listener.onEnd()
     this.#listener = listener
     this.#reader.max = frameBytesMax
-    this.#hold(true)
-    this.#launched.child.stdin?.write(encodeFrame(frameTypes.task, Buffer.from(JSON.stringify(task))))
+    this.#launched.hold(true)
+  }
+
+  async limit(limits: SandboxLimits): Promise<void> {
+    await this.#launched.limit?.(limits)
+  }
+
+  send(type: FrameType, payload: Uint8Array): void {
+    if (this.alive) this.#launched.input.write(encodeFrame(type, payload))
+  }
+
+  freeze(): void {
+    if (this.alive) this.#launched.freeze()
+  }
+
+  thaw(): void {
+    if (this.alive) this.#launched.thaw()
   }
 
   /** Back to rest; whatever it says now is a breach. */
   release(): void {
     this.#listener = undefined
-    this.#hold(false)
+    this.#launched.hold(false)
     if (!this.#reader.empty) void this.kill()
   }
 
   /** Resolves when nothing of it is left. */
   async kill(): Promise<void> {
     this.#killed = true
-    this.#hold(true)
-    if (!this.#ended) killLaunched(this.#launched)
-    const cancel = this.#clock.after(killedTimeoutMs, () => this.#onClose())
-    await this.#whenEnded.promise
+    this.#launched.hold(true)
+    if (!this.#ended) this.#launched.kill()
+    const late = Promise.withResolvers<void>()
+    const cancel = this.#clock.after(killedTimeoutMs, () => late.resolve())
+    await Promise.race([this.#launched.closed, late.promise])
     cancel()
+    this.#onClose()
   }
 
   #onData(chunk: Uint8Array): void {
@@ -144,16 +138,6 @@ export class WorkerProcess {
   #onClose(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#whenEnded.resolve()
     this.#listener?.onEnd()
-  }
-
-  /** A resting worker does not keep the node's process alive. */
-  #hold(busy: boolean): void {
-    const { child } = this.#launched
-    for (const handle of [child, child.stdin, child.stdout, child.stderr] as readonly (Handle | null)[]) {
-      if (busy && handle?.destroyed !== true) handle?.ref()
-      else handle?.unref()
-    }
   }
 }

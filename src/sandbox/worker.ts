@@ -1,39 +1,62 @@
 /**
- * The process that holds the isolates: `node worker.ts <isolated-vm addon>`. Reads tasks from stdin, writes frames to stdout, one task at a time.
+ * The process that holds the isolates: `node worker.ts <isolated-vm addon> [device]`. Reads tasks, answers and messages from stdin, writes frames to stdout
+ * (both from and to the device when there is one); one task at a time.
  * Runs everything on its main thread; the node outside watches clock, memory and output, and kills this process.
  */
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import { readSync, writeSync } from 'node:fs'
+import { openSync, readSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type IsolatedVm from 'isolated-vm'
 import { checkCode, codeBytesMax } from './code.ts'
 import {
   encodeFrame,
   failureTextMax,
+  type Frame,
   FrameReader,
   type FrameType,
   frameTypes,
+  hostCallBytesMax,
+  hostCallsInFlightMax,
+  numbered,
   progressNoteMax,
+  readNumbered,
   type WorkerFailure,
   type WorkerTask,
   type WorkerUsage,
 } from './frames.ts'
-import { guestMain } from './guest.ts'
+import { guestMain, guestNames, type GuestSettle } from './guest.ts'
+import { localCall } from './local-calls.ts'
 
 /** A task frame: code, input and JSON quoting. */
 const taskFrameBytesMax = 64 << 20
 const readBytes = 64 << 10
 const isolateMemoryMiBMin = 8
+/** Globals a task does not get: threads, shared memory, clocks made of them, code below JavaScript. */
+const removed = ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'FinalizationRegistry', 'WeakRef', 'console']
 
-const addonPath = process.argv[2] ?? ''
+const [, , addonPath = '', device] = process.argv
 const { ivm } = createRequire(import.meta.url)(addonPath) as { readonly ivm: typeof IsolatedVm }
-const guestSource = `return (${guestMain.toString()})($0, $1, $2, $3)`
+const guestSource = `return (${guestMain.toString()})($0, $1, $2, JSON.parse($3))`
+const channel = device === undefined ? undefined : openSync(device, 'r+')
 
 function write(type: FrameType, payload: Uint8Array): void {
   const frame = encodeFrame(type, payload)
-  for (let offset = 0; offset < frame.length;) offset += writeSync(1, frame, offset)
+  for (let offset = 0; offset < frame.length;) offset += writeSync(channel ?? 1, frame, offset)
 }
 const writeJson = (type: FrameType, value: WorkerUsage | WorkerFailure): void => write(type, Buffer.from(JSON.stringify(value)))
+
+const reader = new FrameReader(taskFrameBytesMax)
+const buffer = new Uint8Array(readBytes)
+const arrived: Frame[] = []
+/** The next frame of the node; blocks. Undefined when the node has left. */
+function nextFrame(): Frame | undefined {
+  for (;;) {
+    const frame = arrived.shift()
+    if (frame !== undefined) return frame
+    const count = readSync(channel ?? 0, buffer)
+    if (count === 0) return undefined
+    arrived.push(...reader.push(buffer.slice(0, count)))
+  }
+}
 
 /** Waits to be killed. Nothing of the task runs any more, since the host call never returns. */
 function halt(): never {
@@ -44,6 +67,9 @@ function runTask(task: WorkerTask): void {
   const cpuAtStart = process.cpuUsage()
   let hostCalls = 0
   let outputBytes = 0
+  let lastCall = 0
+  let pending = 0
+  let isReceiving = false
   let isolate: IsolatedVm.Isolate | undefined
   let ended = false
 
@@ -67,6 +93,14 @@ function runTask(task: WorkerTask): void {
     outputBytes += bytes.length
     return outputBytes > task.outputBytes ? stop('outputBytes') : bytes
   }
+  /** Hands a call to the node; its number, or '' when too many wait. */
+  const callNode = (name: string, args: string): string => {
+    if (pending >= hostCallsInFlightMax || args.length > hostCallBytesMax) return ''
+    pending++
+    const id = ++lastCall
+    write(frameTypes.call, numbered(id, Uint8Array.of(name.length), Buffer.from(name), Buffer.from(args)))
+    return String(id)
+  }
 
   // Never throws: an error would carry our stack into the guest.
   const call = (kind: unknown, text: unknown, extra: unknown): string => {
@@ -80,6 +114,10 @@ function runTask(task: WorkerTask): void {
       fail(kind, text)
       return ''
     }
+    if (kind === 'reply' || kind === 'replyFailed') {
+      write(frameTypes.reply, numbered(Number(extra), Uint8Array.of(kind === 'reply' ? 1 : 0), Buffer.from(text.slice(0, hostCallBytesMax))))
+      return ''
+    }
     if (++hostCalls > task.hostCalls) return stop('hostCalls')
     switch (kind) {
       case 'console':
@@ -88,26 +126,42 @@ function runTask(task: WorkerTask): void {
       case 'progress':
         write(frameTypes.progress, counted(Buffer.from(`${extra} ${text.slice(0, progressNoteMax)}`)))
         return ''
-      case 'random':
-        return randomBytes(Math.min(Number(text) || 0, 65_536)).toString('hex')
-      case 'uuid':
-        return randomUUID()
-      case 'sha256':
-        return createHash('sha256')
-          .update(Buffer.from(text, extra === 'utf8' ? 'utf8' : 'latin1'))
-          .digest('hex')
-      default:
+      case 'call':
+        return callNode(extra, text)
+      case 'receiving':
+        isReceiving = true
+        write(frameTypes.receiving, new Uint8Array())
         return ''
+      default:
+        return localCall(kind, text, extra) ?? ''
+    }
+  }
+  /** Passes answers and messages on until the task has ended. */
+  const serve = (settle: IsolatedVm.Reference<GuestSettle>): void => {
+    while (!ended && (pending > 0 || isReceiving)) {
+      const frame = nextFrame()
+      if (frame === undefined) return process.exit()
+      const got = readNumbered(frame.payload)
+      if (got === undefined) continue
+      if (frame.type === frameTypes.answer) {
+        pending--
+        settle.applySync(undefined, [got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString()])
+      } else if (frame.type === frameTypes.message) {
+        settle.applySync(undefined, ['message', String(got.id), Buffer.from(got.rest).toString()])
+      }
     }
   }
 
+  if (task.engine !== 'javascript') return fail('engine', `this worker does not run ${task.engine}`)
   if (Buffer.byteLength(task.code) > codeBytesMax) return fail('code', `longer than ${codeBytesMax} bytes`)
   const problem = checkCode(task.code)
   if (problem !== undefined) return fail('code', `${problem.message} (line ${problem.line}, column ${problem.column})`)
   try {
     isolate = new ivm.Isolate({ memoryLimit: Math.max(isolateMemoryMiBMin, task.memoryMiB) })
     const context = isolate.createContextSync()
-    context.evalClosureSync(guestSource, [new ivm.Callback(call), task.code, task.input, task.outputBytes])
+    const bounds = JSON.stringify({ outputBytes: task.outputBytes, hostCallBytesMax, names: guestNames, removed })
+    const settle: unknown = context.evalClosureSync(guestSource, [new ivm.Callback(call), task.code, task.input, bounds], { result: { reference: true } })
+    serve(settle as IsolatedVm.Reference<GuestSettle>)
     if (!ended) fail('threw', 'the task waits for a promise that nothing can settle')
   } catch (error) {
     // An unhandled rejection of the guest surfaces here after the task has ended; it changes nothing.
@@ -127,19 +181,15 @@ function heapBytes(isolate: IsolatedVm.Isolate): number {
   }
 }
 
-async function serve(): Promise<void> {
-  const reader = new FrameReader(taskFrameBytesMax)
-  const buffer = new Uint8Array(readBytes)
+async function serveTasks(): Promise<void> {
   write(frameTypes.ready, new Uint8Array())
-  for (;;) {
-    const count = readSync(0, buffer)
-    if (count === 0) return
-    for (const { payload } of reader.push(buffer.slice(0, count))) {
-      runTask(JSON.parse(Buffer.from(payload).toString()) as WorkerTask)
-      // Lets isolated-vm free what the isolate left behind.
-      await new Promise((resolve) => setImmediate(resolve))
-    }
+  for (let frame = nextFrame(); frame !== undefined; frame = nextFrame()) {
+    // An answer that came after its task had ended concerns nobody.
+    if (frame.type !== frameTypes.task) continue
+    runTask(JSON.parse(Buffer.from(frame.payload).toString()) as WorkerTask)
+    // Lets isolated-vm free what the isolate left behind.
+    await new Promise((resolve) => setImmediate(resolve))
   }
 }
 
-await serve()
+await serveTasks()

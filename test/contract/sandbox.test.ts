@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type MeshError, realClock, silentLogger } from '../../src/base/index.ts'
 import { createSandboxes, type IsolationBackend, type IsolationLevel, sandboxLimitsDefault, type Sandboxes } from '../../src/sandbox/index.ts'
-import { bubblewrapLauncher, findProgram, type Launcher, permissionLauncher } from '../../src/sandbox/launch.ts'
+import { bubblewrapLauncher, permissionLauncher } from '../../src/sandbox/launch.ts'
+import type { Launcher } from '../../src/sandbox/launched.ts'
+import { findProgram } from '../../src/sandbox/programs.ts'
 import { resultOf, runTask } from '../helpers/sandbox.ts'
 
 const bubblewrap = findProgram('bwrap') === undefined ? [] : [bubblewrapLauncher()]
@@ -166,7 +168,7 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))(
       },
     )
 
-    test.each(['native', 'containerized', 'virtualized', 'strongest', 'constructor', ''])('level %j is refused, not replaced', (level) => {
+    test.each(['containerized', 'virtualized', 'strongest', 'constructor', ''])('level %j is refused, not replaced', (level) => {
       expect(() => sandboxes.get(level as IsolationLevel)).toThrow(expect.objectContaining({ code: 'ERR_SANDBOX_UNAVAILABLE' }) as MeshError)
     })
   },

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { bubblewrapLauncher, findProgram } from '../../src/sandbox/launch.ts'
+import { bubblewrapLauncher } from '../../src/sandbox/launch.ts'
+import { findProgram } from '../../src/sandbox/programs.ts'
 import { createTestSandboxes, runTask } from '../helpers/sandbox.ts'
 import { descendants, isRunning } from '../helpers/sandbox-processes.ts'
 
@@ -47,12 +48,13 @@ describe.skipIf(findProgram('bwrap') === undefined)('bubblewrap around the worke
   test(
     'shows a guest that broke out no network, no file to write, no process to start, no host uid',
     async () => {
-      const launched = bubblewrapLauncher({ entry: helper('sandbox-walls.ts') }).start()
+      const before = new Set(descendants(process.pid))
+      const launched = await bubblewrapLauncher({ entry: helper('sandbox-walls.ts') }).start()
       try {
-        const [line] = (await once(launched.child.stdout ?? launched.child, 'data')) as [Uint8Array]
+        const [line] = (await once(launched.output, 'data')) as [Uint8Array]
         expect(JSON.parse(Buffer.from(line).toString())).toEqual({
           root: expect.not.arrayContaining(['work', 'tmp', 'root', 'home', 'etc', 'proc', 'sys', 'usr/bin']) as string[],
-          app: expect.arrayContaining(['isolated-vm.node', 'node', 'package.json']) as string[],
+          app: expect.arrayContaining(['isolated-vm.node', 'node', 'package.json', 'sandbox-walls.js']) as string[],
           writable: [],
           visible: [],
           networks: [],
@@ -61,9 +63,12 @@ describe.skipIf(findProgram('bwrap') === undefined)('bubblewrap around the worke
           environment: [],
           files: [],
         })
-        const status = readFileSync(`/proc/${await launched.pid}/status`, 'latin1')
+        const guest = descendants(process.pid).find(
+          (pid) => !before.has(pid) && /^Name:\s+(node|MainThread)$/m.test(readFileSync(`/proc/${pid}/status`, 'latin1')),
+        )
+        const status = readFileSync(`/proc/${guest}/status`, 'latin1')
         // Seen from outside, since the filter hides it inside: a network of its own with nothing but loopback.
-        const network = readFileSync(`/proc/${await launched.pid}/net/dev`, 'latin1')
+        const network = readFileSync(`/proc/${guest}/net/dev`, 'latin1')
         expect(network.match(/^\s*[\w@.-]+(?=:)/gm)?.map((name) => name.trim())).toEqual(['lo'])
         expect(/^Uid:\s+(\d+)/m.exec(status)?.[1]).not.toBe('0')
         expect(status).toMatch(/^CapEff:\s+0+$/m)
@@ -71,7 +76,7 @@ describe.skipIf(findProgram('bwrap') === undefined)('bubblewrap around the worke
         expect(status).toMatch(/^NoNewPrivs:\s+1$/m)
         expect(status).toMatch(/^Seccomp:\s+2$/m)
       } finally {
-        launched.child.kill('SIGKILL')
+        launched.kill()
       }
     },
     testTimeoutMs,

@@ -1,22 +1,22 @@
 import { type Clock, type ErrorCode, toMeshError } from '../base/index.ts'
-import type { Launcher } from './launch.ts'
+import type { Launcher } from './launched.ts'
 import { inputBytesMax, limitsProblem } from './limits.ts'
 import type { WorkerPool } from './pool.ts'
 import { TaskRun } from './task-run.ts'
 import type { IsolationBackend, RunOptions, SandboxEvent, SandboxOutcome, TaskCode } from './types.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
-export interface IsolateOptions {
+export interface BackendOptions {
+  readonly launcher: Pick<Launcher, 'level' | 'name'>
   readonly pool: WorkerPool
   readonly clock: Clock
-  readonly name: Launcher['name']
 }
 
-/** The level `sandboxed`: a fresh isolate per task, in a warm worker process. Source: sandbox/v1. */
-export function createIsolate({ pool, clock, name }: IsolateOptions): IsolationBackend {
+/** One isolation level over the guests of a pool: at every level a task is one guest, or its turn in one, watched from outside. Source: sandbox/v1 section 1. */
+export function createBackend({ launcher: { level, name }, pool, clock }: BackendOptions): IsolationBackend {
   const running = new Set<TaskRun>()
   return {
-    level: 'sandboxed',
+    level,
     name,
     async *run(task, options) {
       const refusal = refuse(task, options)
@@ -41,6 +41,7 @@ export function createIsolate({ pool, clock, name }: IsolateOptions): IsolationB
           wake()
         })
         running.add(run)
+        options.onControl?.(run.control)
         for (;;) {
           // Bounded: a run emits at most outputBytes and hostCalls before it is killed.
           for (const event of events.splice(0)) {
