@@ -2,6 +2,7 @@
  * The process of the level `native`: a task's code in a plain Node process with all that Node offers, and the same names as at every other level.
  * Isolates nothing: for the operator's own code. One task, then it ends.
  */
+import { checkCode, codeBytesMax } from './code.ts'
 import {
   encodeFrame,
   failureTextMax,
@@ -78,6 +79,9 @@ function call(kind: string, text: string, extra: string): string {
 
 function begin({ engine, code, input, outputBytes }: WorkerTask): void {
   if (engine !== 'javascript') return fail('engine', `the level native does not run ${engine}`)
+  if (Buffer.byteLength(code) > codeBytesMax) return fail('code', `longer than ${codeBytesMax} bytes`)
+  const problem = checkCode(code)
+  if (problem !== undefined) return fail('code', `${problem.message} (line ${problem.line}, column ${problem.column})`)
   settle = guestMain(call, code, input, { outputBytes, hostCallBytesMax, names: guestNames, removed: [] })
 }
 

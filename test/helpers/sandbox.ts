@@ -2,6 +2,7 @@ import { realClock, silentLogger } from '../../src/base/index.ts'
 import {
   createSandboxes,
   type IsolationBackend,
+  type RunOptions,
   type SandboxEvent,
   type SandboxLimits,
   sandboxLimitsDefault,
@@ -23,12 +24,18 @@ export interface RunTaskOptions {
   readonly limits?: Partial<SandboxLimits>
   readonly signal?: AbortSignal
   readonly onEvent?: (event: SandboxEvent) => void
+  readonly host?: RunOptions['host']
+  readonly onControl?: RunOptions['onControl']
 }
 
 /** Runs a task to its end. */
-export async function runTask(backend: IsolationBackend, code: string, { input = null, limits = {}, signal, onEvent }: RunTaskOptions = {}): Promise<Ran> {
+export async function runTask(
+  backend: IsolationBackend,
+  code: string,
+  { input = null, limits = {}, signal, onEvent, host, onControl }: RunTaskOptions = {},
+): Promise<Ran> {
   const events: SandboxEvent[] = []
-  const options = { limits: { ...sandboxLimitsDefault, ...limits }, ...(signal === undefined ? {} : { signal }) }
+  const options = { limits: { ...sandboxLimitsDefault, ...limits }, ...(signal && { signal }), ...(host && { host }), ...(onControl && { onControl }) }
   for await (const event of backend.run({ code, input: JSON.stringify(input) }, options)) {
     events.push(event)
     onEvent?.(event)
