@@ -15,12 +15,12 @@ import {
   readNumbered,
   type WorkerTask,
 } from './frames.ts'
-import { guestMain, guestNames, type GuestSettle } from './guest.ts'
+import { type GuestEnter, guestMain, guestNames } from './guest.ts'
 import { localCall } from './local-calls.ts'
 
 const taskFrameBytesMax = 64 << 20
 const write = (type: FrameType, payload: Uint8Array): void => void process.stdout.write(encodeFrame(type, payload))
-let settle: GuestSettle = () => undefined
+let enter: GuestEnter = () => undefined
 let hostCalls = 0
 let lastCall = 0
 let ended = false
@@ -82,7 +82,8 @@ function begin({ engine, code, input, outputBytes }: WorkerTask): void {
   if (Buffer.byteLength(code) > codeBytesMax) return fail('code', `longer than ${codeBytesMax} bytes`)
   const problem = checkCode(code)
   if (problem !== undefined) return fail('code', `${problem.message} (line ${problem.line}, column ${problem.column})`)
-  settle = guestMain(call, code, input, { outputBytes, hostCallBytesMax, names: guestNames, removed: [] })
+  enter = guestMain(call, { hostCallBytesMax, names: guestNames, removed: [] })
+  enter('begin', String(outputBytes), code, input)
 }
 
 process.on('uncaughtException', (error) => fail('threw', error instanceof Error ? `${error.name}: ${error.message}` : String(error)))
@@ -95,8 +96,8 @@ process.stdin.on('data', (chunk: Uint8Array) => {
     }
     const got = readNumbered(payload)
     if (got === undefined) continue
-    if (type === frameTypes.message) settle('message', String(got.id), Buffer.from(got.rest).toString())
-    else settle(got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString())
+    if (type === frameTypes.message) enter('message', String(got.id), Buffer.from(got.rest).toString())
+    else enter(got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString())
   }
 })
 process.stdin.on('end', () => process.kill(process.pid))

@@ -23,19 +23,22 @@ import {
   type WorkerTask,
   type WorkerUsage,
 } from './frames.ts'
-import { guestMain, guestNames, type GuestSettle } from './guest.ts'
+import { type GuestEnter, guestMain, guestNames } from './guest.ts'
 import { localCall } from './local-calls.ts'
 
 /** A task frame: code, input and JSON quoting. */
 const taskFrameBytesMax = 64 << 20
 const readBytes = 64 << 10
 const isolateMemoryMiBMin = 8
+/** Of the first task, until there was one. */
+const realmMemoryMiB = 128
 /** Globals a task does not get: threads, shared memory, clocks made of them, code below JavaScript. */
 const removed = ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'FinalizationRegistry', 'WeakRef', 'console']
 
 const [, , addonPath = '', device] = process.argv
 const { ivm } = createRequire(import.meta.url)(addonPath) as { readonly ivm: typeof IsolatedVm }
-const guestSource = `return (${guestMain.toString()})($0, $1, $2, JSON.parse($3))`
+const guestSource = `return (${guestMain.toString()})($0, JSON.parse($1))`
+const bounds = JSON.stringify({ hostCallBytesMax, names: guestNames, removed })
 const channel = device === undefined ? undefined : openSync(device, 'r+')
 
 function write(type: FrameType, payload: Uint8Array): void {
@@ -63,6 +66,33 @@ function halt(): never {
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
 }
 
+/** A fresh isolate with the guest side in it, before any code of a task. */
+interface Realm {
+  readonly isolate: IsolatedVm.Isolate
+  readonly memoryMiB: number
+  readonly enter: IsolatedVm.Reference<GuestEnter>
+  /** Takes the calls of the task it is for. */
+  onCall: (kind: unknown, text: unknown, extra: unknown) => string
+}
+
+function createRealm(memoryMiB: number): Realm {
+  const isolate = new ivm.Isolate({ memoryLimit: Math.max(isolateMemoryMiBMin, memoryMiB) })
+  const call = new ivm.Callback((kind: unknown, text: unknown, extra: unknown): string => realm.onCall(kind, text, extra))
+  const enter = isolate.createContextSync().evalClosureSync(guestSource, [call, bounds], { result: { reference: true } }) as Realm['enter']
+  const realm: Realm = { isolate, memoryMiB, enter, onCall: () => '' }
+  return realm
+}
+
+/** Made while nobody waits: half of a small task's time is the making of its realm. */
+let spare: Realm | undefined
+function takeRealm(memoryMiB: number): Realm {
+  const found = spare
+  spare = undefined
+  if (found?.memoryMiB === memoryMiB) return found
+  found?.isolate.dispose()
+  return createRealm(memoryMiB)
+}
+
 function runTask(task: WorkerTask): void {
   const cpuAtStart = process.cpuUsage()
   let hostCalls = 0
@@ -70,12 +100,12 @@ function runTask(task: WorkerTask): void {
   let lastCall = 0
   let pending = 0
   let isReceiving = false
-  let isolate: IsolatedVm.Isolate | undefined
+  let realm: Realm | undefined
   let ended = false
 
   const usage = (): WorkerUsage => {
     const { user, system } = process.cpuUsage(cpuAtStart)
-    return { cpuMs: Math.round((user + system) / 1_000), memoryBytes: isolate === undefined ? 0 : heapBytes(isolate), hostCalls }
+    return { cpuMs: Math.round((user + system) / 1_000), memoryBytes: realm === undefined ? 0 : heapBytes(realm.isolate), hostCalls }
   }
   const end = (type: FrameType, payload: Uint8Array): void => {
     if (ended) return
@@ -137,7 +167,7 @@ function runTask(task: WorkerTask): void {
     }
   }
   /** Passes answers and messages on until the task has ended. */
-  const serve = (settle: IsolatedVm.Reference<GuestSettle>): void => {
+  const serve = ({ enter }: Realm): void => {
     while (!ended && (pending > 0 || isReceiving)) {
       const frame = nextFrame()
       if (frame === undefined) return process.exit()
@@ -145,9 +175,9 @@ function runTask(task: WorkerTask): void {
       if (got === undefined) continue
       if (frame.type === frameTypes.answer) {
         pending--
-        settle.applySync(undefined, [got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString()])
+        enter.applySync(undefined, [got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString()])
       } else if (frame.type === frameTypes.message) {
-        settle.applySync(undefined, ['message', String(got.id), Buffer.from(got.rest).toString()])
+        enter.applySync(undefined, ['message', String(got.id), Buffer.from(got.rest).toString()])
       }
     }
   }
@@ -157,18 +187,17 @@ function runTask(task: WorkerTask): void {
   const problem = checkCode(task.code)
   if (problem !== undefined) return fail('code', `${problem.message} (line ${problem.line}, column ${problem.column})`)
   try {
-    isolate = new ivm.Isolate({ memoryLimit: Math.max(isolateMemoryMiBMin, task.memoryMiB) })
-    const context = isolate.createContextSync()
-    const bounds = JSON.stringify({ outputBytes: task.outputBytes, hostCallBytesMax, names: guestNames, removed })
-    const settle: unknown = context.evalClosureSync(guestSource, [new ivm.Callback(call), task.code, task.input, bounds], { result: { reference: true } })
-    serve(settle as IsolatedVm.Reference<GuestSettle>)
+    realm = takeRealm(task.memoryMiB)
+    realm.onCall = call
+    realm.enter.applySync(undefined, ['begin', String(task.outputBytes), task.code, task.input])
+    serve(realm)
     if (!ended) fail('threw', 'the task waits for a promise that nothing can settle')
   } catch (error) {
     // An unhandled rejection of the guest surfaces here after the task has ended; it changes nothing.
-    if (isolate?.isDisposed === true && !ended) stop('memoryMiB')
+    if (realm?.isolate.isDisposed === true && !ended) stop('memoryMiB')
     if (!ended) fail('threw', error instanceof Error ? error.message : 'unknown')
   } finally {
-    if (isolate?.isDisposed === false) isolate.dispose()
+    if (realm?.isolate.isDisposed === false) realm.isolate.dispose()
   }
 }
 
@@ -182,13 +211,18 @@ function heapBytes(isolate: IsolatedVm.Isolate): number {
 }
 
 async function serveTasks(): Promise<void> {
+  // A machine is copied after this line: what is made of chance must not exist yet.
+  const mayPrepare = device === undefined
+  if (mayPrepare) spare = createRealm(realmMemoryMiB)
   write(frameTypes.ready, new Uint8Array())
   for (let frame = nextFrame(); frame !== undefined; frame = nextFrame()) {
     // An answer that came after its task had ended concerns nobody.
     if (frame.type !== frameTypes.task) continue
-    runTask(JSON.parse(Buffer.from(frame.payload).toString()) as WorkerTask)
+    const task = JSON.parse(Buffer.from(frame.payload).toString()) as WorkerTask
+    runTask(task)
     // Lets isolated-vm free what the isolate left behind.
     await new Promise((resolve) => setImmediate(resolve))
+    if (mayPrepare && arrived.length === 0) spare ??= createRealm(task.memoryMiB)
   }
 }
 
