@@ -94,6 +94,10 @@ process.stdin.on('data', (chunk: Uint8Array) => {
       begin(JSON.parse(Buffer.from(payload).toString()) as WorkerTask)
       continue
     }
+    if (type === frameTypes.ping) {
+      write(frameTypes.pong, payload)
+      continue
+    }
     const got = readNumbered(payload)
     if (got === undefined) continue
     if (type === frameTypes.message) enter('message', String(got.id), Buffer.from(got.rest).toString())

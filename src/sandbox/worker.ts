@@ -171,6 +171,11 @@ function runTask(task: WorkerTask): void {
     while (!ended && (pending > 0 || isReceiving)) {
       const frame = nextFrame()
       if (frame === undefined) return process.exit()
+      if (task.agent === true) {
+        hostCalls = 0
+        outputBytes = 0
+      }
+      if (frame.type === frameTypes.ping) write(frameTypes.pong, frame.payload)
       const got = readNumbered(frame.payload)
       if (got === undefined) continue
       if (frame.type === frameTypes.answer) {
