@@ -11,7 +11,7 @@ export const floors: readonly (readonly string[])[] = [
   ['base'],
   ['crypto', 'wire', 'store'],
   ['identity', 'sandbox'],
-  ['envelope', 'trust', 'vault', 'audit', 'auth'],
+  ['envelope', 'trust', 'vault', 'audit', 'auth', 'bundles'],
   ['policy', 'net', 'monitor'],
   ['protocols'],
   ['agents', 'tasks', 'files'],

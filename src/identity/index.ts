@@ -40,5 +40,6 @@ export {
   type StatementKind,
   verifySignature,
 } from './statement.ts'
-export { type SignatureClaim, signedJsonBytesMax, verifySignedJson } from './signed-json.ts'
+export { type SignatureClaim, signedJsonBytesMax, signedJsonInput, verifySignedJson } from './signed-json.ts'
+export { replacePrivateFile } from './private-file.ts'
 export { decodeRecoveryKey, encodeRecoveryKey, type RecoveryKey } from './recovery-key.ts'

@@ -27,7 +27,7 @@ const here = fileURLToPath(import.meta.url)
 const requireHere = createRequire(import.meta.url)
 
 /** What a worker imports of its own folder. */
-const workerModules = ['frames', 'code', 'guest', 'local-calls'] as const
+const workerModules = ['frames', 'code', 'code-uses', 'capabilities', 'guest', 'wasm-guest', 'local-calls'] as const
 
 /** A script beside this file: TypeScript in a checkout, JavaScript in the package. */
 const scriptPath = (name: string): string => join(dirname(here), name + extname(here))
@@ -101,6 +101,8 @@ function keep(hash: string, contents: readonly (readonly [string, Uint8Array])[]
   if (!isWhole) throw unavailable(`${folder} is not what this node put there: remove it`)
   return folder
 }
+
+export const isolatedVmVersion = (): string => (requireHere('isolated-vm/package.json') as { readonly version: string }).version
 
 /** The prebuilt addon for this very Node, without the loader that looks for it. @throws ERR_SANDBOX_UNAVAILABLE */
 function addonPath(): string {

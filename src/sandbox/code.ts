@@ -1,6 +1,8 @@
 import { type Node, parse } from 'acorn'
+import type { AgentCapability } from './capabilities.ts'
+import { collectUses, type CodeUse } from './code-uses.ts'
 
-/** Source: sandbox/v1. Parsing happens in the worker, under the limits of the task. */
+/** Longest text of a task, bytes. Parsing a stranger's text happens in the worker, under the limits of the task. Source: sandbox/v1 section 6. */
 export const codeBytesMax = 256 << 10
 
 export interface CodeProblem {
@@ -10,10 +12,17 @@ export interface CodeProblem {
   readonly column: number
 }
 
+/** Why a text cannot run, or what it can reach of its host: each name once, in the order of first use. */
+export type CodeAnalysis = { readonly problem: CodeProblem } | { readonly problem?: undefined; readonly uses: readonly CodeUse[] }
+
+const messageCharsMax = 200
 const strictPrefix = '"use strict";\n'
 
-/** Why this text cannot run as the body of an async function; undefined when it can. Parsed alone, so an unbalanced brace cannot leave the body. */
-export function checkCode(code: string): CodeProblem | undefined {
+/**
+ * Reads a text as the body of an async function, alone, so an unbalanced brace cannot leave the body, and finds what of the host it names.
+ * What it does not name it cannot reach: host calls are lexical bindings and direct `eval` is refused. Source: sandbox/v1 section 6.
+ */
+export function analyseCode(code: string): CodeAnalysis {
   let program: Node
   try {
     // A script, not a module: HTML-like comments must be read here as V8 reads them there.
@@ -25,38 +34,32 @@ export function checkCode(code: string): CodeProblem | undefined {
       allowAwaitOutsideFunction: true,
     })
   } catch (error) {
-    return problemOf(error)
+    return { problem: problemOf(error) }
   }
-  return forbidden(program)
+  const { refused, uses } = collectUses(program)
+  return refused === undefined ? { uses: uses.map(inAuthorsLines) } : { problem: inAuthorsLines(refused) }
 }
 
-/** The first direct `eval` (it sees the capabilities), `import()` or `import.meta`. Walks without recursion: nesting is the author's choice. */
-function forbidden(program: Node): CodeProblem | undefined {
-  const open: unknown[] = [program]
-  while (open.length > 0) {
-    const node = open.pop()
-    const message = isNode(node) ? refusal(node) : undefined
-    if (isNode(node) && message !== undefined) return { message, line: (node.loc?.start.line ?? 2) - 1, column: (node.loc?.start.column ?? 0) + 1 }
-    // Not push(...values): an array literal may hold more elements than a call takes arguments.
-    for (const value of Object.values(node as object).reverse()) if (isNode(value) || Array.isArray(value)) open.push(value)
-  }
-  return undefined
+/** The first use of what was not granted; undefined when everything was. */
+export const missingUse = (uses: readonly CodeUse[], granted: readonly string[]): CodeUse | undefined =>
+  uses.find(({ capabilities }) => capabilities.some((capability) => !granted.includes(capability)))
+
+/** `memory.set needs memory:write (line 3, column 7)` */
+export function describeMissing({ name, capabilities, line, column }: CodeUse, granted: readonly string[]): string {
+  const missing = capabilities.filter((capability) => !granted.includes(capability))
+  return `${name} needs ${missing.join(', ')} (line ${line}, column ${column})`
 }
 
-function refusal(node: Node & { readonly callee?: unknown }): string | undefined {
-  if (node.type === 'ImportExpression') return 'import() is not available'
-  if (node.type === 'MetaProperty' && 'meta' in node && isNamed(node.meta, 'import')) return 'import.meta is not available'
-  if (node.type === 'CallExpression' && isNamed(node.callee, 'eval')) return 'direct eval is not allowed'
-  return undefined
-}
+/** Every capability a text may make use of, in the order of first use. */
+export const permissionsOf = (uses: readonly CodeUse[]): readonly AgentCapability[] => [...new Set(uses.flatMap(({ capabilities }) => capabilities))]
 
-const isNode = (value: unknown): value is Node => typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string'
-const isNamed = (value: unknown, name: string): boolean => isNode(value) && 'name' in value && value.name === name
+const inAuthorsLines = <T extends CodeProblem | CodeUse>(place: T): T => ({ ...place, line: place.line - 1 })
 
 function problemOf(error: unknown): CodeProblem {
   if (error instanceof SyntaxError && 'loc' in error) {
     const { line, column } = error.loc as { line: number; column: number }
-    return { message: error.message.replace(/ \(\d+:\d+\)$/, ''), line: line - 1, column: column + 1 }
+    // The parser quotes: a wrong expression may be as long as the text.
+    return { message: error.message.replace(/ \(\d+:\d+\)$/, '').slice(0, messageCharsMax), line: line - 1, column: column + 1 }
   }
   return { message: error instanceof RangeError ? 'nested too deeply' : 'does not parse', line: 1, column: 1 }
 }

@@ -25,7 +25,6 @@ export {
   type IsolationBackend,
   type IsolationLevel,
   isolationLevels,
-  type RunControl,
   type RunOptions,
   type Sandboxes,
   type SandboxEvent,

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { type App, appFiles, nativeEntry, workerEntry } from './app-files.ts'
+import { type App, appFiles, isolatedVmVersion, nativeEntry, workerEntry } from './app-files.ts'
 import type { Launched, Launcher } from './launched.ts'
 import { launchedFromChild } from './launched-child.ts'
-import { droppedUser, findProgram, isReachable, nodeBuild, reachableNode, unavailable, workerUid } from './programs.ts'
+import { droppedUser, findProgram, isReachable, nodeBuild, reachableNode, unavailable, versionOf, workerUid } from './programs.ts'
 import { sandboxLimitsMax } from './limits.ts'
 import { seccompProgram } from './seccomp.ts'
 
@@ -19,28 +19,34 @@ const infoBytesMax = 4 << 10
 const strictDataKiB = (sandboxLimitsMax.memoryMiB + 768) * 1_024
 
 // No heap flag: it would override the memory limit of every isolate.
-const nodeFlags = ['--no-node-snapshot', '--enable-experimental-regexp-engine-on-excessive-backtracks', '--wasm-max-mem-pages=1024']
+export const nodeFlags = ['--no-node-snapshot', '--enable-experimental-regexp-engine-on-excessive-backtracks', '--wasm-max-mem-pages=1024']
 /** No compiler, and so none of its bugs; one task a process, and so no residue of another. */
 const strictFlags = ['--jitless']
+/** A module may have as much memory as its task. */
+const wasmFlags = [...nodeFlags.slice(0, -1), `--wasm-max-mem-pages=${sandboxLimitsMax.memoryMiB * 16}`]
 
 export interface LauncherOptions {
   /** The script to run in place of the worker. */
   readonly entry?: string
   readonly bwrap?: string | undefined
   readonly strict?: boolean
+  /** For tasks that are WebAssembly, and for nothing else. */
+  readonly wasm?: boolean
 }
 
 /** The worker behind kernel walls: its own namespaces, no network, nothing writable, few system calls, nobody's uid. */
-export function bubblewrapLauncher({ entry = workerEntry(), bwrap = findProgram('bwrap'), strict = false }: LauncherOptions = {}): Launcher {
+export function bubblewrapLauncher({ entry = workerEntry(), bwrap = findProgram('bwrap'), strict = false, wasm = false }: LauncherOptions = {}): Launcher {
   const name = strict ? 'isolated-vm+bubblewrap+strict' : 'isolated-vm+bubblewrap'
   return {
     ...ofLevel(strict),
     name,
+    ...(strict || wasm ? {} : { others: [{ engine: 'wasm', launcher: bubblewrapLauncher({ entry, bwrap, wasm: true }) }] }),
+    version: async () => `${await versionOf(bwrap)}, isolated-vm ${isolatedVmVersion()}`,
     async start() {
       const seccomp = seccompProgram(process.arch)
       const system = `${process.platform} ${process.arch}`
       if (process.platform !== 'linux' || seccomp === undefined) throw unavailable(`bubblewrap needs Linux on x64 or arm64, this is ${system}`)
-      if (bwrap === undefined) throw unavailable('bubblewrap is missing: install the package bubblewrap')
+      if (bwrap === undefined) throw unavailable('bubblewrap is missing: install the package bubblewrap', 'apt-get install bubblewrap')
       const node = reachableNode()
       // The files are handed over open and copied into the sandbox, so its user need not reach the folder they lie in.
       const app = appFiles(entry)
@@ -48,7 +54,12 @@ export function bubblewrapLauncher({ entry = workerEntry(), bwrap = findProgram(
       try {
         const child = spawn(
           '/bin/sh',
-          ['-c', strict ? `ulimit -d ${strictDataKiB}; ${startScript}` : startScript, bwrap, ...bubblewrapArguments(node, app, strict)],
+          [
+            '-c',
+            strict ? `ulimit -d ${strictDataKiB}; ${startScript}` : startScript,
+            bwrap,
+            ...bubblewrapArguments(node, app, strict ? [...nodeFlags, ...strictFlags] : wasm ? wasmFlags : nodeFlags),
+          ],
           {
             stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...descriptors],
             env: {},
@@ -75,15 +86,21 @@ export function bubblewrapLauncher({ entry = workerEntry(), bwrap = findProgram(
 }
 
 /** The worker under Node's permission model only: no files, no children, no workers; but network and kernel are not walled off. */
-export function permissionLauncher({ entry = workerEntry() }: LauncherOptions = {}): Launcher {
+export function permissionLauncher({ entry = workerEntry(), wasm = false }: LauncherOptions = {}): Launcher {
   const name = 'isolated-vm+permission'
   return {
     ...ofLevel(false),
     name,
+    ...(wasm ? {} : { others: [{ engine: 'wasm', launcher: permissionLauncher({ entry, wasm: true }) }] }),
+    version: async () => `isolated-vm ${isolatedVmVersion()}`,
+    weakness: {
+      why: 'lower assurance: no namespaces, no system call filter; install bubblewrap and allow unprivileged user namespaces',
+      fix: 'apt-get install bubblewrap',
+    },
     start() {
       const { files, entry: main, addon } = appFiles(entry)
       const reads = files.map(({ from }) => `--allow-fs-read=${from}`)
-      const command = [process.execPath, ...nodeFlags, '--permission', '--allow-addons', ...reads, main.from, addon.from]
+      const command = [process.execPath, ...(wasm ? wasmFlags : nodeFlags), '--permission', '--allow-addons', ...reads, main.from, addon.from]
       // Without walls a worker must at least not be root.
       const hidden = process.getuid?.() === 0 ? [process.execPath, ...files.map(({ from }) => from)].find((path) => !isReachable(path)) : undefined
       if (hidden !== undefined) throw unavailable(`user ${workerUid} cannot read ${hidden}: install bubblewrap, or do not run as root`)
@@ -133,14 +150,14 @@ ulimit -c 0; ulimit -n ${workerOpenFilesMax}
 (exec >/dev/null 2>&1 3>&- 4>&-; read -r _ <&${lifelineDescriptor}; kill -9 -$$) </dev/null &
 exec "$0" "$@" ${lifelineDescriptor}>&-`
 
-function bubblewrapArguments(node: string, { files, entry, addon }: App, strict: boolean): readonly string[] {
+function bubblewrapArguments(node: string, { files, entry, addon }: App, flags: readonly string[]): readonly string[] {
   return [
     ...['--unshare-all', '--unshare-user', '--disable-userns', '--die-with-parent', '--new-session', '--as-pid-1', '--cap-drop', 'ALL', '--clearenv'],
     ...nodeBuild().libraries.flatMap((path) => ['--ro-bind', path, path]),
     ...['--ro-bind', node, '/app/node', '--dev', '/dev'],
     ...files.flatMap(({ to }, index) => ['--perms', '0444', '--file', String(firstFileDescriptor + index), `/app/${to}`]),
     ...['--remount-ro', '/dev', '--remount-ro', '/', '--chdir', '/app', '--info-fd', String(infoDescriptor), '--seccomp', String(seccompDescriptor)],
-    ...['--', '/app/node', ...nodeFlags, ...(strict ? strictFlags : []), `/app/${entry.to}`, `/app/${addon.to}`],
+    ...['--', '/app/node', ...flags, `/app/${entry.to}`, `/app/${addon.to}`],
   ]
 }
 

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
-import type { IsolationLevel, SandboxLimits } from './types.ts'
+import type { BackendReport, Engine, IsolationLevel, SandboxLimits } from './types.ts'
 
 /** What a guest and everything it started have used since it started. */
 export interface ProcessSample {
@@ -40,6 +40,12 @@ export interface Launcher {
   readonly readyTimeoutMs: number
   /** Resident memory of an idle guest beyond what its own process samples at start say; guests whose memory limit is their own (machines) say how much to add. */
   readonly memorySlackBytes: number
+  /** Guests for engines that this one does not serve; the guest itself refuses what it cannot run. */
+  readonly others?: readonly { readonly engine: Engine; readonly launcher: Launcher }[]
+  /** Of the program that isolates. */
+  version?(): Promise<string>
+  /** Why it is weaker than it could be although it works, and what mends that. */
+  readonly weakness?: Pick<BackendReport, 'why' | 'fix'>
   /** Starts one and returns at once or when the process exists; the frame `ready` says that it takes tasks. @throws ERR_SANDBOX_UNAVAILABLE saying what is missing and what to install */
   start(): Promise<Launched> | Launched
 }

@@ -34,14 +34,6 @@ export class WorkerPool {
   #failures = 0
   #stopped = false
 
-  /** One of the same kind for one task: its guest serves nobody else. Stopped by the caller. */
-  alone(): WorkerPool {
-    const { launcher } = this.#options
-    const pool = new WorkerPool({ ...this.#options, launcher: { ...launcher, tasksPerGuest: 1 }, size: 1 })
-    pool.#stopped = this.#stopped
-    return pool
-  }
-
   /** Starts nothing before the first task. */
   static lazy(options: PoolOptions): WorkerPool {
     return new WorkerPool(options)

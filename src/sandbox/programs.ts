@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { accessSync, chmodSync, constants, copyFileSync, existsSync, lstatSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { MeshError } from '../base/index.ts'
 
 /** nobody: the user a worker runs as when the node runs as root. */
@@ -10,6 +12,19 @@ export const workerUid = 65_534
 const programFolders = ['/usr/bin', '/bin', '/usr/local/bin', '/usr/sbin', '/sbin', '/run/wrappers/bin', '/run/current-system/sw/bin']
 
 export const findProgram = (name: string): string | undefined => programFolders.map((folder) => join(folder, name)).find((path) => isExecutable(path))
+
+const versionTimeoutMs = 5_000
+
+/** The first line of what a program says to `--version`; empty when it says nothing. */
+export async function versionOf(program: string | undefined): Promise<string> {
+  if (program === undefined) return ''
+  try {
+    const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: versionTimeoutMs, maxBuffer: 64 << 10, env: {} })
+    return (stdout.split('\n')[0] ?? '').slice(0, 100)
+  } catch {
+    return ''
+  }
+}
 
 /** Before bubblewrap, not by it: its own --uid would leave the kernel uid 0. Node drops the supplementary groups with it. */
 export const droppedUser = (): { readonly uid?: number; readonly gid?: number } => (process.getuid?.() === 0 ? { uid: workerUid, gid: workerUid } : {})
@@ -65,4 +80,5 @@ function isExecutable(path: string): boolean {
   }
 }
 
-export const unavailable = (message: string): MeshError => new MeshError('ERR_SANDBOX_UNAVAILABLE', message)
+/** With the command that mends it, where one does. */
+export const unavailable = (message: string, hint?: string): MeshError => new MeshError('ERR_SANDBOX_UNAVAILABLE', message, hint === undefined ? {} : { hint })

@@ -1,99 +1,97 @@
-import { type Clock, type Logger, MeshError, toMeshError } from '../base/index.ts'
-import { createBackend } from './backend.ts'
+import { type Clock, type Logger, MeshError } from '../base/index.ts'
 import { bubblewrapLauncher, nativeLauncher, permissionLauncher } from './launch.ts'
 import type { Launcher } from './launched.ts'
-import { sandboxLimitsDefault } from './limits.ts'
-import { poolSizeDefault, WorkerPool } from './pool.ts'
-import { type IsolationBackend, type IsolationLevel, isolationLevels, type Sandboxes } from './types.ts'
+import { Level } from './level.ts'
+import { poolSizeDefault } from './pool.ts'
+import { type IsolationLevel, isolationLevels, type LevelReport, type Sandboxes } from './types.ts'
 
 export interface SandboxesOptions {
   readonly clock: Clock
   readonly logger: Logger
-  /** Warm workers, and so tasks that run at once. */
+  /** Warm workers of a level, and so tasks that run in it at once. */
   readonly poolSize?: number
-  /** Tried in order; the first that runs a task is used. */
+  /** In place of this machine's own, for the levels they are of. */
   readonly launchers?: readonly Launcher[]
+  /** Only back ends of these names. */
+  readonly backends?: readonly string[]
 }
 
-/** Finds out what this machine can isolate by running a task in it. Levels that do not work are refused, never replaced. */
-export async function createSandboxes({
-  clock,
-  logger,
-  poolSize = poolSizeDefault,
-  launchers = [bubblewrapLauncher(), permissionLauncher()],
-}: SandboxesOptions): Promise<Sandboxes> {
-  const reasons: string[] = []
-  let sandboxed: IsolationBackend | undefined
-  for (const launcher of launchers) {
-    try {
-      sandboxed = await startIsolate(launcher, { clock, logger, poolSize })
-      break
-    } catch (error) {
-      reasons.push(toMeshError(error).message)
-    }
-  }
-  const lacks = sandboxedLacks(sandboxed, reasons)
-  if (lacks !== undefined) logger.warn('sandboxed level is not at full strength', { backend: sandboxed?.name ?? 'none', lacks })
-  if (process.getuid?.() === 0) logger.warn('running as root; sandbox workers run as nobody, but the node should have a user of its own')
+/** Ways to make the levels real, in order of preference. */
+const allLaunchers = (): readonly Launcher[] => [nativeLauncher(), bubblewrapLauncher(), permissionLauncher()]
 
-  const lazy = (launcher: Launcher): IsolationBackend => createBackend({ launcher, clock, pool: WorkerPool.lazy({ launcher, clock, logger, size: poolSize }) })
-  const native = lazy(nativeLauncher())
-  const strict = sandboxed?.name === 'isolated-vm+bubblewrap' ? lazy(bubblewrapLauncher({ strict: true })) : undefined
+/** The levels of this machine. None is tried, and nothing started, before it is asked for; what does not work is refused, never replaced. */
+export function openSandboxes({ clock, logger, poolSize = poolSizeDefault, launchers, backends }: SandboxesOptions): Sandboxes {
+  const replaced = new Set(launchers?.map(({ level }) => level))
+  const own = allLaunchers().filter(({ level }) => !replaced.has(level))
+  const all = [...(launchers ?? []), ...own].filter(({ name }) => backends === undefined || backends.includes(name))
+  const parts = { clock, logger, poolSize }
+  const levels = new Map(
+    isolationLevels.map((level) => [
+      level,
+      new Level(
+        level,
+        all.filter((launcher) => launcher.level === level),
+        parts,
+      ),
+    ]),
+  )
+  const strict = new Level(
+    'sandboxed',
+    [bubblewrapLauncher({ strict: true })].filter(({ name }) => backends === undefined || backends.includes(name)),
+    parts,
+  )
+
+  function levelOf(level: string, isStrict: boolean): Level {
+    const found = level === 'sandboxed' && isStrict ? strict : levels.get(level as IsolationLevel)
+    if (found === undefined) throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `isolation level ${level.slice(0, 40)}: no such isolation level`)
+    return found
+  }
+  const reportOf = (found: Level): LevelReport => ({
+    level: found.level,
+    available: found.backend !== undefined,
+    promise: promises[found.level],
+    backends: found.reports,
+  })
 
   return {
     available: () =>
-      isolationLevels.map((level) =>
-        level === 'sandboxed'
-          ? { level, backend: sandboxed?.name, lacks }
-          : level === 'native'
-            ? { level, backend: native.name, lacks: undefined }
-            : { level, backend: undefined, lacks: notBuilt[level] },
-      ),
+      [...levels.values()].map((found) => {
+        const { level, backend, reports } = found
+        const used = reports.find(({ name }) => name === backend?.name)
+        const lacks = used === undefined ? (found.isTried ? found.refusal().message : 'not tried yet') : used.why
+        return { level, backend: backend?.name, lacks }
+      }),
+    async probe(only = isolationLevels) {
+      const asked = [...levels.values()].filter(({ level }) => only.includes(level))
+      // One after the other: a probe that waits for the processor is a probe that fails.
+      for (const found of asked) await found.probe()
+      return asked.map(reportOf)
+    },
     get(level, { strict: isStrict = false } = {}) {
-      if (level === 'native') return native
-      if (level === 'sandboxed' && isStrict) {
-        if (strict !== undefined) return strict
-        throw new MeshError('ERR_SANDBOX_UNAVAILABLE', 'the strict variant of sandboxed needs bubblewrap', { hint: 'apt-get install bubblewrap' })
-      }
-      if (level === 'sandboxed' && sandboxed !== undefined) return sandboxed
-      const why = level === 'sandboxed' ? lacks : isNotBuilt(level) ? notBuilt[level] : 'no such isolation level'
-      throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `isolation level ${level.slice(0, 40)}: ${why}`)
+      const found = levelOf(level, isStrict)
+      if (found.backend === undefined) throw found.refusal()
+      return found.backend
     },
+    ready: async (level, { strict: isStrict = false } = {}) => await levelOf(level, isStrict).ready(),
     async stop() {
-      await Promise.all([sandboxed, native, strict].flatMap((backend) => (backend === undefined ? [] : [backend.stop()])))
+      await Promise.all([...levels.values(), strict].map((found) => found.stop()))
     },
   }
 }
 
-const notBuilt: Readonly<Record<Exclude<IsolationLevel, 'sandboxed' | 'native'>, string>> = {
-  containerized: 'this version has no container back end',
-  virtualized: 'this version has no virtual machine back end',
+/** The levels of this machine, `sandboxed` tried. */
+export async function createSandboxes(options: SandboxesOptions): Promise<Sandboxes> {
+  const sandboxes = openSandboxes(options)
+  await sandboxes.ready('sandboxed').catch(() => undefined)
+  const { backend, lacks } = sandboxes.available().find(({ level }) => level === 'sandboxed') ?? {}
+  if (lacks !== undefined) options.logger.warn('sandboxed level is not at full strength', { backend: backend ?? 'none', lacks })
+  if (process.getuid?.() === 0) options.logger.warn('running as root; sandbox workers run as nobody, but the node should have a user of its own')
+  return sandboxes
 }
 
-const isNotBuilt = (level: string): level is keyof typeof notBuilt => Object.hasOwn(notBuilt, level)
-
-const probe = { code: 'return input.a + 1', input: '{"a":1}', result: '2' }
-
-/** @throws ERR_SANDBOX_UNAVAILABLE unless a task really ran */
-async function startIsolate(
-  launcher: Launcher,
-  { clock, logger, poolSize }: Required<Pick<SandboxesOptions, 'clock' | 'logger' | 'poolSize'>>,
-): Promise<IsolationBackend> {
-  const pool = await WorkerPool.start({ launcher, clock, logger, size: poolSize })
-  const backend = createBackend({ launcher, pool, clock })
-  for await (const event of backend.run(probe, { limits: sandboxLimitsDefault })) {
-    if (event.type === 'done' && event.result === probe.result) return backend
-    if (event.type === 'failed') {
-      await backend.stop()
-      throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `${launcher.name}: the probe failed: ${event.message}`)
-    }
-  }
-  await backend.stop()
-  throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `${launcher.name}: the probe gave a wrong result`)
-}
-
-function sandboxedLacks(backend: IsolationBackend | undefined, reasons: readonly string[]): string | undefined {
-  if (backend === undefined) return reasons.join('; ')
-  if (backend.name === 'isolated-vm+bubblewrap') return undefined
-  return `lower assurance: no namespaces, no system call filter; install bubblewrap and allow unprivileged user namespaces (${reasons.join('; ')})`
+const promises: Readonly<Record<IsolationLevel, string>> = {
+  native: 'none: for your own code',
+  sandboxed: 'no host object, file, network or other task; a fresh isolate in a walled process',
+  containerized: 'own namespaces, system call list and control group; the kernel is shared',
+  virtualized: 'a kernel of its own',
 }

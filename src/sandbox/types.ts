@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../base/index.ts'
+import type { AgentCapability } from './capabilities.ts'
 
 /** Strongest last. Source: the seed's IsolationLevel; sandbox/v1. */
 export const isolationLevels = ['native', 'sandboxed', 'containerized', 'virtualized'] as const
@@ -78,13 +79,8 @@ export interface HostBridge {
 export interface RunControl {
   suspend(): Promise<void>
   resume(): Promise<void>
-  /**
-   * Hands a message to an agent; its answer as JSON text. Only for code that called `agent.receive`. ERR_TIMEOUT when the agent lives on but
-   * has not answered within its limits; ERR_ABORTED with the signal, while the agent may go on with the message. Callers bound how many there are at once.
-   */
+  /** Hands a message to an agent; its answer as JSON text. Only for code that called `agent.receive`. */
   deliver(message: string, signal: AbortSignal): Promise<HostAnswer>
-  /** So far. */
-  usage(): SandboxUsage
 }
 
 export type SandboxEvent =
@@ -110,13 +106,10 @@ export type SandboxOutcome =
 
 export interface RunOptions {
   readonly limits: SandboxLimits
+  /** What was granted: code that names a call for which more is needed is refused before it runs. Without it only the call itself is refused. */
+  readonly capabilities?: readonly AgentCapability[]
   /** Without one every host call but console, progress and random bytes is refused. */
   readonly host?: HostBridge
-  /**
-   * A long-lived agent: in a guest of its own that nobody had before and nobody gets after. Its limits hold for each message, and for the time
-   * until it receives; the run itself has no end. Source: sandbox/v1 section 9.
-   */
-  readonly agent?: boolean
   /** Called once, when the run has begun. */
   readonly onControl?: (control: RunControl) => void
   /** Aborting kills the task; the outcome is then `failed` with ERR_TASK_CANCELLED. */
@@ -165,7 +158,11 @@ export interface LevelOptions {
 export interface Sandboxes {
   /** Levels that work on this machine, weakest first, and why the others do not. */
   available(): readonly { readonly level: IsolationLevel; readonly backend: string | undefined; readonly lacks: string | undefined }[]
-  /** The back end of exactly this level. @throws ERR_SANDBOX_UNAVAILABLE, never a weaker or another level */
+  /** The back end of exactly this level, found out now if nobody asked before. @throws ERR_SANDBOX_UNAVAILABLE, never a weaker or another level */
+  ready(level: IsolationLevel, options?: LevelOptions): Promise<IsolationBackend>
+  /** The same of a level that was found to work before; `native` always was. @throws ERR_SANDBOX_UNAVAILABLE */
   get(level: IsolationLevel, options?: LevelOptions): IsolationBackend
+  /** Tries every back end of these levels, of all unless given. Takes seconds where there are many. */
+  probe(levels?: readonly IsolationLevel[]): Promise<readonly LevelReport[]>
   stop(): Promise<void>
 }

@@ -6,7 +6,8 @@
 import { openSync, readSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type IsolatedVm from 'isolated-vm'
-import { checkCode, codeBytesMax } from './code.ts'
+import { hostCallCapabilities } from './capabilities.ts'
+import { analyseCode, codeBytesMax, describeMissing, missingUse } from './code.ts'
 import {
   encodeFrame,
   failureTextMax,
@@ -23,22 +24,21 @@ import {
   type WorkerTask,
   type WorkerUsage,
 } from './frames.ts'
-import { type GuestEnter, guestMain, guestNames } from './guest.ts'
+import { guestMain, guestNames, type GuestSettle } from './guest.ts'
 import { localCall } from './local-calls.ts'
+import { missingImport, wasmMain, wasmModuleBytesMax } from './wasm-guest.ts'
 
 /** A task frame: code, input and JSON quoting. */
 const taskFrameBytesMax = 64 << 20
 const readBytes = 64 << 10
 const isolateMemoryMiBMin = 8
-/** Of the first task, until there was one. */
-const realmMemoryMiB = 128
 /** Globals a task does not get: threads, shared memory, clocks made of them, code below JavaScript. */
 const removed = ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'FinalizationRegistry', 'WeakRef', 'console']
 
 const [, , addonPath = '', device] = process.argv
 const { ivm } = createRequire(import.meta.url)(addonPath) as { readonly ivm: typeof IsolatedVm }
-const guestSource = `return (${guestMain.toString()})($0, JSON.parse($1))`
-const bounds = JSON.stringify({ hostCallBytesMax, names: guestNames, removed })
+const wasmSource = `return (${wasmMain.toString()})($0, $1, $2, JSON.parse($3))`
+const guestSource = `return (${guestMain.toString()})($0, $1, $2, JSON.parse($3))`
 const channel = device === undefined ? undefined : openSync(device, 'r+')
 
 function write(type: FrameType, payload: Uint8Array): void {
@@ -66,32 +66,18 @@ function halt(): never {
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
 }
 
-/** A fresh isolate with the guest side in it, before any code of a task. */
-interface Realm {
-  readonly isolate: IsolatedVm.Isolate
-  readonly memoryMiB: number
-  readonly enter: IsolatedVm.Reference<GuestEnter>
-  /** Takes the calls of the task it is for. */
-  onCall: (kind: unknown, text: unknown, extra: unknown) => string
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
-function createRealm(memoryMiB: number): Realm {
-  const isolate = new ivm.Isolate({ memoryLimit: Math.max(isolateMemoryMiBMin, memoryMiB) })
-  const call = new ivm.Callback((kind: unknown, text: unknown, extra: unknown): string => realm.onCall(kind, text, extra))
-  const enter = isolate.createContextSync().evalClosureSync(guestSource, [call, bounds], { result: { reference: true } }) as Realm['enter']
-  const realm: Realm = { isolate, memoryMiB, enter, onCall: () => '' }
-  return realm
-}
-
-/** Made while nobody waits: half of a small task's time is the making of its realm. */
-let spare: Realm | undefined
-function takeRealm(memoryMiB: number): Realm {
-  const found = spare
-  spare = undefined
-  if (found?.memoryMiB === memoryMiB) return found
-  found?.isolate.dispose()
-  return createRealm(memoryMiB)
-}
+/** Bytes cross to a module's realm as texts with a character a byte. */
+const latin = (text: string): string => Buffer.from(text).toString('latin1')
+const fromLatin = (bytes: string): string => Buffer.from(bytes, 'latin1').toString()
 
 function runTask(task: WorkerTask): void {
   const cpuAtStart = process.cpuUsage()
@@ -100,12 +86,12 @@ function runTask(task: WorkerTask): void {
   let lastCall = 0
   let pending = 0
   let isReceiving = false
-  let realm: Realm | undefined
+  let isolate: IsolatedVm.Isolate | undefined
   let ended = false
 
   const usage = (): WorkerUsage => {
     const { user, system } = process.cpuUsage(cpuAtStart)
-    return { cpuMs: Math.round((user + system) / 1_000), memoryBytes: realm === undefined ? 0 : heapBytes(realm.isolate), hostCalls }
+    return { cpuMs: Math.round((user + system) / 1_000), memoryBytes: isolate === undefined ? 0 : heapBytes(isolate), hostCalls }
   }
   const end = (type: FrameType, payload: Uint8Array): void => {
     if (ended) return
@@ -166,44 +152,98 @@ function runTask(task: WorkerTask): void {
         return localCall(kind, text, extra) ?? ''
     }
   }
+  /** Hands a call to the node and waits for the answer: a module cannot wait for a promise. */
+  const callNow = (name: string, args: string): string => {
+    const id = callNode(name, args)
+    if (id === '') return '{"error":{"code":"ERR_WIRE_TOO_LARGE","message":"the arguments are too large"}}'
+    for (let frame = nextFrame(); frame !== undefined; frame = nextFrame()) {
+      const got = readNumbered(frame.payload)
+      if (frame.type !== frameTypes.answer || String(got?.id) !== id) continue
+      pending--
+      const text = Buffer.from(got?.rest.subarray(1) ?? []).toString()
+      return got?.rest[0] === 1 ? `{"ok":${text}}` : `{"error":${text}}`
+    }
+    return process.exit()
+  }
+  /** What a module's realm may say besides. */
+  const moduleCall = (kind: unknown, bytes: unknown, extra: unknown): string => {
+    if (typeof kind !== 'string' || typeof bytes !== 'string' || typeof extra !== 'string' || ended) return ''
+    switch (kind) {
+      case 'consoleBytes':
+        return call('console', fromLatin(bytes), extra)
+      case 'progressBytes':
+        return call('progress', fromLatin(bytes), extra)
+      case 'text':
+        return fromLatin(bytes)
+      case 'imports': {
+        const missing = task.capabilities === undefined ? undefined : missingImport(JSON.parse(bytes) as readonly string[], task.capabilities)
+        if (missing !== undefined) fail('permission', missing)
+        return missing ?? ''
+      }
+      case 'callNow':
+        if (++hostCalls > task.hostCalls) return stop('hostCalls')
+        return latin(callNow(extra, fromLatin(bytes)))
+      case 'doneBytes':
+        return isJson(fromLatin(bytes)) ? call('done', fromLatin(bytes), '') : call('result', 'the result is not JSON', '')
+      default:
+        return call(kind, bytes, extra)
+    }
+  }
   /** Passes answers and messages on until the task has ended. */
-  const serve = ({ enter }: Realm): void => {
+  const serve = (settle: IsolatedVm.Reference<GuestSettle>): void => {
     while (!ended && (pending > 0 || isReceiving)) {
       const frame = nextFrame()
       if (frame === undefined) return process.exit()
-      if (task.agent === true) {
-        hostCalls = 0
-        outputBytes = 0
-      }
-      if (frame.type === frameTypes.ping) write(frameTypes.pong, frame.payload)
       const got = readNumbered(frame.payload)
       if (got === undefined) continue
       if (frame.type === frameTypes.answer) {
         pending--
-        enter.applySync(undefined, [got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString()])
+        settle.applySync(undefined, [got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString()])
       } else if (frame.type === frameTypes.message) {
-        enter.applySync(undefined, ['message', String(got.id), Buffer.from(got.rest).toString()])
+        settle.applySync(undefined, ['message', String(got.id), Buffer.from(got.rest).toString()])
       }
     }
   }
 
-  if (task.engine !== 'javascript') return fail('engine', `this worker does not run ${task.engine}`)
-  if (Buffer.byteLength(task.code) > codeBytesMax) return fail('code', `longer than ${codeBytesMax} bytes`)
-  const problem = checkCode(task.code)
-  if (problem !== undefined) return fail('code', `${problem.message} (line ${problem.line}, column ${problem.column})`)
+  const runModule = (bytes: Buffer, context: IsolatedVm.Context): void => {
+    const bounds = JSON.stringify({ outputBytes: task.outputBytes, hostCallBytesMax, calls: Object.keys(hostCallCapabilities) })
+    context.evalClosureSync(wasmSource, [new ivm.Callback(moduleCall), bytes.toString('latin1'), latin(task.input), bounds])
+    if (!ended) fail('threw', 'the module gave no result')
+  }
+
+  const problem = problemOf(task)
+  if (problem !== undefined) return fail(problem.reason, problem.text)
   try {
-    realm = takeRealm(task.memoryMiB)
-    realm.onCall = call
-    realm.enter.applySync(undefined, ['begin', String(task.outputBytes), task.code, task.input])
-    serve(realm)
+    isolate = new ivm.Isolate({ memoryLimit: Math.max(isolateMemoryMiBMin, task.memoryMiB) })
+    const context = isolate.createContextSync()
+    if (task.engine === 'wasm') return runModule(Buffer.from(task.code, 'base64'), context)
+    const bounds = JSON.stringify({ outputBytes: task.outputBytes, hostCallBytesMax, names: guestNames, removed })
+    const settle: unknown = context.evalClosureSync(guestSource, [new ivm.Callback(call), task.code, task.input, bounds], { result: { reference: true } })
+    serve(settle as IsolatedVm.Reference<GuestSettle>)
     if (!ended) fail('threw', 'the task waits for a promise that nothing can settle')
   } catch (error) {
     // An unhandled rejection of the guest surfaces here after the task has ended; it changes nothing.
-    if (realm?.isolate.isDisposed === true && !ended) stop('memoryMiB')
+    if (isolate?.isDisposed === true && !ended) stop('memoryMiB')
     if (!ended) fail('threw', error instanceof Error ? error.message : 'unknown')
   } finally {
-    if (realm?.isolate.isDisposed === false) realm.isolate.dispose()
+    if (isolate?.isDisposed === false) isolate.dispose()
   }
+}
+
+/** Why a task is not even begun. */
+function problemOf({ engine, code, capabilities }: WorkerTask): Pick<WorkerFailure, 'reason' | 'text'> | undefined {
+  if (engine === 'wasm') {
+    // The strict profile has no compiler.
+    if (typeof WebAssembly === 'undefined') return { reason: 'engine', text: 'WebAssembly needs a compiler, which this profile does not have' }
+    if (code.length > (wasmModuleBytesMax / 3) * 4) return { reason: 'code', text: `a module of more than ${wasmModuleBytesMax} bytes` }
+    return /^[A-Za-z0-9+/]+={0,2}$/.test(code) ? undefined : { reason: 'code', text: 'the module is not base64' }
+  }
+  if (engine !== 'javascript') return { reason: 'engine', text: `this worker does not run ${engine}` }
+  if (Buffer.byteLength(code) > codeBytesMax) return { reason: 'code', text: `longer than ${codeBytesMax} bytes` }
+  const { problem, uses = [] } = { uses: undefined, ...analyseCode(code) }
+  if (problem !== undefined) return { reason: 'code', text: `${problem.message} (line ${problem.line}, column ${problem.column})` }
+  const missing = capabilities === undefined ? undefined : missingUse(uses, capabilities)
+  return missing === undefined ? undefined : { reason: 'permission', text: describeMissing(missing, capabilities ?? []) }
 }
 
 function heapBytes(isolate: IsolatedVm.Isolate): number {
@@ -216,18 +256,13 @@ function heapBytes(isolate: IsolatedVm.Isolate): number {
 }
 
 async function serveTasks(): Promise<void> {
-  // A machine is copied after this line: what is made of chance must not exist yet.
-  const mayPrepare = device === undefined
-  if (mayPrepare) spare = createRealm(realmMemoryMiB)
   write(frameTypes.ready, new Uint8Array())
   for (let frame = nextFrame(); frame !== undefined; frame = nextFrame()) {
     // An answer that came after its task had ended concerns nobody.
     if (frame.type !== frameTypes.task) continue
-    const task = JSON.parse(Buffer.from(frame.payload).toString()) as WorkerTask
-    runTask(task)
+    runTask(JSON.parse(Buffer.from(frame.payload).toString()) as WorkerTask)
     // Lets isolated-vm free what the isolate left behind.
     await new Promise((resolve) => setImmediate(resolve))
-    if (mayPrepare && arrived.length === 0) spare ??= createRealm(task.memoryMiB)
   }
 }
 

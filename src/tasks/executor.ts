@@ -112,8 +112,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const decision = await decide(order.asker, order.request)
       if (!decision.allow) throw new MeshError(decision.code, decision.reason)
       // Both the level asked for and the level policy raises it to must exist: no other stands in for either.
-      sandboxes.get(order.request.isolation)
-      sandboxes.get(decision.grant.isolation)
+      await sandboxes.ready(order.request.isolation)
+      await sandboxes.ready(decision.grant.isolation)
       return { ...decision.grant, release: takePlace(order.asker) }
     } catch (error) {
       const { code, message } = toMeshError(error)
@@ -125,7 +125,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     const { isolation, limits, release } = await admit(order)
     try {
       await claim(order)
-      const backend = sandboxes.get(isolation)
+      const backend = await sandboxes.ready(isolation)
       await audit.record(sandboxCreated({ ...parties(order), sandboxId: order.id, isolationLevel: isolation, backend: backend.name, limits }))
       yield { event: 'accepted', isolation, backend: backend.name, strict: false, capabilities: [], limits }
       const startedAt = clock.now()

@@ -57,11 +57,14 @@ export interface TestMesh extends AsyncDisposable {
 const joinAttemptsMax = 10
 
 /** Refuses every level. */
+const noLevel = (level: string): never => {
+  throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `no ${level} in a simulated mesh`)
+}
 const noSandboxes: Sandboxes = {
   available: () => [],
-  get: (level) => {
-    throw new MeshError('ERR_SANDBOX_UNAVAILABLE', `no ${level} in a simulated mesh`)
-  },
+  probe: async () => [],
+  ready: async (level) => noLevel(level),
+  get: noLevel,
   stop: async () => undefined,
 }
 

@@ -62,7 +62,7 @@ test('no task runs that the log cannot take', async () => {
     },
     stop: async () => undefined,
   } as const
-  const sandboxes = { available: () => [], get: () => backend, stop: async () => undefined }
+  const sandboxes = { available: () => [], probe: async () => [], ready: async () => backend, get: () => backend, stop: async () => undefined }
   await using mesh = await createTestMesh({ nodes: 2, seed: 2, sandboxes, store: (index) => (index === 0 ? store : createMemoryStore()) })
   const [executor, asker] = [mesh.node(0), mesh.node(1)]
   await mesh.run(executor.trust.attest({ subject: asker.did, level: 2, scopes: ['/task/run'], lifetimeMs: 86_400_000 }))

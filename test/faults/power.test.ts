@@ -23,7 +23,7 @@ const countingSandboxes = (ran: string[]): Sandboxes => {
     },
     stop: async () => undefined,
   } as const
-  return { available: () => [], get: () => backend, stop: async () => undefined }
+  return { available: () => [], probe: async () => [], ready: async () => backend, get: () => backend, stop: async () => undefined }
 }
 
 interface Stage {

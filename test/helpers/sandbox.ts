@@ -3,6 +3,7 @@ import {
   createSandboxes,
   type IsolationBackend,
   type RunOptions,
+  type TaskCode,
   type SandboxEvent,
   type SandboxLimits,
   sandboxLimitsDefault,
@@ -22,21 +23,22 @@ export interface Ran {
 export interface RunTaskOptions {
   readonly input?: unknown
   readonly limits?: Partial<SandboxLimits>
+  readonly capabilities?: RunOptions['capabilities']
+  readonly host?: RunOptions['host']
+  readonly engine?: TaskCode['engine']
   readonly signal?: AbortSignal
   readonly onEvent?: (event: SandboxEvent) => void
-  readonly host?: RunOptions['host']
-  readonly onControl?: RunOptions['onControl']
 }
 
 /** Runs a task to its end. */
 export async function runTask(
   backend: IsolationBackend,
   code: string,
-  { input = null, limits = {}, signal, onEvent, host, onControl }: RunTaskOptions = {},
+  { input = null, limits = {}, signal, onEvent, capabilities, host, engine }: RunTaskOptions = {},
 ): Promise<Ran> {
   const events: SandboxEvent[] = []
-  const options = { limits: { ...sandboxLimitsDefault, ...limits }, ...(signal && { signal }), ...(host && { host }), ...(onControl && { onControl }) }
-  for await (const event of backend.run({ code, input: JSON.stringify(input) }, options)) {
+  const options = { limits: { ...sandboxLimitsDefault, ...limits }, ...(signal && { signal }), ...(capabilities && { capabilities }), ...(host && { host }) }
+  for await (const event of backend.run({ ...(engine && { engine }), code, input: JSON.stringify(input) }, options)) {
     events.push(event)
     onEvent?.(event)
   }

@@ -34,7 +34,8 @@ async function startUnder(mesh: TestMesh, keyring: Keyring): Promise<MeshRooms> 
   const { clock } = mesh
   const host = await mesh.simulator.host(keyring.did, { store, rules: recordRules(clock), bootstrap: [] })
   const audit = await createAudit({ store, sign: keyring.sign, did: keyring.identity, keys: keyring.keys, clock, logger: silentLogger })
-  const sandboxes = { available: () => [], get: () => Promise.reject(new Error('none')) as never, stop: async () => undefined }
+  const refuse = () => Promise.reject(new Error('none')) as never
+  const sandboxes = { available: () => [], probe: async () => [], ready: refuse, get: refuse, stop: async () => undefined }
   return (await assemble({ store, keyring, sandboxes, audit, host, clock, random: createSeededRandom(77), logger: silentLogger })).node
 }
 

@@ -1,0 +1,3 @@
+export { type Bundle, bundleBytesMax, type BundleUse, checkBundle, openBundle, signBundle } from './bundle.ts'
+export { type CodeCache, type CodeCacheOptions, createCodeCache } from './code-cache.ts'
+export { type BundlePin, type BundlePins, createBundlePins, parsePin } from './pins.ts'
