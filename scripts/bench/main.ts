@@ -13,13 +13,16 @@ import { klpStream } from './suites/klp-stream.ts'
 import { memory } from './suites/memory.ts'
 import { network } from './suites/network.ts'
 import { sandbox } from './suites/sandbox.ts'
+import { sandboxLevels } from './suites/sandbox-levels.ts'
 import { store } from './suites/store.ts'
 
 /** A new suite is a file in `suites` and a line here. */
 const suites: Readonly<Record<string, readonly Suite[]>> = {
   network: [network],
   box: [box],
-  sandbox: [sandbox],
+  sandbox: [sandbox, sandboxLevels],
+  'sandbox-isolate': [sandbox],
+  'sandbox-levels': [sandboxLevels],
   memory: [memory],
   store: [store],
   klp: [klpSession, klpBox, klpAsk, klpStream, klpMemory],

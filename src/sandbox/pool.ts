@@ -32,7 +32,11 @@ export class WorkerPool {
   readonly #starting = new Set<Promise<void>>()
   readonly #kills = new Set<Promise<void>>()
   #failures = 0
-  #stopped = false
+  readonly #stopping = new AbortController()
+
+  get #stopped(): boolean {
+    return this.#stopping.signal.aborted
+  }
 
   /** Starts nothing before the first task. */
   static lazy(options: PoolOptions): WorkerPool {
@@ -73,8 +77,13 @@ export class WorkerPool {
     this.#offer(worker)
   }
 
+  /** Resolves when no guest is being started. */
+  async settled(): Promise<void> {
+    while (this.#starting.size > 0 && !this.#stopped) await Promise.all(this.#starting)
+  }
+
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#stopping.abort()
     for (const { refuse } of this.#waiting.splice(0)) refuse(new MeshError('ERR_STOPPED', 'the sandboxes have stopped'))
     await Promise.all(this.#starting)
     await Promise.all([...this.#all].map((worker) => worker.kill()))
@@ -135,10 +144,11 @@ export class WorkerPool {
   async #startOne(): Promise<void> {
     const { launcher, clock, logger } = this.#options
     try {
-      const worker = await WorkerProcess.start(launcher, clock)
+      const worker = await WorkerProcess.start(launcher, clock, this.#stopping)
       if (!this.#stopped) return this.#add(worker)
       await worker.kill()
     } catch (error) {
+      if (this.#stopped) return
       this.#failures++
       logger.warn('a sandbox worker did not start', { error: toMeshError(error).message, failures: this.#failures })
       if (this.#failures >= startFailuresMax) {

@@ -1,4 +1,4 @@
-import { type Clock, MeshError } from '../base/index.ts'
+import { type Clock, MeshError, type SignalOption } from '../base/index.ts'
 import { encodeFrame, type Frame, FrameReader, type FrameType, frameTypes } from './frames.ts'
 import type { Launched, Launcher, ProcessSample } from './launched.ts'
 import type { SandboxLimits } from './types.ts'
@@ -33,14 +33,17 @@ export class WorkerProcess {
     this.memoryBytesAtStart = this.sample()?.memoryBytes ?? 0
   }
 
-  /** @throws ERR_SANDBOX_UNAVAILABLE when it does not come up */
-  static async start(launcher: Launcher, clock: Clock): Promise<WorkerProcess> {
+  /** @throws ERR_SANDBOX_UNAVAILABLE when it does not come up, ERR_STOPPED when the signal aborts before */
+  static async start(launcher: Launcher, clock: Clock, { signal }: SignalOption = {}): Promise<WorkerProcess> {
     const launched = await launcher.start()
     const reader = new FrameReader(1)
     const ready = Promise.withResolvers<void>()
     const fail = (why: string): void =>
       ready.reject(new MeshError('ERR_SANDBOX_UNAVAILABLE', `${launcher.name}: ${why}${launched.said() === '' ? '' : `: ${launched.said().trim()}`}`))
     const cancel = clock.after(launcher.readyTimeoutMs, () => fail(`not ready after ${launcher.readyTimeoutMs} ms`))
+    const onAbort = (): void => ready.reject(new MeshError('ERR_STOPPED', 'not needed any more'))
+    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal?.aborted === true) onAbort()
     let worker: WorkerProcess | undefined
     launched.output.on('data', (chunk: Uint8Array) => {
       if (worker !== undefined) return worker.#onData(chunk)
@@ -63,8 +66,10 @@ export class WorkerProcess {
       return worker
     } catch (error) {
       launched.kill()
+      await Promise.race([launched.closed, clock.sleep(killedTimeoutMs)])
       throw error
     } finally {
+      signal?.removeEventListener('abort', onAbort)
       cancel()
     }
   }

@@ -1,0 +1,4 @@
+/** Answers with what it was asked. */
+import { answerParent } from '../harness.ts'
+
+answerParent({ echo: (argument: unknown) => argument })
