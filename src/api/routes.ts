@@ -9,6 +9,7 @@ import { fileRoutes } from './file-routes.ts'
 import { mailboxRoutes } from './mailbox-routes.ts'
 import { ownKeyRoutes } from './own-key-routes.ts'
 import * as schemas from './schemas.ts'
+import { taskRoutes } from './task-routes.ts'
 import { topicRoutes } from './topic-routes.ts'
 
 export interface Call extends SignalOption {
@@ -193,18 +194,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...trustRoutes(node, who),
     ...auditRoutes(node),
     ...fileRoutes(node),
-    {
-      method: 'POST',
-      url: '/v1/tasks',
-      summary: 'Run code on a peer; the answer is progress in lines of JSON, a result or an error last. Closing the connection kills the task',
-      body: schemas.taskBody,
-      reply: schemas.taskLine,
-      lines({ body, signal }) {
-        const { on, code, input, limits, isolation } = body as z.infer<typeof schemas.taskBody>
-        const wanted = Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => value !== undefined))
-        return node.tasks.run({ on: who(on), code, input, limits: wanted, ...(isolation === undefined ? {} : { isolation }) }, { signal })
-      },
-    },
+    ...taskRoutes(node, who),
   ]
 }
 

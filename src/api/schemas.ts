@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { agentCapabilities } from '../identity/index.ts'
+import { agentCapabilities, engines, isolationLevels } from '../sandbox/index.ts'
 
 /** What the local API takes and gives, one place for server, client and OpenAPI. Times are ms since 1970, sizes bytes. */
 const name = z.string().min(1).max(512)
@@ -116,9 +116,31 @@ export const taskBody = z.object({
   on: name,
   code: z.string().max(256 * 1024),
   input: z.unknown(),
+  engine: z.enum(engines).optional(),
   limits: limitsBody.optional(),
-  isolation: z.enum(['native', 'sandboxed', 'containerized', 'virtualized']).optional(),
+  isolation: z.enum(isolationLevels).optional(),
+  strict: z.boolean().optional(),
+  capabilities: z.array(z.enum(agentCapabilities)).max(agentCapabilities.length).optional(),
+  priority: z.int().min(0).max(9).optional(),
+  /** For all of it, attempts included. */
+  deadlineMs: z.int().min(1).max(86_400_000).optional(),
+  /** Running it twice does no harm: only then another attempt is made. */
+  idempotent: z.boolean().optional(),
+  retries: z.int().min(0).max(8).optional(),
+  /** Of this machine, or in base64 when small. */
+  files: z
+    .array(z.object({ name: z.string().max(200).optional(), path: z.string().max(4_096).optional(), base64: z.string().max(700_000).optional() }))
+    .max(32)
+    .optional(),
+  /** Folder of this machine for the files the task leaves. */
+  out: z.string().min(1).max(4_096).optional(),
+  /** A publisher's signed bundle, base64. */
+  bundle: z.string().max(44_000).optional(),
+  traceId: id32.optional(),
 })
+export const taskParams = z.object({ id: z.string().regex(/^[0-9a-f]{4,32}$/) })
+export const taskListQuery = z.object({ limit: z.coerce.number().int().min(1).max(2_000).default(100), ended: z.enum(['true', 'false']).optional() })
+export const taskLogsQuery = z.object({ follow: z.enum(['true', 'false']).default('false') })
 export const sendFileBody = z.object({
   to: name,
   path: z.string().min(1).max(4_096),
@@ -311,21 +333,98 @@ export const receipt = z.object({
   countersigned: z.string(),
 })
 const problem = z.object({ code: z.string(), message: z.string(), hint: z.string(), details: z.record(z.string(), z.unknown()).optional() })
+const fileOf = { name: z.string(), bytes: z.int(), hash: z.string() }
+const taskArtefact = z.object({ ...fileOf, path: z.string() })
+const taskProblem = z.object({ code: z.string(), message: z.string(), limit: z.string() })
 /** One line of a task's answer, NDJSON. The last is `result` or `error`. */
 export const taskLine = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('asked'), id: z.string() }),
+  z.object({ type: z.literal('attempt'), number: z.int(), executor: z.string(), why: z.string() }),
   z.object({ type: z.literal('accepted'), isolation: z.string(), backend: z.string() }),
+  z.object({ type: z.literal('queued'), position: z.int() }),
+  z.object({ type: z.literal('running') }),
+  z.object({ type: z.literal('usage'), usage }),
+  z.object({ type: z.literal('artefact'), ...fileOf }),
   z.object({ type: z.literal('console'), level: z.string(), text: z.string() }),
   z.object({ type: z.literal('progress'), fraction: z.number(), note: z.string() }),
+  z.object({ type: z.literal('retry'), code: z.string(), message: z.string(), inMs: z.int() }),
   z.object({
     type: z.literal('result'),
     ok: z.boolean(),
     result: z.unknown(),
-    error: z.object({ code: z.string(), message: z.string(), limit: z.string() }).optional(),
+    error: taskProblem.optional(),
     usage,
+    artefacts: z.array(taskArtefact),
     receipt,
   }),
   z.object({ type: z.literal('error'), error: problem }),
 ])
+const limitsGiven = z.record(z.string(), z.int())
+const instantOrNot = z.int().nullable()
+/** A task this node asked for. */
+export const askedTask = z.object({
+  role: z.literal('asked'),
+  id: z.string(),
+  status: z.enum(['asked', 'queued', 'accepted', 'running', 'done', 'failed', 'lost', 'cancelled']),
+  on: z.string(),
+  executor: z.string().nullable(),
+  engine: z.string(),
+  isolation: z.string(),
+  backend: z.object({ isolation: z.string(), backend: z.string() }).nullable(),
+  strict: z.boolean(),
+  capabilities: z.array(z.string()),
+  limits: limitsGiven,
+  priority: z.int(),
+  idempotent: z.boolean(),
+  traceId: z.string(),
+  code: z.object({ hash: z.string(), bytes: z.int() }),
+  input: z.object({ hash: z.string(), bytes: z.int() }),
+  files: z.array(z.object(fileOf)),
+  artefacts: z.array(taskArtefact),
+  createdAt: z.int(),
+  deadlineAt: instantOrNot,
+  acceptedAt: instantOrNot,
+  endedAt: instantOrNot,
+  attempts: z.array(z.object({ id: z.string(), executor: z.string(), at: z.int(), endedAt: instantOrNot, code: z.string(), message: z.string() })),
+  error: taskProblem.nullable(),
+  receipt: z.string().nullable(),
+})
+export const taskDescription = askedTask.extend({
+  progress: z.object({ fraction: z.number(), note: z.string() }).nullable(),
+  result: z.unknown(),
+  usage: usage.nullable(),
+  document: receipt.nullable(),
+})
+export const taskStopped = z.object({ id: z.string(), stopped: z.boolean(), status: z.string() })
+/** One line of a task's log, NDJSON. The last is `end` or `error`. */
+export const taskLogLine = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('cut'), lines: z.int(), bytes: z.int() }),
+  z.object({ type: z.literal('line'), n: z.int(), at: z.int(), level: z.string(), text: z.string() }),
+  z.object({ type: z.literal('end'), status: z.string() }),
+  z.object({ type: z.literal('error'), error: problem }),
+])
+export const taskPlan = z.object({
+  executor: z.string(),
+  why: z.string(),
+  request: z.object({
+    codeHash: z.string(),
+    codeBytes: z.int(),
+    inputHash: z.string(),
+    inputBytes: z.int(),
+    files: z.array(z.object(fileOf)),
+    engine: z.string(),
+    isolation: z.string(),
+    strict: z.boolean(),
+    capabilities: z.array(z.string()),
+    limits: limitsGiven,
+    priority: z.int(),
+    deadlineAt: instantOrNot,
+    idempotent: z.boolean(),
+    traceId: z.string(),
+  }),
+  decision: z.object({ allow: z.boolean().nullable(), code: z.string(), reason: z.string(), running: z.int().nullable(), queued: z.int().nullable() }),
+  missing: z.array(z.string()),
+})
 export const entry = z.object({
   seq: z.int(),
   time: z.int(),

@@ -209,6 +209,16 @@ export const errorTable = {
   ERR_HOST_QUOTA: { meaning: 'a host call is over its size or quota', hint: 'send or keep less; the operator sets the quotas', exit: 'limit' },
   ERR_HOST_FAILED: { meaning: 'what a host call asked outside the sandbox failed', hint: 'see the reason; try again', exit: 'generic' },
   ERR_TASK_CANCELLED: { meaning: 'the task was cancelled', hint: 'start it again', exit: 'interrupted' },
+  ERR_TASK_LOST: {
+    meaning: 'the executor does not have the task, or what became of it is not known',
+    hint: 'see `kindmesh task describe`; run it again if twice does no harm',
+    exit: 'generic',
+  },
+  ERR_TASK_PARTIAL: {
+    meaning: 'a task for several peers did not end well at all of them',
+    hint: 'see the results; run it again with --to-many and those that failed',
+    exit: 'generic',
+  },
   ERR_RECEIPT_INVALID: { meaning: 'the receipt does not match the task', hint: 'do not trust this executor', exit: 'generic' },
   ERR_AUDIT_TAMPERED: { meaning: 'the audit log was altered', hint: 'keep a copy of the home folder; see the entry named', exit: 'generic' },
   ERR_AUDIT_MISSING: { meaning: 'no such audit entry', hint: 'see `kindmesh audit tail`', exit: 'usage' },

@@ -15,6 +15,7 @@ import { addMessageCommands } from './commands/messages.ts'
 import { addOwnKeyCommands } from './commands/own-keys.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSigningCommands } from './commands/signing.ts'
+import { addTaskCommands } from './commands/task.ts'
 import { addTopicCommands } from './commands/topics.ts'
 import { addTrustCommands } from './commands/trust.ts'
 import { addUpCommand } from './commands/up.ts'
@@ -91,6 +92,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addSigningCommands,
     addTrustCommands,
     addRunCommand,
+    addTaskCommands,
     addAuditCommands,
     addDoctorCommand,
     addDevCommands,

@@ -12,6 +12,11 @@ export interface ClientOptions {
 }
 
 export type TaskLine = Out<'taskLine'>
+export type TaskLogLine = Out<'taskLogLine'>
+export type AskedTask = Out<'askedTask'>
+export type TaskDescription = Out<'taskDescription'>
+export type TaskPlan = Out<'taskPlan'>
+export type TaskBody = In<'taskBody'>
 export type TopicLine = Out<'topicLine'>
 export type SendFileLine = Out<'sendFileLine'>
 export type ReceiveLine = Out<'receiveLine'>
@@ -70,8 +75,18 @@ export interface Client {
   auditTail(page: { readonly limit: number; readonly before?: number }, options?: SignalOption): Promise<{ readonly entries: readonly Out<'entry'>[] }>
   auditVerify(options?: SignalOption): Promise<Out<'verdict'>>
   auditProve(seq: number, options?: SignalOption): Promise<Readonly<Record<string, unknown>>>
-  /** Progress of a task on a peer; the last line is its result. Leaving early kills the task. */
-  run(body: In<'taskBody'>, options?: SignalOption): AsyncGenerator<Exclude<TaskLine, { readonly type: 'error' }>>
+  /** Progress of a task on a peer; the last line is its result. Leaving early stops the task. */
+  run(body: TaskBody, options?: SignalOption): AsyncGenerator<Exclude<TaskLine, { readonly type: 'error' }>>
+  /** The same, but the task goes on by itself. */
+  startTask(body: TaskBody, options?: SignalOption): Promise<AskedTask>
+  /** What would be sent, and what the executor says to it. */
+  planTask(body: TaskBody, options?: SignalOption): Promise<TaskPlan>
+  tasks(query?: { readonly limit?: number; readonly ended?: 'true' | 'false' }, options?: SignalOption): Promise<{ readonly asked: readonly AskedTask[] }>
+  /** By the id, or the beginning of one. */
+  task(id: string, options?: SignalOption): Promise<TaskDescription>
+  /** What a task printed; with `follow` until it ends. */
+  taskLogs(id: string, options?: SignalOption & { readonly follow?: boolean }): AsyncGenerator<Exclude<TaskLogLine, { readonly type: 'error' }>>
+  stopTask(id: string, options?: SignalOption): Promise<Out<'taskStopped'>>
   /** Sends a file of the node's machine; the last line is how it stands. Leaving early does not stop the transfer. */
   sendFile(body: In<'sendFileBody'>, options?: SignalOption): AsyncGenerator<Exclude<SendFileLine, { readonly type: 'error' }>>
   /** Lets the node take files into a folder, until the signal aborts or the caller leaves. */
@@ -164,6 +179,13 @@ export function createClient({ url, token }: ClientOptions): Client {
     auditVerify: (options) => call('/v1/audit/verify', options, {}),
     auditProve: (seq, options) => call(`/v1/audit/${seq}/proof`, options),
     run: (body, options) => lines<TaskLine>('/v1/tasks', options, body),
+    startTask: (body, options) => call('/v1/tasks/start', options, body),
+    planTask: (body, options) => call('/v1/tasks/plan', options, body),
+    tasks: (fields = {}, options = {}) => call(`/v1/tasks${query(fields)}`, options),
+    task: (id, options) => call(`/v1/tasks/${encodeURIComponent(id)}`, options),
+    taskLogs: (id, { follow = false, ...options } = {}) =>
+      lines<TaskLogLine>(`/v1/tasks/${encodeURIComponent(id)}/logs${query({ follow: String(follow) })}`, options),
+    stopTask: (id, options) => call('/v1/tasks/stop', options, { id }),
     sendFile: (body, options) => lines<SendFileLine>('/v1/files/send', options, body),
     receiveFiles: (body, options) => lines<ReceiveLine>('/v1/files/receive', options, body),
     transfers: (options) => call('/v1/transfers', options),

@@ -49,7 +49,7 @@ import { createPlane, creditBytes, evidenceBytesMax, evidenceMax, type Hello, kl
 import { serveTasks, taskResultBytesMax } from '../protocols/task/index.ts'
 import { type Sandboxes, sandboxLimitsMax } from '../sandbox/index.ts'
 import { del, put, type Store } from '../store/index.ts'
-import { createAsker, createExecutor, type Tasks } from '../tasks/index.ts'
+import { createExecutor } from '../tasks/index.ts'
 import {
   type AttestFields,
   type Explanation,
@@ -75,6 +75,7 @@ import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
+import { createTasks, type Tasks } from './tasks.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { createTurns } from './turns.ts'
 import { createTrustSync, headNamespace, type TrustSync } from './trust-sync.ts'
@@ -428,7 +429,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   }
 
   const recent = await openRecentPeers({ store: store.sub('peers'), host, clock, logger })
-  const asker = createAsker({ host, keyring, clock, random, audit, store: store.sub('tasks'), bundleOf: bundleAfterHello })
+  const asked = await createTasks({ ...parts, keys: chains, finder, level: (peer) => level(peer, taskScope), bundleOf: bundleAfterHello })
 
   /** The key to reach: of a node, or of the node where an agent lives. */
   async function reach(to: Did, options: SignalOption = {}): Promise<{ readonly peer: Did; readonly agent?: Did }> {
@@ -518,11 +519,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
         return book.explain(chains.subject(subject), scope, { name })
       },
     },
-    tasks: {
-      async *run(order, options) {
-        yield* asker.run({ ...order, on: await chains.current(order.on, options) }, options)
-      },
-    },
+    tasks: asked.tasks,
     topics,
     files: files.doors,
     groups: groups.groups,
@@ -554,6 +551,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       stopWatching()
       topics.stop()
       await files.stop()
+      await asked.stop()
       await plane.stop()
       await mail.stop()
     },

@@ -1,3 +1,7 @@
-export { createAsker, type TaskOrder, type TaskProgress, type Tasks } from './asker.ts'
+export { type AskedTask } from './asked-records.ts'
+export { type AskedTasks, type Asker, type Choice, openAsker, type TaskDescription, type TaskLogItem } from './asker.ts'
+export type { TaskFile } from './asker-files.ts'
+export { prepareOrder, type PreparedOrder, type TaskOrder, type TaskProgress } from './asker-order.ts'
+export { type Candidate, type CandidateAnswer, chooseExecutor } from './choose.ts'
 export { createExecutor, type Executor } from './executor.ts'
 export type { ReceiptDocument } from './receipt.ts'

@@ -1,4 +1,4 @@
-export { callTask, type TaskCall } from './client.ts'
+export { type ArtefactSink, callTask, type TaskCall } from './client.ts'
 export {
   type Artefact,
   countersignCodec,
