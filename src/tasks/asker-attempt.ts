@@ -1,4 +1,4 @@
-import { type Clock, type Did, equal, MeshError, type Random, type SignalOption } from '../base/index.ts'
+import { type Clock, type Did, equal, fromHex, MeshError, type Random, type SignalOption } from '../base/index.ts'
 import { type PrekeyBundle, sealBox } from '../envelope/index.ts'
 import { type Keyring, openStatement, type Signed, signStatement } from '../identity/index.ts'
 import type { Host } from '../net/index.ts'
@@ -17,7 +17,6 @@ import {
   taskStatementTypes,
 } from '../protocols/task/index.ts'
 import type { PreparedOrder } from './asker-order.ts'
-import { fromHex } from '../base/index.ts'
 import { hashText } from './hashes.ts'
 import { openReceipt } from './receipt.ts'
 

@@ -33,8 +33,9 @@ export async function openFiles(files: readonly TaskFile[]): Promise<readonly Ou
   const opened: OutgoingFile[] = []
   let total = 0
   for (const { path, bytes, name = path === undefined ? undefined : basename(path) } of files) {
-    if (name === undefined || (path === undefined) === (bytes === undefined))
+    if (name === undefined || (path === undefined) === (bytes === undefined)) {
       throw new MeshError('ERR_USAGE', 'a file of a task needs a name, and a path or bytes')
+    }
     if (!isFitName(name)) throw new MeshError('ERR_USAGE', `'${name}' is no name for a file of a task`)
     if (opened.some((other) => other.name === name)) throw new MeshError('ERR_USAGE', `two files of the task are called ${name}`)
     const size = bytes?.length ?? (await sizeOf(path ?? ''))
@@ -134,8 +135,8 @@ export function createIncomingFiles({ dir, id }: { readonly dir: string | undefi
         async end() {
           await file?.sync().catch(toDiskError)
           await file?.close()
-          if (!equal(running.digest(), artefact.hash))
-            throw new MeshError('ERR_FILE_HASH', `${artefact.name} is not what the executor said it is (${hex(artefact.hash)})`)
+          if (equal(running.digest(), artefact.hash)) return
+          throw new MeshError('ERR_FILE_HASH', `${artefact.name} is not what the executor said it is (${hex(artefact.hash)})`)
         },
       }
     },

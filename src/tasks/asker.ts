@@ -606,8 +606,8 @@ export async function openAsker(options: AskerOptions): Promise<Asker> {
     },
     async stop() {
       stopping.abort(new MeshError('ERR_STOPPED', 'the node is stopping'))
-      await Promise.all([...jobs.values()].map((job) => job.driving))
-      await Promise.all([...jobs.values()].map((job) => job.log?.flush()))
+      await Promise.all([...jobs.values()].flatMap(({ driving }) => driving ?? []))
+      await Promise.all([...jobs.values()].flatMap(({ log }) => log?.flush() ?? []))
     },
   }
 }

@@ -129,7 +129,7 @@ describe('the local API', () => {
 
     await ben.run('attest', node.did, '--level', 'verified')
     const task = client.run({ on: ben.did, code: 'for (;;);', input: null, limits: { wallMs: 60_000, cpuMs: 60_000 } })
-    expect((await task.next()).value).toMatchObject({ type: 'accepted' })
+    for (const type of ['asked', 'attempt', 'accepted']) expect((await task.next()).value).toMatchObject({ type })
     await task.return(undefined)
     const ended = async (): Promise<boolean> => {
       const { entries } = (await ben.run('audit', 'tail', '--limit', '20', '--json')).json() as { readonly entries: readonly { readonly event: string }[] }

@@ -176,6 +176,9 @@ export function planText({ executor, why, request, decision, missing }: TaskPlan
   ].join('\n')
 }
 
+/** What of its way the answer keeps; where it stood in between is for who watches. */
+const told: ReadonlySet<string> = new Set(['accepted', 'console', 'progress', 'artefact', 'retry'])
+
 /** Shows progress while it comes; with --json all at the end, with --jsonl a line each. */
 async function follow(context: Context, lines: AsyncIterable<Exclude<TaskLine, { readonly type: 'error' }>>): Promise<void> {
   const events: object[] = []
@@ -184,7 +187,7 @@ async function follow(context: Context, lines: AsyncIterable<Exclude<TaskLine, {
   for await (const line of lines) {
     if (line.type !== 'result') {
       if (line.type === 'asked') id = line.id
-      events.push(line)
+      if (told.has(line.type)) events.push(line)
       if (context.jsonl) context.print('run-event', line, () => '')
       else if (line.type !== 'progress') tell(context, line)
       else if (process.stderr.isTTY || realClock.monotonic() - lastTold > 10 * secondMs) {
@@ -200,8 +203,9 @@ async function follow(context: Context, lines: AsyncIterable<Exclude<TaskLine, {
       throw problemOf(error)
     }
     context.print('run', { id, result: result ?? null, usage, artefacts, receipt, events }, () => textOf(result))
-    for (const { path, name, bytes } of artefacts)
+    for (const { path, name, bytes } of artefacts) {
       context.say(path === '' ? `left ${name} (${sizeOf(bytes)}): give --out to keep it` : `${path}  ${sizeOf(bytes)}`)
+    }
     context.say(`cpu ${usage.cpuMs} ms, wall ${usage.wallMs} ms, memory ${Math.round(usage.memoryBytes / 1024)} KiB; receipt ${receipt.id}`)
     if (exitOf(result) !== 0) throw new MeshError('ERR_SANDBOX_THREW', `the program ended with ${exitOf(result)}`)
   }
@@ -211,7 +215,7 @@ export const problemOf = ({ code, message, limit }: { readonly code: string; rea
   new MeshError(isErrorCode(code) ? code : 'ERR_SANDBOX_THREW', message, limit === '' ? {} : { details: { limit } })
 
 interface Ended {
-  readonly exitCode: unknown
+  readonly exitCode: number | null
   readonly stdout: string
 }
 const isProgram = (result: unknown): result is Ended =>
@@ -219,7 +223,7 @@ const isProgram = (result: unknown): result is Ended =>
 
 /** What a program printed, or the result as JSON. */
 const textOf = (result: unknown): string => (isProgram(result) ? result.stdout.replace(/\n$/, '') : JSON.stringify(result ?? null, undefined, 2))
-const exitOf = (result: unknown): unknown => (isProgram(result) && 'signal' in result ? result.exitCode : 0)
+const exitOf = (result: unknown): number => (isProgram(result) && 'signal' in result ? (result.exitCode ?? -1) : 0)
 
 function tell(context: Context, line: Exclude<TaskLine, { readonly type: 'error' | 'result' | 'progress' }>): void {
   switch (line.type) {

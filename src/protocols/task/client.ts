@@ -136,8 +136,9 @@ function createIntake({ onArtefact }: Pick<TaskCall, 'onArtefact'>): Intake {
       else open = { sink, left: size }
     },
     async take(bytes) {
-      if (open === undefined || bytes.length === 0 || bytes.length > open.left)
+      if (open === undefined || bytes.length === 0 || bytes.length > open.left) {
         throw new MeshError('ERR_PROTOCOL', 'the executor sends more than its files hold')
+      }
       open.left -= bytes.length
       await open.sink.write(bytes)
       if (open.left > 0) return
