@@ -12,7 +12,7 @@ export const floors: readonly (readonly string[])[] = [
   ['crypto', 'wire', 'store'],
   ['identity', 'sandbox'],
   ['envelope', 'trust', 'vault', 'audit', 'auth', 'bundles'],
-  ['policy', 'net', 'monitor'],
+  ['policy', 'net', 'monitor', 'bridge'],
   ['protocols'],
   ['agents', 'tasks', 'files'],
   ['node'],
@@ -25,6 +25,7 @@ export const floors: readonly (readonly string[])[] = [
 const closed: Readonly<Record<string, readonly string[]>> = {
   sandbox: ['identity', 'vault', 'store', 'net'],
   protocols: ['vault'],
+  bridge: ['identity', 'envelope', 'trust', 'vault', 'audit', 'auth', 'bundles'],
 }
 
 /** Doors that know these rooms and no others. */
