@@ -52,7 +52,9 @@ export interface BridgeServices {
   readonly memories?: Memories | undefined
   readonly secrets?: SecretSource | undefined
   /** Asks an agent of the mesh; plain JSON both ways. */
-  readonly ask?: ((to: string, data: unknown, options: AskOptions & { readonly agent?: string | undefined; readonly timeoutMs?: number | undefined }) => Promise<unknown>) | undefined
+  readonly ask?:
+    | ((to: string, data: unknown, options: AskOptions & { readonly agent?: string | undefined; readonly timeoutMs?: number | undefined }) => Promise<unknown>)
+    | undefined
   /** Gives a task to a peer; plain JSON both ways. */
   readonly delegate?: ((order: Readonly<Record<string, unknown>>, options: AskOptions) => Promise<unknown>) | undefined
   /** The system's when missing. */
@@ -190,7 +192,9 @@ export function createHostBridge({ configuration, services, clock, random, logge
     },
     spawn: async ([program, args, { stdin }]) => {
       const argv = [program, ...(args ?? [])]
-      if (isolationLevels.indexOf(configuration.level) < isolationLevels.indexOf('containerized')) throw new Denied(`no program is started at level ${configuration.level}`)
+      if (isolationLevels.indexOf(configuration.level) < isolationLevels.indexOf('containerized')) {
+        throw new Denied(`no program is started at level ${configuration.level}`)
+      }
       if (!grants.spawn.includes(program)) throw new Denied(`the program ${JSON.stringify(program.slice(0, 64))} is not allowed`)
       if (argv.some((arg) => arg.includes('\0'))) throw new MeshError('ERR_HOST_ARGUMENTS', 'an argument holds a NUL')
       return { argv, stdin: stdin ?? '' }

@@ -19,7 +19,7 @@ export interface Destination {
   readonly addresses: readonly string[]
 }
 
-export const systemResolver: Resolver = async (name) => (await lookup(name, { all: true, verbatim: true })).map(({ address }) => address)
+export const systemResolver: Resolver = async (name) => (await lookup(name, { all: true, order: 'verbatim' })).map(({ address }) => address)
 
 /** Checks where a run wants to go against its policy, once for each connection or hop. */
 export interface Destinations {

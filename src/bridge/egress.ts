@@ -136,7 +136,9 @@ class PacedConnection extends Duplex {
     let bytes = chunk
     if (this.#head !== undefined) {
       bytes = Buffer.concat([this.#head, chunk])
-      if (bytes.some((byte, at) => at < tlsHandshake.length && byte !== tlsHandshake[at])) throw new Denied('a connection that must be TLS begins as something else')
+      if (bytes.some((byte, at) => at < tlsHandshake.length && byte !== tlsHandshake[at])) {
+        throw new Denied('a connection that must be TLS begins as something else')
+      }
       if (bytes.length < tlsHandshake.length) {
         this.#head = bytes
         return

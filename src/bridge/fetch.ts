@@ -18,7 +18,8 @@ const headerCharsMax = 16_384
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 /** Headers that are ours to write, or would change how the message is read. */
-const ownHeaders = /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|expect|keep-alive|accept-encoding|cookie2|via|date|origin|referer|http2-settings|alt-.*|proxy-.*|sec-.*|x-forwarded-.*|forwarded)$/
+const ownHeaders =
+  /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|expect|keep-alive|accept-encoding|cookie2|via|date|origin|referer|http2-settings|alt-.*|proxy-.*|sec-.*|x-forwarded-.*|forwarded)$/
 /** The only ones that go along to another origin: any other may be a credential. */
 const plainHeaders: ReadonlySet<string> = new Set(['accept', 'accept-language', 'content-type', 'content-language', 'user-agent'])
 
@@ -90,7 +91,7 @@ function firstHop(address: string, { method = 'GET', headers = {}, body }: Fetch
 }
 
 function parseUrl(address: string, base?: URL): URL {
-  if (!URL.canParse(address, base)) throw new MeshError('ERR_HOST_ARGUMENTS', 'not a URL')
+  if (!URL.canParse(address, base?.href)) throw new MeshError('ERR_HOST_ARGUMENTS', 'not a URL')
   return new URL(address, base)
 }
 
@@ -101,7 +102,9 @@ function checkHeaders(given: Readonly<Record<string, string>>): Record<string, s
   let chars = 0
   for (const [given, value] of entries) {
     const name = given.toLowerCase()
-    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) || !/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) throw new MeshError('ERR_HOST_ARGUMENTS', 'a header has no valid form')
+    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) || !/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
+      throw new MeshError('ERR_HOST_ARGUMENTS', 'a header has no valid form')
+    }
     if (ownHeaders.test(name)) throw new Denied(`the header ${name} is not the guest's to set`)
     if (headers[name] !== undefined) throw new MeshError('ERR_HOST_ARGUMENTS', `the header ${name} is given twice`)
     chars += name.length + value.length

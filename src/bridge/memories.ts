@@ -150,7 +150,9 @@ export function createMemories({ store, clock }: { readonly store: Store; readon
 
 function checkedKey(key: string): string {
   if (key === '' || !key.isWellFormed()) throw new MeshError('ERR_HOST_ARGUMENTS', 'a key is a text of at least one character')
-  if (key.length > memoryKeyBytesMax || utf8(key).length > memoryKeyBytesMax) throw new MeshError('ERR_HOST_QUOTA', `a key takes ${memoryKeyBytesMax} bytes at most`)
+  if (key.length > memoryKeyBytesMax || utf8(key).length > memoryKeyBytesMax) {
+    throw new MeshError('ERR_HOST_QUOTA', `a key takes ${memoryKeyBytesMax} bytes at most`)
+  }
   return key
 }
 

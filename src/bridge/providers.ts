@@ -28,7 +28,9 @@ export async function callProvider(
 ): Promise<unknown> {
   if (policy === undefined) throw new Denied(`the operator configured no provider of ${kind}s`)
   const wanted = request[kind]
-  if (typeof wanted !== 'string' || !policy.allowed.includes(wanted)) throw new Denied(`the ${kind} ${JSON.stringify(String(wanted).slice(0, 64))} is not allowed`)
+  if (typeof wanted !== 'string' || !policy.allowed.includes(wanted)) {
+    throw new Denied(`the ${kind} ${JSON.stringify(String(wanted).slice(0, 64))} is not allowed`)
+  }
   const body = Buffer.from(JSON.stringify(request))
   if (body.length > policy.maxBytes) throw new MeshError('ERR_HOST_QUOTA', `the request exceeds ${policy.maxBytes} bytes`)
   const ends = within(clock, providerMsMax, signal, 'the provider')

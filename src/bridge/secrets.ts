@@ -6,6 +6,6 @@ export interface SecretSource {
 
 /** Takes secrets out of a text that came from outside, in plain and as JSON writes them. */
 export function redact(text: string, secrets: readonly string[]): string {
-  const spellings = secrets.filter((secret) => secret.length >= 4).flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
+  const spellings = secrets.flatMap((secret) => (secret.length < 4 ? [] : [secret, JSON.stringify(secret).slice(1, -1)]))
   return spellings.reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
 }

@@ -1,4 +1,5 @@
 export type { Launched, Launcher } from './launched.ts'
+export { hostCallBytesMax } from './frames.ts'
 export { sandboxLimitsDefault, sandboxLimitsMax } from './limits.ts'
 export { type AgentCapability, agentCapabilities, type HostCallName, hostCallCapabilities } from './capabilities.ts'
 export {
