@@ -109,14 +109,14 @@ describe('every call', () => {
   test('whose service fails shows neither path nor secret', async () => {
     const secrets = {
       get: async () => {
-        throw new Error('cannot open /home/somebody/secrets/key')
+        throw new Error('cannot open /srv/kindmesh/secrets/key')
       },
     }
     const answer = await call(world.bridge({ ...all, vault: ['key'] }, {}, { secrets }), 'vault.get', 'key')
     expect(answer).toEqual({ ok: false, code: 'ERR_HOST_FAILED', message: 'the host failed' })
     const inner = {
       get: async () => {
-        throw new MeshError('ERR_STORE_FAILED', '/home/somebody')
+        throw new MeshError('ERR_STORE_FAILED', '/srv/kindmesh')
       },
     }
     expect(await call(world.bridge({ ...all, vault: ['key'] }, {}, { secrets: inner }), 'vault.get', 'key')).toEqual(answer)
