@@ -14,13 +14,14 @@ import { memory } from './suites/memory.ts'
 import { network } from './suites/network.ts'
 import { sandbox } from './suites/sandbox.ts'
 import { sandboxLevels } from './suites/sandbox-levels.ts'
+import { sandboxWorkerd } from './suites/sandbox-workerd.ts'
 import { store } from './suites/store.ts'
 
 /** A new suite is a file in `suites` and a line here. */
 const suites: Readonly<Record<string, readonly Suite[]>> = {
   network: [network],
   box: [box],
-  sandbox: [sandbox, sandboxLevels],
+  sandbox: [sandbox, sandboxLevels, sandboxWorkerd],
   'sandbox-isolate': [sandbox],
   'sandbox-levels': [sandboxLevels],
   memory: [memory],
