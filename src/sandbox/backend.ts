@@ -15,6 +15,7 @@ export interface BackendOptions {
 /** One isolation level over the guests of a pool: at every level a task is one guest, or its turn in one, watched from outside. Source: sandbox/v1 section 1. */
 export function createBackend({ launcher: { level, name }, pool, clock }: BackendOptions): IsolationBackend {
   const running = new Set<TaskRun>()
+  const alone = new Set<WorkerPool>()
   return {
     level,
     name,
@@ -25,9 +26,19 @@ export function createBackend({ launcher: { level, name }, pool, clock }: Backen
         return
       }
       let worker: WorkerProcess
+      // Whoever lives long shares its guest with nobody, before or after.
+      const from = options.agent === true ? pool.alone() : pool
+      const giveBack = async (): Promise<void> => {
+        if (from === pool) return pool.give(worker)
+        await from.stop()
+        alone.delete(from)
+      }
+      if (from !== pool) alone.add(from)
       try {
-        worker = await pool.take(options.signal)
+        worker = await from.take(options.signal)
       } catch (error) {
+        if (from !== pool) await from.stop()
+        alone.delete(from)
         const { code, message } = toMeshError(error)
         yield failed(code, message)
         return
@@ -45,7 +56,7 @@ export function createBackend({ launcher: { level, name }, pool, clock }: Backen
         for (;;) {
           // Bounded: a run emits at most outputBytes and hostCalls before it is killed.
           for (const event of events.splice(0)) {
-            if (isOutcome(event)) pool.give(worker)
+            if (isOutcome(event)) await giveBack()
             yield event
             if (isOutcome(event)) return
           }
@@ -56,13 +67,13 @@ export function createBackend({ launcher: { level, name }, pool, clock }: Backen
         // Left early: the caller does not want to know how it ends.
         if (run?.ended !== true) {
           await worker.kill()
-          pool.give(worker)
+          await giveBack()
         }
       }
     },
     async stop() {
       for (const run of running) run.stop()
-      await pool.stop()
+      await Promise.all([pool, ...alone].map((each) => each.stop()))
     },
   }
 }

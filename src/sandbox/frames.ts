@@ -18,12 +18,16 @@ export const frameTypes = {
   receiving: 8,
   /** Worker: u32 id of the message, u8 1 when it went well, JSON text of the answer or the text of the error. */
   reply: 9,
+  /** Worker: the payload of a `ping`: its guest is not busy. */
+  pong: 10,
   /** Node: JSON of WorkerTask. */
   task: 16,
   /** Node: u32 id of the call, u8 1 when it went well, JSON text of the value or JSON of WorkerRefusal. */
   answer: 17,
   /** Node: u32 id, JSON text of a message for an agent. */
   message: 18,
+  /** Node: is an agent still there? Answered between two turns of the guest. */
+  ping: 19,
 } as const
 export type FrameType = (typeof frameTypes)[keyof typeof frameTypes]
 
@@ -57,6 +61,8 @@ export interface WorkerTask {
   readonly outputBytes: number
   readonly hostCalls: number
   readonly processes: number
+  /** The node counts output and calls for each message: here they start anew with each turn. */
+  readonly agent?: boolean
 }
 
 export interface WorkerUsage {

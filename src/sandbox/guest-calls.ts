@@ -7,6 +7,8 @@ export interface GuestCallsOptions {
   readonly worker: WorkerProcess
   readonly host: HostBridge | undefined
   onDenied(detail: string): void
+  /** A message is with the guest, or has been answered. */
+  onMessage(id: number, isOpen: boolean): void
 }
 
 const decoder = new TextDecoder()
@@ -22,6 +24,8 @@ export class GuestCalls {
   readonly #options: GuestCallsOptions
   readonly #over = new AbortController()
   readonly #replies = new Map<number, (answer: HostAnswer) => void>()
+  /** Messages the guest has not answered, whether anybody still waits or not. */
+  readonly #handed = new Set<number>()
   #inFlight = 0
   #lastMessage = 0
 
@@ -47,6 +51,9 @@ export class GuestCalls {
     const got = readNumbered(payload)
     if (got === undefined || got.rest.length < 1) return 'unreadable reply'
     const text = decoder.decode(got.rest.subarray(1))
+    // A second reply, or one to what was never asked, concerns nobody.
+    if (!this.#handed.delete(got.id)) return undefined
+    this.#options.onMessage(got.id, false)
     const take = this.#replies.get(got.id)
     this.#replies.delete(got.id)
     take?.(got.rest[0] === 1 ? { ok: true, value: text } : { ok: false, code: 'ERR_AGENT_FAILED', message: text.slice(0, 2_000) })
@@ -65,6 +72,8 @@ export class GuestCalls {
     this.#replies.set(id, resolve)
     signal.addEventListener('abort', onAbort, { once: true })
     this.#over.signal.addEventListener('abort', onEnd, { once: true })
+    this.#handed.add(id)
+    this.#options.onMessage(id, true)
     this.#options.worker.send(frameTypes.message, numbered(id, Buffer.from(message)))
     try {
       return await promise
@@ -73,6 +82,13 @@ export class GuestCalls {
       signal.removeEventListener('abort', onAbort)
       this.#over.signal.removeEventListener('abort', onEnd)
     }
+  }
+
+  /** The time of a message is over, but its guest lives on: what it still answers concerns nobody. */
+  expire(id: number): void {
+    if (!this.#handed.delete(id)) return
+    this.#options.onMessage(id, false)
+    this.#replies.get(id)?.({ ok: false, code: 'ERR_TIMEOUT', message: 'the agent did not answer within its time' })
   }
 
   /** The run is over: whatever the host still does for it is given up. */

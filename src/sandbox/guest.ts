@@ -1,11 +1,13 @@
 /** What the guest side may say to the worker. Only strings cross. */
 export type GuestCall = (kind: string, text: string, extra: string) => string
 
-/** What the worker says to the guest side: the answer to a call (`kind` is `ok` or `refused`), or a message for an agent. Held by the worker, out of reach of the task. */
-export type GuestSettle = (kind: string, id: string, text: string) => void
+/**
+ * What the worker says to the guest side, out of reach of the task: `begin` (the most bytes of output, the code, the JSON text of the input),
+ * the answer to a call (`ok` or `refused`, its number, JSON text), or a `message` for an agent (its number, JSON text).
+ */
+export type GuestEnter = (kind: 'begin' | 'ok' | 'refused' | 'message', id: string, text: string, input?: string) => void
 
 export interface GuestBounds {
-  readonly outputBytes: number
   readonly hostCallBytesMax: number
   /** Parameters of the task's function, of `guestNames`. */
   readonly names: readonly string[]
@@ -35,11 +37,11 @@ export const guestNames = [
 
 /**
  * Runs inside the guest's own realm, sent there as text: it may use nothing but its parameters and the globals of that realm.
- * Takes what it needs from the realm before the code of the task can change it.
+ * Takes what it needs from the realm before the code of the task can change it. Made before the task is known, and good for one.
  */
-export function guestMain(call: GuestCall, code: string, inputText: string, bounds: GuestBounds): GuestSettle {
+export function guestMain(call: GuestCall, bounds: GuestBounds): GuestEnter {
   'use strict'
-  const { outputBytes, hostCallBytesMax, names, removed } = bounds
+  const { hostCallBytesMax, names, removed } = bounds
   for (const name of removed) Reflect.deleteProperty(globalThis, name)
 
   type Slice = (text: string, start: number, end: number) => string
@@ -74,6 +76,7 @@ export function guestMain(call: GuestCall, code: string, inputText: string, boun
     return stringify(value) ?? text(value)
   }
   /** Nothing longer than the whole output limit is copied out. */
+  let outputBytes = 0
   const bounded = (value: string): string => {
     if (value.length > outputBytes) call('over', '', '')
     return value
@@ -180,8 +183,7 @@ export function guestMain(call: GuestCall, code: string, inputText: string, boun
     }
     call('reply', reply, id)
   }
-  const settle: GuestSettle = (kind, id, content) => {
-    if (kind === 'message') return void handle(id, content)
+  const settle = (kind: string, id: string, content: string): void => {
     const found = waiting[id]
     drop(waiting, id)
     if (kind === 'ok') return found?.resolve(parse(content))
@@ -189,25 +191,7 @@ export function guestMain(call: GuestCall, code: string, inputText: string, boun
     found?.reject(refused(message, reason))
   }
 
-  let body: (...parameters: unknown[]) => unknown
-  let input: unknown
-  try {
-    // The engine parses the body by itself: it ends where it should.
-    AsyncFunction(`"use strict";\n${code}`)
-    // Capabilities are parameters of the function around it: not on the global, not in its `arguments`, hidden by names of its own, gone with the task.
-    body = AsyncFunction(...names, `return (async function () {"use strict";\n${code}\n})()`) as typeof body
-  } catch (error) {
-    call('code', describe(error), '')
-    return settle
-  }
-  try {
-    input = parse(inputText)
-  } catch {
-    call('input', 'the input is not JSON', '')
-    return settle
-  }
-  const given: Readonly<Record<string, unknown>> = {
-    input,
+  const given: Record<string, unknown> = {
     console,
     crypto,
     progress,
@@ -224,9 +208,25 @@ export function guestMain(call: GuestCall, code: string, inputText: string, boun
     vectordb: host('vectordb'),
     agent,
   }
-  const parameters: unknown[] = []
-  for (let index = 0; index < names.length; index++) parameters[index] = given[names[index] ?? '']
-  const run = async (): Promise<void> => {
+  const begin = async (code: string, inputText: string): Promise<void> => {
+    let body: (...parameters: unknown[]) => unknown
+    try {
+      // The engine parses the body by itself: it ends where it should.
+      AsyncFunction(`"use strict";\n${code}`)
+      // Capabilities are parameters of the function around it: not on the global, not in its `arguments`, hidden by names of its own, gone with the task.
+      body = AsyncFunction(...names, `return (async function () {"use strict";\n${code}\n})()`) as typeof body
+    } catch (error) {
+      call('code', describe(error), '')
+      return
+    }
+    try {
+      given['input'] = parse(inputText)
+    } catch {
+      call('input', 'the input is not JSON', '')
+      return
+    }
+    const parameters: unknown[] = []
+    for (let index = 0; index < names.length; index++) parameters[index] = given[names[index] ?? '']
     let value: unknown
     try {
       value = await body(...parameters)
@@ -245,6 +245,11 @@ export function guestMain(call: GuestCall, code: string, inputText: string, boun
     }
     call('done', result, '')
   }
-  void run()
-  return settle
+  return (kind, id, content, inputText = '') => {
+    if (kind === 'begin') {
+      outputBytes = number(id)
+      void begin(content, inputText)
+    } else if (kind === 'message') void handle(id, content)
+    else settle(kind, id, content)
+  }
 }

@@ -2,6 +2,7 @@
  * The process of the level `native`: a task's code in a plain Node process with all that Node offers, and the same names as at every other level.
  * Isolates nothing: for the operator's own code. One task, then it ends.
  */
+import { analyseCode, codeBytesMax, describeMissing, missingUse } from './code.ts'
 import {
   encodeFrame,
   failureTextMax,
@@ -14,12 +15,12 @@ import {
   readNumbered,
   type WorkerTask,
 } from './frames.ts'
-import { guestMain, guestNames, type GuestSettle } from './guest.ts'
+import { type GuestEnter, guestMain, guestNames } from './guest.ts'
 import { localCall } from './local-calls.ts'
 
 const taskFrameBytesMax = 64 << 20
 const write = (type: FrameType, payload: Uint8Array): void => void process.stdout.write(encodeFrame(type, payload))
-let settle: GuestSettle = () => undefined
+let enter: GuestEnter = () => undefined
 let hostCalls = 0
 let lastCall = 0
 let ended = false
@@ -76,9 +77,15 @@ function call(kind: string, text: string, extra: string): string {
   }
 }
 
-function begin({ engine, code, input, outputBytes }: WorkerTask): void {
+function begin({ engine, code, input, outputBytes, capabilities }: WorkerTask): void {
   if (engine !== 'javascript') return fail('engine', `the level native does not run ${engine}`)
-  settle = guestMain(call, code, input, { outputBytes, hostCallBytesMax, names: guestNames, removed: [] })
+  if (Buffer.byteLength(code) > codeBytesMax) return fail('code', `longer than ${codeBytesMax} bytes`)
+  const { problem, uses = [] } = { uses: undefined, ...analyseCode(code) }
+  if (problem !== undefined) return fail('code', `${problem.message} (line ${problem.line}, column ${problem.column})`)
+  const missing = capabilities === undefined ? undefined : missingUse(uses, capabilities)
+  if (missing !== undefined) return fail('permission', describeMissing(missing, capabilities ?? []))
+  enter = guestMain(call, { hostCallBytesMax, names: guestNames, removed: [] })
+  enter('begin', String(outputBytes), code, input)
 }
 
 process.on('uncaughtException', (error) => fail('threw', error instanceof Error ? `${error.name}: ${error.message}` : String(error)))
@@ -89,10 +96,14 @@ process.stdin.on('data', (chunk: Uint8Array) => {
       begin(JSON.parse(Buffer.from(payload).toString()) as WorkerTask)
       continue
     }
+    if (type === frameTypes.ping) {
+      write(frameTypes.pong, payload)
+      continue
+    }
     const got = readNumbered(payload)
     if (got === undefined) continue
-    if (type === frameTypes.message) settle('message', String(got.id), Buffer.from(got.rest).toString())
-    else settle(got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString())
+    if (type === frameTypes.message) enter('message', String(got.id), Buffer.from(got.rest).toString())
+    else enter(got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString())
   }
 })
 process.stdin.on('end', () => process.kill(process.pid))

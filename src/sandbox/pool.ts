@@ -38,6 +38,14 @@ export class WorkerPool {
     return this.#stopping.signal.aborted
   }
 
+  /** One of the same kind for one task: its guest serves nobody else. Stopped by the caller. */
+  alone(): WorkerPool {
+    const { launcher } = this.#options
+    const pool = new WorkerPool({ ...this.#options, launcher: { ...launcher, tasksPerGuest: 1 }, size: 1 })
+    if (this.#stopped) pool.#stopping.abort()
+    return pool
+  }
+
   /** Starts nothing before the first task. */
   static lazy(options: PoolOptions): WorkerPool {
     return new WorkerPool(options)

@@ -1,6 +1,7 @@
 import type { Clock, ErrorCode } from '../base/index.ts'
 import { consoleLevels, controlFrameBytesMax, type Frame, frameTypes, hostCallBytesMax, progressNoteMax, type WorkerTask } from './frames.ts'
 import { GuestCalls } from './guest-calls.ts'
+import { MessageTimes, type Spent } from './message-times.ts'
 import type { RunControl, RunOptions, SandboxEvent, SandboxLimits, SandboxOutcome, SandboxUsage, SecurityEvent, TaskCode } from './types.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
@@ -8,6 +9,12 @@ import type { WorkerProcess } from './worker-process.ts'
 export const pollMs = 20
 /** Resident memory beyond the task's limit that compiled code, stacks and garbage not yet collected may take. */
 export const residentSlackBytes = 24 << 20
+/** The same of an agent that rests. */
+const restingPollMs = 100
+/** An agent whose message is late says within this time that it is only waiting, or is killed. Source: sandbox/v1 section 9. */
+export const pongTimeoutMs = 250
+/** Share of the processor that an agent saves up while it rests, ms of its elapsed time. */
+const savedShareMs = 1_000
 /** The system counts in ticks of 10 ms. */
 const cpuSlackMs = 20
 const messageMax = 2_000
@@ -33,6 +40,7 @@ export class TaskRun {
   readonly #memoryBytesAtStart: number
   readonly #security: SecurityEvent[] = []
   readonly #cleanUps: (() => void)[] = []
+  readonly #times: MessageTimes | undefined
   readonly #usage = { cpuMs: 0, memoryBytes: 0, outputBytes: 0, hostCalls: 0 }
   #stopWall: () => void = () => undefined
   #stopPoll: () => void = () => undefined
@@ -40,6 +48,9 @@ export class TaskRun {
   #heldSinceMs: number | undefined
   #heldMs = 0
   #isThrottled = false
+  /** Share of the processor that an agent did not use and has lost. */
+  #lostShareMs = 0
+  #stopPing: (() => void) | undefined
   #usageTold = false
   #ending = false
   #ended = false
@@ -56,13 +67,20 @@ export class TaskRun {
     this.#startedAtMs = clock.monotonic()
     this.#host = options.host
     this.#capabilities = options.capabilities
-    this.#calls = new GuestCalls({ worker, host: options.host, onDenied: (detail) => this.#deny(detail) })
+    this.#times = options.agent === true ? new MessageTimes(limits) : undefined
+    this.#calls = new GuestCalls({
+      worker,
+      host: options.host,
+      onDenied: (detail) => this.#deny(detail),
+      onMessage: (id, isOpen) => this.#onMessage(id, isOpen),
+    })
     const onAbort = (): void => this.#kill({ code: 'ERR_TASK_CANCELLED', message: 'cancelled while it ran' })
     signal?.addEventListener('abort', onAbort, { once: true })
     this.#cleanUps.push(
       () => signal?.removeEventListener('abort', onAbort),
       () => this.#stopWall(),
       () => this.#stopPoll(),
+      () => this.#stopPing?.(),
       () => this.#calls.end(),
     )
     this.#armWall()
@@ -88,7 +106,8 @@ export class TaskRun {
       })
     }
     const granted = this.#capabilities === undefined ? {} : { capabilities: this.#capabilities }
-    const task: WorkerTask = { engine, code, input, ...granted, memoryMiB, outputBytes, hostCalls, processes }
+    const agent = this.#times === undefined ? {} : { agent: true }
+    const task: WorkerTask = { engine, code, input, ...granted, memoryMiB, outputBytes, hostCalls, processes, ...agent }
     if (!this.#ending) this.#worker.send(frameTypes.task, Buffer.from(JSON.stringify(task)))
   }
 
@@ -97,6 +116,7 @@ export class TaskRun {
       if (this.#ending || this.#heldSinceMs !== undefined) return
       this.#heldSinceMs = this.#clock.monotonic()
       this.#stopWall()
+      this.#stopPing?.()
       this.#worker.freeze()
     },
     resume: async () => {
@@ -104,9 +124,11 @@ export class TaskRun {
       this.#heldMs += this.#clock.monotonic() - this.#heldSinceMs
       this.#heldSinceMs = undefined
       this.#armWall()
+      this.#stopPing = undefined
       if (!this.#isThrottled) this.#worker.thaw()
     },
     deliver: (message, signal) => this.#calls.deliver(message, signal),
+    usage: () => this.#usageNow(),
   }
 
   get ended(): boolean {
@@ -138,8 +160,12 @@ export class TaskRun {
         return problem === undefined ? undefined : this.#malformed(problem)
       }
       case frameTypes.receiving:
-        if (this.#countCall()) this.#emit({ type: 'receiving' })
+        if (!this.#countCall()) return
+        this.#times?.receiving()
+        this.#emit({ type: 'receiving' })
         return
+      case frameTypes.pong:
+        return this.#onPong()
       case frameTypes.reply: {
         const problem = this.#calls.onReply(payload)
         return problem === undefined ? undefined : this.#malformed(problem)
@@ -213,16 +239,46 @@ export class TaskRun {
 
   #poll(): void {
     if (this.#ending) return
+    const { cpuMs: cpuMsBefore } = this.#usage
     this.#measure()
     const over = this.#exceeded()
     if (over !== undefined) return this.#kill(this.#overLimit(over))
     if (this.#heldSinceMs === undefined) this.#share()
-    this.#stopPoll = this.#clock.after(pollMs, () => this.#poll())
+    const isResting = this.#times?.busy === false && this.#usage.cpuMs === cpuMsBefore && !this.#isThrottled
+    this.#stopPoll = this.#clock.after(isResting ? restingPollMs : pollMs, () => this.#poll())
+  }
+
+  #onMessage(id: number, isOpen: boolean): void {
+    if (isOpen) this.#measure()
+    if (isOpen) this.#times?.begin(id, this.#spent())
+    else this.#times?.end(id, this.#spent())
+  }
+
+  #spent(): Spent {
+    const { cpuMs, outputBytes, hostCalls } = this.#usage
+    return { cpuMs, outputBytes, hostCalls, wallMs: this.#elapsedMs() }
+  }
+
+  /** A late message of an agent that only waits fails alone; one that computes without end takes the agent with it. */
+  #askAlive(): void {
+    if (this.#stopPing !== undefined || this.#heldSinceMs !== undefined) return
+    this.#stopPing = this.#clock.after(pongTimeoutMs, () => this.#kill(this.#overLimit('wallMs')))
+    this.#worker.send(frameTypes.ping, new Uint8Array())
+  }
+
+  #onPong(): void {
+    // One that was asked before the agent was held, and answered after, says nothing.
+    if (this.#stopPing === undefined) return
+    this.#stopPing()
+    this.#stopPing = undefined
+    for (const id of this.#times?.over(this.#spent()).late ?? []) this.#calls.expire(id)
   }
 
   /** Holds a guest that has had more than its share of the processor, until it has not. */
   #share(): void {
-    const share = (this.#elapsedMs() * this.#limits.cpuPercent) / 100
+    const share = (this.#elapsedMs() * this.#limits.cpuPercent) / 100 - this.#lostShareMs
+    // An agent that rested for a day must not compute for a day.
+    if (this.#times !== undefined) this.#lostShareMs += Math.max(0, share - this.#usage.cpuMs - (savedShareMs * this.#limits.cpuPercent) / 100)
     const isOver = this.#usage.cpuMs > share + cpuSlackMs
     if (isOver === this.#isThrottled) return
     this.#isThrottled = isOver
@@ -231,6 +287,7 @@ export class TaskRun {
   }
 
   #armWall(): void {
+    if (this.#times !== undefined) return
     this.#stopWall = this.#clock.after(Math.max(0, this.#limits.wallMs - this.#elapsedMs()), () => this.#kill(this.#overLimit('wallMs')))
   }
 
@@ -254,22 +311,37 @@ export class TaskRun {
     this.#usage.memoryBytes = Math.max(this.#usage.memoryBytes, memoryBytes)
   }
 
-  #exceeded(): 'memoryMiB' | 'cpuMs' | undefined {
+  #exceeded(): keyof SandboxLimits | undefined {
     if (this.#usage.memoryBytes > this.#limits.memoryMiB * 2 ** 20 + residentSlackBytes) return 'memoryMiB'
+    if (this.#times !== undefined) {
+      const { limit, late } = this.#times.over(this.#spent())
+      if (late.length > 0) this.#askAlive()
+      return limit
+    }
     return this.#usage.cpuMs > this.#limits.cpuMs ? 'cpuMs' : undefined
   }
 
   #countCall(): boolean {
+    if (this.#times !== undefined) return this.#countForMessage({ hostCalls: 1 })
     if (++this.#usage.hostCalls <= this.#limits.hostCalls) return true
     this.#kill(this.#overLimit('hostCalls'))
     return false
   }
 
   #countOutput(bytes: number): boolean {
+    if (this.#times !== undefined) return this.#countForMessage({ outputBytes: bytes })
     this.#usage.outputBytes += bytes
     if (this.#usage.outputBytes <= this.#limits.outputBytes) return true
     this.#kill(this.#overLimit('outputBytes'))
     return false
+  }
+
+  #countForMessage({ hostCalls = 0, outputBytes = 0 }: { readonly hostCalls?: number; readonly outputBytes?: number }): boolean {
+    this.#usage.hostCalls += hostCalls
+    this.#usage.outputBytes += outputBytes
+    const over = this.#exceeded()
+    if (over !== undefined) this.#kill(this.#overLimit(over))
+    return over === undefined
   }
 
   #overLimit(limit: keyof SandboxLimits): Failure {

@@ -79,8 +79,13 @@ export interface HostBridge {
 export interface RunControl {
   suspend(): Promise<void>
   resume(): Promise<void>
-  /** Hands a message to an agent; its answer as JSON text. Only for code that called `agent.receive`. */
+  /**
+   * Hands a message to an agent; its answer as JSON text. Only for code that called `agent.receive`. ERR_TIMEOUT when the agent lives on but
+   * has not answered within its limits; ERR_ABORTED with the signal, while the agent may go on with the message. Callers bound how many there are at once.
+   */
   deliver(message: string, signal: AbortSignal): Promise<HostAnswer>
+  /** So far. */
+  usage(): SandboxUsage
 }
 
 export type SandboxEvent =
@@ -110,6 +115,11 @@ export interface RunOptions {
   readonly capabilities?: readonly AgentCapability[]
   /** Without one every host call but console, progress and random bytes is refused. */
   readonly host?: HostBridge
+  /**
+   * A long-lived agent: in a guest of its own that nobody had before and nobody gets after. Its limits hold for each message, and for the time
+   * until it receives; the run itself has no end. Source: sandbox/v1 section 9.
+   */
+  readonly agent?: boolean
   /** Called once, when the run has begun. */
   readonly onControl?: (control: RunControl) => void
   /** Aborting kills the task; the outcome is then `failed` with ERR_TASK_CANCELLED. */

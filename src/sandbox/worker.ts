@@ -24,7 +24,7 @@ import {
   type WorkerTask,
   type WorkerUsage,
 } from './frames.ts'
-import { guestMain, guestNames, type GuestSettle } from './guest.ts'
+import { type GuestEnter, guestMain, guestNames } from './guest.ts'
 import { localCall } from './local-calls.ts'
 import { missingImport, wasmMain, wasmModuleBytesMax } from './wasm-guest.ts'
 
@@ -32,13 +32,16 @@ import { missingImport, wasmMain, wasmModuleBytesMax } from './wasm-guest.ts'
 const taskFrameBytesMax = 64 << 20
 const readBytes = 64 << 10
 const isolateMemoryMiBMin = 8
+/** Of the first task, until there was one. */
+const realmMemoryMiB = 128
 /** Globals a task does not get: threads, shared memory, clocks made of them, code below JavaScript. */
 const removed = ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'FinalizationRegistry', 'WeakRef', 'console']
 
 const [, , addonPath = '', device] = process.argv
 const { ivm } = createRequire(import.meta.url)(addonPath) as { readonly ivm: typeof IsolatedVm }
 const wasmSource = `return (${wasmMain.toString()})($0, $1, $2, JSON.parse($3))`
-const guestSource = `return (${guestMain.toString()})($0, $1, $2, JSON.parse($3))`
+const guestSource = `return (${guestMain.toString()})($0, JSON.parse($1))`
+const bounds = JSON.stringify({ hostCallBytesMax, names: guestNames, removed })
 const channel = device === undefined ? undefined : openSync(device, 'r+')
 
 function write(type: FrameType, payload: Uint8Array): void {
@@ -78,6 +81,35 @@ function isJson(text: string): boolean {
 /** Bytes cross to a module's realm as texts with a character a byte. */
 const latin = (text: string): string => Buffer.from(text).toString('latin1')
 const fromLatin = (bytes: string): string => Buffer.from(bytes, 'latin1').toString()
+
+/** A fresh isolate with the guest side in it, before any code of a task. */
+interface Realm {
+  readonly isolate: IsolatedVm.Isolate
+  readonly memoryMiB: number
+  readonly enter: IsolatedVm.Reference<GuestEnter>
+  /** Takes the calls of the task it is for. */
+  onCall: (kind: unknown, text: unknown, extra: unknown) => string
+}
+
+const createIsolate = (memoryMiB: number): IsolatedVm.Isolate => new ivm.Isolate({ memoryLimit: Math.max(isolateMemoryMiBMin, memoryMiB) })
+
+function createRealm(memoryMiB: number): Realm {
+  const isolate = createIsolate(memoryMiB)
+  const call = new ivm.Callback((kind: unknown, text: unknown, extra: unknown): string => realm.onCall(kind, text, extra))
+  const enter = isolate.createContextSync().evalClosureSync(guestSource, [call, bounds], { result: { reference: true } }) as Realm['enter']
+  const realm: Realm = { isolate, memoryMiB, enter, onCall: () => '' }
+  return realm
+}
+
+/** Made while nobody waits: half of a small task's time is the making of its realm. */
+let spare: Realm | undefined
+function takeRealm(memoryMiB: number): Realm {
+  const found = spare
+  spare = undefined
+  if (found?.memoryMiB === memoryMiB) return found
+  found?.isolate.dispose()
+  return createRealm(memoryMiB)
+}
 
 function runTask(task: WorkerTask): void {
   const cpuAtStart = process.cpuUsage()
@@ -190,17 +222,22 @@ function runTask(task: WorkerTask): void {
     }
   }
   /** Passes answers and messages on until the task has ended. */
-  const serve = (settle: IsolatedVm.Reference<GuestSettle>): void => {
+  const serve = ({ enter }: Realm): void => {
     while (!ended && (pending > 0 || isReceiving)) {
       const frame = nextFrame()
       if (frame === undefined) return process.exit()
+      if (task.agent === true) {
+        hostCalls = 0
+        outputBytes = 0
+      }
+      if (frame.type === frameTypes.ping) write(frameTypes.pong, frame.payload)
       const got = readNumbered(frame.payload)
       if (got === undefined) continue
       if (frame.type === frameTypes.answer) {
         pending--
-        settle.applySync(undefined, [got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString()])
+        enter.applySync(undefined, [got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString()])
       } else if (frame.type === frameTypes.message) {
-        settle.applySync(undefined, ['message', String(got.id), Buffer.from(got.rest).toString()])
+        enter.applySync(undefined, ['message', String(got.id), Buffer.from(got.rest).toString()])
       }
     }
   }
@@ -214,12 +251,15 @@ function runTask(task: WorkerTask): void {
   const problem = problemOf(task)
   if (problem !== undefined) return fail(problem.reason, problem.text)
   try {
-    isolate = new ivm.Isolate({ memoryLimit: Math.max(isolateMemoryMiBMin, task.memoryMiB) })
-    const context = isolate.createContextSync()
-    if (task.engine === 'wasm') return runModule(Buffer.from(task.code, 'base64'), context)
-    const bounds = JSON.stringify({ outputBytes: task.outputBytes, hostCallBytesMax, names: guestNames, removed })
-    const settle: unknown = context.evalClosureSync(guestSource, [new ivm.Callback(call), task.code, task.input, bounds], { result: { reference: true } })
-    serve(settle as IsolatedVm.Reference<GuestSettle>)
+    if (task.engine === 'wasm') {
+      isolate = createIsolate(task.memoryMiB)
+      return runModule(Buffer.from(task.code, 'base64'), isolate.createContextSync())
+    }
+    const realm = takeRealm(task.memoryMiB)
+    isolate = realm.isolate
+    realm.onCall = call
+    realm.enter.applySync(undefined, ['begin', String(task.outputBytes), task.code, task.input])
+    serve(realm)
     if (!ended) fail('threw', 'the task waits for a promise that nothing can settle')
   } catch (error) {
     // An unhandled rejection of the guest surfaces here after the task has ended; it changes nothing.
@@ -256,13 +296,18 @@ function heapBytes(isolate: IsolatedVm.Isolate): number {
 }
 
 async function serveTasks(): Promise<void> {
+  // A machine is copied after this line: what is made of chance must not exist yet.
+  const mayPrepare = device === undefined
+  if (mayPrepare) spare = createRealm(realmMemoryMiB)
   write(frameTypes.ready, new Uint8Array())
   for (let frame = nextFrame(); frame !== undefined; frame = nextFrame()) {
     // An answer that came after its task had ended concerns nobody.
     if (frame.type !== frameTypes.task) continue
-    runTask(JSON.parse(Buffer.from(frame.payload).toString()) as WorkerTask)
+    const task = JSON.parse(Buffer.from(frame.payload).toString()) as WorkerTask
+    runTask(task)
     // Lets isolated-vm free what the isolate left behind.
     await new Promise((resolve) => setImmediate(resolve))
+    if (mayPrepare && arrived.length === 0) spare ??= createRealm(task.memoryMiB)
   }
 }
 

@@ -28,16 +28,23 @@ export interface RunTaskOptions {
   readonly engine?: TaskCode['engine']
   readonly signal?: AbortSignal
   readonly onEvent?: (event: SandboxEvent) => void
+  readonly onControl?: RunOptions['onControl']
 }
 
 /** Runs a task to its end. */
 export async function runTask(
   backend: IsolationBackend,
   code: string,
-  { input = null, limits = {}, signal, onEvent, capabilities, host, engine }: RunTaskOptions = {},
+  { input = null, limits = {}, signal, onEvent, onControl, capabilities, host, engine }: RunTaskOptions = {},
 ): Promise<Ran> {
   const events: SandboxEvent[] = []
-  const options = { limits: { ...sandboxLimitsDefault, ...limits }, ...(signal && { signal }), ...(capabilities && { capabilities }), ...(host && { host }) }
+  const options = {
+    limits: { ...sandboxLimitsDefault, ...limits },
+    ...(signal && { signal }),
+    ...(capabilities && { capabilities }),
+    ...(host && { host }),
+    ...(onControl && { onControl }),
+  }
   for await (const event of backend.run({ ...(engine && { engine }), code, input: JSON.stringify(input) }, options)) {
     events.push(event)
     onEvent?.(event)
