@@ -1,6 +1,6 @@
 import { dayMs, minuteMs, utf8 } from '../../src/base/index.ts'
 import { sha256 } from '../../src/crypto/index.ts'
-import { safeFileName } from '../../src/files/names.ts'
+import { safeFileName } from '../../src/base/file-names.ts'
 import { type Signed, signStatement } from '../../src/identity/index.ts'
 import { framed, plainRefusalCodec } from '../../src/protocols/channel.ts'
 import { createStreamChannel } from '../../src/protocols/stream/channel.ts'

@@ -219,6 +219,17 @@ export const errorTable = {
     hint: 'see the results; run it again with --to-many and those that failed',
     exit: 'generic',
   },
+  ERR_TASK_NOT_RUN: { meaning: 'the executor stopped before the task began; it was not run', hint: 'run it again', exit: 'generic' },
+  ERR_TASK_DEADLINE: {
+    meaning: 'the deadline of the task passed before it ended',
+    hint: 'give a later --deadline, or ask a peer with less to do',
+    exit: 'timeout',
+  },
+  ERR_TASK_FILES: {
+    meaning: 'files of a task are not what the request says, or not what may come back',
+    hint: 'see the file named; at most 32 files and 64 MiB go each way, none in a folder',
+    exit: 'generic',
+  },
   ERR_RECEIPT_INVALID: { meaning: 'the receipt does not match the task', hint: 'do not trust this executor', exit: 'generic' },
   ERR_AUDIT_TAMPERED: { meaning: 'the audit log was altered', hint: 'keep a copy of the home folder; see the entry named', exit: 'generic' },
   ERR_AUDIT_MISSING: { meaning: 'no such audit entry', hint: 'see `kindmesh audit tail`', exit: 'usage' },

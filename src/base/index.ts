@@ -14,6 +14,7 @@ export {
 } from './clock.ts'
 export { type Did, didFromKey, keyBytesLength, keyFromDid, parseDidKey } from './did.ts'
 export { codeFromPeer, type ErrorCode, errorTable, exitCodes, isErrorCode, MeshError, type MeshErrorOptions, toMeshError } from './errors.ts'
+export { numbered, safeFileName } from './file-names.ts'
 export { createLogger, type Logger, type LogLevel, silentLogger } from './log.ts'
 export { createSeededRandom, type Random, randomInt, realRandom } from './random.ts'
 export { createTally } from './tally.ts'

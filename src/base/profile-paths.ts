@@ -9,6 +9,8 @@ export interface ProfilePaths {
   readonly store: string
   readonly peerStore: string
   readonly checkpoint: string
+  /** Files of tasks of others while they are here. */
+  readonly tasks: string
   /** Address and token of the running node's API. */
   readonly api: string
 }
@@ -21,6 +23,7 @@ export const profilePaths = (home: string): ProfilePaths => ({
   store: join(home, 'store'),
   peerStore: join(home, 'peers'),
   checkpoint: join(home, 'audit-checkpoint'),
+  tasks: join(home, 'tasks'),
   api: join(home, 'api.json'),
 })
 

@@ -1,9 +1,8 @@
 import { constants } from 'node:fs'
 import { type FileHandle, link, open, rename, stat, statfs, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { equal, hex, MeshError } from '../base/index.ts'
+import { equal, hex, MeshError, numbered } from '../base/index.ts'
 import { createSha256 } from '../crypto/index.ts'
-import { numbered } from './names.ts'
 
 /** Bytes written between two syncs of a part file, after each of which the sender hears how far it got. Source: stream/v1 section 4. */
 export const syncEveryBytes = 8 << 20

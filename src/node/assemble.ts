@@ -43,13 +43,13 @@ import {
   peerIdFromDid,
 } from '../identity/index.ts'
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
-import { type Decision, decideFile, decideMessage, decideTask, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
+import { type Decision, decideFile, decideMessage, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
 import { serveStatements } from '../protocols/att/index.ts'
 import { createPlane, creditBytes, evidenceBytesMax, evidenceMax, type Hello, klpVersion, type Link, type Plane, type Role } from '../protocols/klp/index.ts'
-import { serveTasks, taskResultBytesMax } from '../protocols/task/index.ts'
+import { taskResultBytesMax } from '../protocols/task/index.ts'
 import { type Sandboxes, sandboxLimitsMax } from '../sandbox/index.ts'
 import { del, put, type Store } from '../store/index.ts'
-import { createExecutor } from '../tasks/index.ts'
+import type { ServedTasks } from '../tasks/index.ts'
 import {
   type AttestFields,
   type Explanation,
@@ -75,6 +75,7 @@ import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
+import { createServed } from './served-tasks.ts'
 import { createTasks, type Tasks } from './tasks.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { createTurns } from './turns.ts'
@@ -82,8 +83,6 @@ import { createTrustSync, headNamespace, type TrustSync } from './trust-sync.ts'
 
 /** News of an introducer older than this are asked for before its word decides on a task. */
 const admissionAgeMsMax = 30 * secondMs
-/** The same when the answer would be no: it may be new word that is missing. */
-const refusalAgeMsMax = 2 * secondMs
 /** Before a person is told why. */
 const explainAgeMsMax = secondMs
 /** What every node does for others; one with a sandbox also runs tasks. */
@@ -103,7 +102,9 @@ const announceMsMax = 5 * secondMs
 /** What a node allows when its operator says nothing else. */
 export const policyDefault: Policy = {
   taskLevelMin: TrustLevel.VERIFIED,
-  isolationFloor: { 2: 'sandboxed', 3: 'sandboxed', 4: 'sandboxed' },
+  isolationFloor: { 1: 'virtualized', 2: 'sandboxed', 3: 'sandboxed', 4: 'sandboxed' },
+  // Of files, a task reaches those that came with it and those it sends back.
+  taskCapabilities: { 2: ['file:read', 'file:write'], 3: ['file:read', 'file:write'], 4: ['file:read', 'file:write'] },
   // No more comes back over the wire.
   taskLimitsMax: { ...sandboxLimitsMax, outputBytes: taskResultBytesMax },
   messageLevelMin: TrustLevel.UNKNOWN,
@@ -167,7 +168,10 @@ export interface MeshRooms {
   readonly identities: Identities
   readonly topics: Topics
   readonly groups: Groups
-  readonly tasks: Tasks
+  readonly tasks: Tasks & {
+    /** Tasks of others on this node. */
+    readonly served: ServedTasks
+  }
   readonly files: Files
   readonly mailboxes: MailboxDoors
   readonly audit: Audit
@@ -190,6 +194,8 @@ export interface Parts {
   readonly roles?: readonly Role[] | undefined
   /** Hold mail for others while they are off, under these limits. */
   readonly serveMailbox?: boolean | Partial<HolderLimits>
+  /** Where files of tasks lie while they are here; a temporary folder unless given. */
+  readonly workDir?: string
   /** Where events go, when that outlives this assembly. */
   readonly events?: EventHub
 }
@@ -347,25 +353,18 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     await plane.link(peer, { signal })
     return await directory.bundleOf(peer, { signal })
   }
-  const executor = createExecutor({
-    keyring,
-    clock,
-    random,
+  const served = await createServed({
+    ...parts,
     prekeys,
     replay,
-    audit,
-    sandboxes,
-    store: store.sub('tasks'),
-    policyText: JSON.stringify(policy),
-    onEnd: ({ id, asker, outcome }) => events.emit({ event: 'task', id, asker: chains.subject(asker), outcome }),
-    async decide(asker, question) {
-      const refusal = standing(asker)
-      if (refusal !== undefined) return refusal
-      await sync.refresh(taskScope, { maxAgeMs: level(asker, taskScope) >= policy.taskLevelMin ? admissionAgeMsMax : refusalAgeMsMax })
-      return decideTask(policy, { ...question, level: level(asker, taskScope) })
-    },
+    policy,
+    chains,
+    sync,
+    mail,
+    events,
+    standing,
+    level: (did) => level(did, taskScope),
   })
-  serveTasks({ host, clock, logger, open: executor.open })
   const files = await createFiles({
     ...parts,
     prekeys,
@@ -519,7 +518,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
         return book.explain(chains.subject(subject), scope, { name })
       },
     },
-    tasks: asked.tasks,
+    tasks: { ...asked.tasks, served: served.doors },
     topics,
     files: files.doors,
     groups: groups.groups,
@@ -531,6 +530,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   await mailboxes.start()
   mail.start()
   groups.start()
+  await served.start()
   return {
     node,
     confirmKey: chains.confirm,
@@ -550,6 +550,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       mailboxes.stop()
       stopWatching()
       topics.stop()
+      await served.stop()
       await files.stop()
       await asked.stop()
       await plane.stop()

@@ -115,7 +115,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     })
     halfway.defer(() => host.stop())
     const offers = options.relayServer === true ? ['relay'] : []
-    const assembled = await assemble({ ...options, offers, store, keyring, sandboxes, audit, host, clock, random, logger, events })
+    const assembled = await assemble({ ...options, offers, workDir: paths.tasks, store, keyring, sandboxes, audit, host, clock, random, logger, events })
     halfway.defer(() => assembled.stop())
     for (const agent of registered) assembled.node.agents.register(agent)
     const ending = halfway.move()

@@ -1,1 +1,12 @@
-export { decideFile, decideMessage, decideTask, type Decision, fileScope, messageScope, type Policy, type TaskGrant, taskScope } from './policy.ts'
+export {
+  decideFile,
+  decideMessage,
+  decideTask,
+  type Decision,
+  fileScope,
+  messageScope,
+  type Policy,
+  type TaskGrant,
+  type TaskQuestion,
+  taskScope,
+} from './policy.ts'

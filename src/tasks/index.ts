@@ -3,5 +3,6 @@ export { type AskedTasks, type Asker, type Choice, openAsker, type TaskDescripti
 export type { TaskFile } from './asker-files.ts'
 export { prepareOrder, type PreparedOrder, type TaskOrder, type TaskProgress } from './asker-order.ts'
 export { type Candidate, type CandidateAnswer, chooseExecutor } from './choose.ts'
-export { createExecutor, type Executor } from './executor.ts'
+export { type BridgeOrder, type Executor, openExecutor } from './executor.ts'
+export type { ServedTask, ServedTasks } from './executor-served.ts'
 export type { ReceiptDocument } from './receipt.ts'

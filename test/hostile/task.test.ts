@@ -28,7 +28,7 @@ function serve(run: OpenedTask['run'], keep: OpenedTask['keep'] = async () => un
   const clock = createVirtualClock()
   let handler: StreamHandler | undefined
   const host: Pick<Host, 'handle'> = { handle: (_protocol, _options, handle) => (handler = handle) }
-  const opened: OpenedTask = { replySecret: secret, requestHash: hash, run, keep }
+  const opened: OpenedTask = { replySecret: secret, requestHash: hash, fileBytes: 0, run, keep, end: () => undefined }
   serveTasks({ host: host as Host, clock, logger: silentLogger, open: open ?? (async () => opened) })
   return {
     clock,
@@ -81,7 +81,7 @@ describe('the executor’s side of a task stream', () => {
   test('an asker that leaves while the task runs aborts it', async () => {
     for (const leave of [(stream: PairedStream) => stream.close(), async (stream: PairedStream) => stream.abort(new Error('bye'))]) {
       let reason: unknown
-      const { open } = serve(async function* (signal) {
+      const { open } = serve(async function* ({ signal }) {
         yield accepted
         await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
         reason = signal.reason

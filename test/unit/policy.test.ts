@@ -1,17 +1,21 @@
 import { expect, test } from 'vitest'
 import { createSeededRandom, randomInt } from '../../src/base/index.ts'
-import { decideMessage, decideTask, type Policy } from '../../src/policy/index.ts'
-import { type IsolationLevel, isolationLevels, type SandboxLimits } from '../../src/sandbox/index.ts'
+import { agentCapabilities, type AgentCapability, engines, type IsolationLevel, isolationLevels, type SandboxLimits } from '../../src/sandbox/index.ts'
+import { decideMessage, decideTask, type Policy, type TaskQuestion } from '../../src/policy/index.ts'
 import { type Level, TrustLevel } from '../../src/trust/index.ts'
+import { createOwner } from '../helpers/audit.ts'
 
 const limits: SandboxLimits = { memoryMiB: 10, wallMs: 10, cpuMs: 10, outputBytes: 10, hostCalls: 10, cpuPercent: 10, netKiBps: 10, fsOps: 10, processes: 10 }
+const [granted, other] = [createOwner(7).did, createOwner(8).did]
 const policy: Policy = {
   taskLevelMin: TrustLevel.VERIFIED,
   isolationFloor: { 2: 'containerized', 3: 'sandboxed', 4: 'native' },
   taskLimitsMax: limits,
   messageLevelMin: TrustLevel.UNKNOWN,
+  taskCapabilities: { 2: ['file:read', 'file:write'], 3: ['file:read', 'network:outbound', 'subprocess:spawn'], 4: ['subprocess:spawn'] },
+  nativeGrants: [granted],
 }
-const question = { level: 2 as Level, isolation: 'sandboxed' as IsolationLevel, limits }
+const question: TaskQuestion = { level: 2, isolation: 'sandboxed', limits }
 
 test('without a policy nothing is allowed', () => {
   expect(decideTask(undefined, question)).toMatchObject({ allow: false, code: 'ERR_POLICY_DENIED' })
@@ -26,7 +30,18 @@ test.each<readonly [string, string, Partial<typeof question>]>([
   ['the level, asking for more isolation than is demanded', 'virtualized', { level: 2, isolation: 'virtualized' }],
   ['the level, asking for less', 'containerized', { level: 2, isolation: 'native' }],
   ['a friend, asking for less', 'sandboxed', { level: 3, isolation: 'native' }],
-  ['an authority, asking for nothing special', 'native', { level: 4, isolation: 'native' }],
+  ['an authority nobody granted it by name, asking for none', 'ERR_POLICY_DENIED', { level: 4, isolation: 'native' }],
+  ['an authority granted it by name, asking for none', 'native', { level: 4, isolation: 'native', asker: granted }],
+  ['an authority granted it by name, asking for more', 'sandboxed', { level: 4, isolation: 'sandboxed', asker: granted }],
+  ['a friend granted it by name, asking for none', 'sandboxed', { level: 3, isolation: 'native', asker: granted }],
+  ['one who is not quite trusted, with files', 'containerized', { capabilities: ['file:read', 'file:write'] }],
+  ['a friend, with files', 'sandboxed', { level: 3, capabilities: ['file:read'] }],
+  ['a friend, with the network', 'sandboxed', { level: 3, capabilities: ['network:outbound'] }],
+  ['a friend, with programs', 'containerized', { level: 3, capabilities: ['subprocess:spawn'] }],
+  ['a friend, of a program', 'containerized', { level: 3, engine: 'command' }],
+  ['an authority granted no isolation, of a program', 'containerized', { level: 4, engine: 'command', isolation: 'native', asker: granted }],
+  ['a friend, with what is granted to nobody', 'ERR_POLICY_DENIED', { level: 3, capabilities: ['file:read', 'vault:access'] }],
+  ['an authority, with what is granted to friends only', 'ERR_POLICY_DENIED', { level: 4, capabilities: ['network:outbound'] }],
   ['limits at the maximum', 'containerized', { limits: { ...limits } }],
   ['one limit over the maximum', 'ERR_POLICY_DENIED', { limits: { ...limits, hostCalls: 11 } }],
 ])('a task of %s gives %s', (_who, expected, changed) => {
@@ -75,18 +90,41 @@ test('a hundred thousand cases agree with the rule written out long-hand, and no
   let allowed = 0
   for (let round = 0; round < 100_000; round++) {
     const floor = Object.fromEntries(levels.filter(() => random.fraction() < 0.7).map((level) => [level, pick(isolationLevels)])) as Policy['isolationFloor']
-    const some: Policy = { taskLevelMin: pick(levels), isolationFloor: floor, taskLimitsMax: someLimits(), messageLevelMin: pick(levels) }
-    const asked = { level: pick(levels), isolation: pick(isolationLevels), limits: random.fraction() < 0.5 ? some.taskLimitsMax : someLimits() }
+    const someCapabilities = (share: number): readonly AgentCapability[] => agentCapabilities.filter(() => random.fraction() < share)
+    const some: Policy = {
+      taskLevelMin: pick(levels),
+      isolationFloor: floor,
+      taskLimitsMax: someLimits(),
+      messageLevelMin: pick(levels),
+      taskCapabilities: { 1: agentCapabilities, 2: someCapabilities(0.9), 3: someCapabilities(0.9) },
+      nativeGrants: random.fraction() < 0.5 ? [granted] : [],
+    }
+    const asked: TaskQuestion = {
+      level: pick(levels),
+      isolation: pick(isolationLevels),
+      limits: random.fraction() < 0.5 ? some.taskLimitsMax : someLimits(),
+      asker: random.fraction() < 0.5 ? granted : other,
+      engine: pick(engines),
+      capabilities: random.fraction() < 0.5 ? [] : someCapabilities(0.15),
+    }
     const own = floor[asked.level]
     const rank = (level: IsolationLevel): number => isolationLevels.indexOf(level)
     const within = (Object.keys(limits) as (keyof SandboxLimits)[]).every((name) => asked.limits[name] <= some.taskLimitsMax[name])
-    const should = asked.level >= 1 && asked.level >= some.taskLevelMin && own !== undefined && within
+    const { capabilities = [] } = asked
+    const isGranted = capabilities.every((name) => asked.level >= 2 && some.taskCapabilities?.[asked.level]?.includes(name) === true)
+    const reachesOut = capabilities.some((name) => name !== 'file:read' && name !== 'file:write')
+    const needsContainer = asked.engine === 'command' || capabilities.includes('subprocess:spawn') || (asked.level <= 2 && reachesOut)
+    const expected = Math.max(rank(own ?? 'native'), rank(asked.isolation), needsContainer ? rank('containerized') : 0)
+    const isNative = expected === rank('native')
+    const mayBeNative = asked.level === 4 && some.nativeGrants?.includes(asked.asker ?? granted) === true
+    const should = asked.level >= 1 && asked.level >= some.taskLevelMin && own !== undefined && within && isGranted && (!isNative || mayBeNative)
     const decision = decideTask(some, asked)
     expect(decision.allow).toBe(should)
     if (!decision.allow || own === undefined) continue
     allowed++
-    expect(rank(decision.grant.isolation)).toBe(Math.max(rank(own), rank(asked.isolation)))
+    expect(rank(decision.grant.isolation)).toBe(expected)
     expect(decision.grant.limits).toEqual(asked.limits)
+    expect(decision.grant.capabilities).toEqual(capabilities)
   }
-  expect(allowed).toBeGreaterThan(10_000)
+  expect(allowed).toBeGreaterThan(5_000)
 })

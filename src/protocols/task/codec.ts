@@ -43,7 +43,8 @@ export const receiptLifetimeMs = 400 * 24 * 60 * minuteMs
 const textCharsMax = 8_192
 const count = uintUpTo(Number.MAX_SAFE_INTEGER)
 
-const limits = row({
+/** Limits on the wire. */
+export const limitsShape = row({
   memoryMiB: count,
   wallMs: count,
   cpuMs: count,
@@ -54,9 +55,9 @@ const limits = row({
   fsOps: count,
   processes: count,
 })
-const usage = row({ cpuMs: count, wallMs: count, memoryBytes: count, outputBytes: count, hostCalls: count, netBytes: count, fsOps: count })
+export const usageShape = row({ cpuMs: count, wallMs: count, memoryBytes: count, outputBytes: count, hostCalls: count, netBytes: count, fsOps: count })
 
-const capabilities = listOf(oneOf(agentCapabilities), agentCapabilities.length)
+export const capabilitiesShape = listOf(oneOf(agentCapabilities), agentCapabilities.length)
 const artefactFields = {
   /** One path component; that it is a safe one is checked where it is used. */
   name: textUpTo(nameCharsMax),
@@ -64,7 +65,7 @@ const artefactFields = {
   /** SHA-256 of the whole. */
   hash: bytesOf(32),
 } as const
-const artefactShape = row(artefactFields)
+export const artefactShape = row(artefactFields)
 /** A file that goes with a task or comes back from it. Source: task/v1 section 2. */
 export type Artefact = Decoded<typeof artefactShape>
 
@@ -75,13 +76,13 @@ const requestShape = row({
   engine: oneOf(engines),
   code: textUpTo(taskCodeBytesMax),
   input: textUpTo(taskInputBytesMax),
-  limits,
+  limits: limitsShape,
   /** The weakest isolation the asker accepts. */
   isolation: oneOf(isolationLevels),
   /** Only a worker without a compiler that runs nothing else. */
   strict: bool,
   /** All it may ever do beyond computing; in the order of `agentCapabilities`, each once. */
-  capabilities,
+  capabilities: capabilitiesShape,
   /** 0, later, to 9, sooner. */
   priority: uintUpTo(9),
   /** Not started after it and stopped at it. */
@@ -126,15 +127,15 @@ const receiptShape = row({
   outcome: textUpTo(64),
   startedAt: instant,
   endedAt: instant,
-  usage,
+  usage: usageShape,
   /** Level and back end really used. */
   isolation: oneOf(isolationLevels),
   backend: textUpTo(64),
   engine: oneOf(engines),
   strict: bool,
   /** What was granted. */
-  capabilities,
-  limits,
+  capabilities: capabilitiesShape,
+  limits: limitsShape,
   /** SHA-256 of the files that came with it, in the order of the request. */
   artefactsIn: listOf(bytesOf(32), taskArtefactsMax),
   /** Files it left, by name. */
@@ -155,12 +156,19 @@ export const countersignCodec = codec('task countersignature', row({ version: li
 const levels = ['log', 'info', 'warn', 'error', 'debug'] as const
 const eventShapes = {
   /** Taken, on disk, with what policy grants. The bodies of the request's files are due now. */
-  accepted: row({ event: literal('accepted'), isolation: oneOf(isolationLevels), backend: textUpTo(64), strict: bool, capabilities, limits }),
+  accepted: row({
+    event: literal('accepted'),
+    isolation: oneOf(isolationLevels),
+    backend: textUpTo(64),
+    strict: bool,
+    capabilities: capabilitiesShape,
+    limits: limitsShape,
+  }),
   /** Waits; as many are before it. */
   queued: row({ event: literal('queued'), position: count }),
   running: row({ event: literal('running') }),
   /** Used so far. */
-  usage: row({ event: literal('usage'), usage }),
+  usage: row({ event: literal('usage'), usage: usageShape }),
   progress: row({ event: literal('progress'), permille: uintUpTo(1_000), note: textUpTo(textCharsMax) }),
   console: row({ event: literal('console'), level: oneOf(levels), text: textUpTo(taskResultBytesMax) }),
   /** A file it left; its body follows in chunks. */

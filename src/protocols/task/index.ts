@@ -1,7 +1,10 @@
 export { type ArtefactSink, callTask, type TaskCall } from './client.ts'
 export {
   type Artefact,
+  artefactShape,
+  capabilitiesShape,
   countersignCodec,
+  limitsShape,
   receiptCodec,
   receiptLifetimeMs,
   requestCodec,
@@ -19,5 +22,6 @@ export {
   taskResultBytesMax,
   type TaskResume,
   taskStatementTypes,
+  usageShape,
 } from './codec.ts'
-export { type OpenedTask, serveTasks } from './server.ts'
+export { type AskerEnd, type OpenedTask, serveTasks } from './server.ts'

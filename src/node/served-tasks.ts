@@ -1,0 +1,97 @@
+import type { Mail } from '../agents/index.ts'
+import type { Audit } from '../audit/index.ts'
+import { type Clock, type Did, type Logger, type Random, secondMs, toMeshError } from '../base/index.ts'
+import type { PrekeyRing, ReplayGuard } from '../envelope/index.ts'
+import type { Keyring } from '../identity/index.ts'
+import type { Host } from '../net/index.ts'
+import { type Decision, decideTask, type Policy, taskScope } from '../policy/index.ts'
+import { serveTasks } from '../protocols/task/index.ts'
+import type { HostBridge, Sandboxes } from '../sandbox/index.ts'
+import type { Store } from '../store/index.ts'
+import { type BridgeOrder, openExecutor, type ServedTasks } from '../tasks/index.ts'
+import type { Level } from '../trust/index.ts'
+import type { EventHub } from './events.ts'
+import type { KeyChains } from './key-chains.ts'
+import type { TrustSync } from './trust-sync.ts'
+
+/** News of an introducer older than this are asked for before its word decides on a task. */
+const admissionAgeMsMax = 30 * secondMs
+/** The same when the answer would be no: it may be new word that is missing. */
+const refusalAgeMsMax = 2 * secondMs
+/** From news about trust to the question who may go on: what was told together is looked at once. */
+const recheckSoonMs = 20
+/** An asker that is not there is not waited for. */
+const tellMsMax = 5 * secondMs
+
+export interface ServedOptions {
+  readonly host: Host
+  readonly keyring: Keyring
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly prekeys: PrekeyRing
+  readonly replay: ReplayGuard
+  readonly audit: Audit
+  /** The whole store. */
+  readonly store: Store
+  readonly sandboxes: Sandboxes
+  readonly workDir?: string | undefined
+  readonly policy: Policy
+  readonly chains: KeyChains
+  readonly sync: Pick<TrustSync, 'refresh'>
+  readonly mail: Pick<Mail, 'send'>
+  readonly events: EventHub
+  readonly bridgeFor?: ((order: BridgeOrder) => HostBridge | undefined) | undefined
+  level(did: Did): Level
+  /** Why a key may say nothing. */
+  standing(key: Did): Decision<never> | undefined
+}
+
+/** Tasks of others on this node. */
+export interface Served {
+  readonly doors: ServedTasks
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+export async function createServed({ chains, sync, mail, events, policy, level, standing, bridgeFor, ...options }: ServedOptions): Promise<Served> {
+  const { host, clock, logger } = options
+  const executor = await openExecutor({
+    ...options,
+    ...(bridgeFor === undefined ? {} : { bridgeFor }),
+    policyText: JSON.stringify(policy),
+    subject: chains.subject,
+    onEnd: ({ id, asker, outcome }) => events.emit({ event: 'task', id, asker: chains.subject(asker), outcome }),
+    async tell(asker, notice) {
+      await mail.send(
+        chains.currentKnown(chains.subject(asker)),
+        { type: 'task_result', encoding: 'json', body: JSON.stringify(notice) },
+        { timeoutMs: tellMsMax },
+      )
+    },
+    async decide(asker, question) {
+      const refusal = standing(asker)
+      if (refusal !== undefined) return refusal
+      await sync.refresh(taskScope, { maxAgeMs: level(asker) >= policy.taskLevelMin ? admissionAgeMsMax : refusalAgeMsMax })
+      return decideTask(policy, { ...question, asker: chains.subject(asker), level: level(asker) })
+    },
+  })
+  serveTasks({ host, clock, logger, open: executor.open })
+  let cancelCheck: (() => void) | undefined
+  const stopListening = events.on(({ event }) => {
+    if (event !== 'attestation' && event !== 'identity') return
+    cancelCheck ??= clock.after(recheckSoonMs, () => {
+      cancelCheck = undefined
+      executor.recheck().catch((error: unknown) => logger.warn('it was not asked whether tasks may go on', { code: toMeshError(error).code }))
+    })
+  })
+  return {
+    doors: executor.served,
+    start: executor.start,
+    async stop() {
+      stopListening()
+      cancelCheck?.()
+      await executor.stop()
+    },
+  }
+}
