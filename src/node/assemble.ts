@@ -75,7 +75,7 @@ import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
-import { createServed } from './served-tasks.ts'
+import { createServed, taskResultTaker } from './served-tasks.ts'
 import { createTasks, type Tasks } from './tasks.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { createTurns } from './turns.ts'
@@ -429,6 +429,10 @@ export async function assemble(parts: Parts): Promise<Assembled> {
 
   const recent = await openRecentPeers({ store: store.sub('peers'), host, clock, logger })
   const asked = await createTasks({ ...parts, keys: chains, finder, level: (peer) => level(peer, taskScope), bundleOf: bundleAfterHello })
+  takers.set(
+    'task_result',
+    taskResultTaker(inbox, asked.hint, ({ id, from, type }) => events.emit({ event: 'message', id, from: chains.subject(from), type })),
+  )
 
   /** The key to reach: of a node, or of the node where an agent lives. */
   async function reach(to: Did, options: SignalOption = {}): Promise<{ readonly peer: Did; readonly agent?: Did }> {

@@ -1,4 +1,4 @@
-import type { Mail } from '../agents/index.ts'
+import type { Inbox, Mail, Taker } from '../agents/index.ts'
 import type { Audit } from '../audit/index.ts'
 import { type Clock, type Did, type Logger, type Random, secondMs, toMeshError } from '../base/index.ts'
 import type { PrekeyRing, ReplayGuard } from '../envelope/index.ts'
@@ -8,7 +8,7 @@ import { type Decision, decideTask, type Policy, taskScope } from '../policy/ind
 import { serveTasks } from '../protocols/task/index.ts'
 import type { HostBridge, Sandboxes } from '../sandbox/index.ts'
 import type { Store } from '../store/index.ts'
-import { type BridgeOrder, openExecutor, type ServedTasks } from '../tasks/index.ts'
+import { type BridgeOrder, openExecutor, readNotice, type ServedTasks } from '../tasks/index.ts'
 import type { Level } from '../trust/index.ts'
 import type { EventHub } from './events.ts'
 import type { KeyChains } from './key-chains.ts'
@@ -95,3 +95,13 @@ export async function createServed({ chains, sync, mail, events, policy, level, 
     },
   }
 }
+
+/** Messages of the type `task_result`: those of executors about tasks of ours are for the asker, the others for the inbox. Source: task/v1 section 7. */
+export const taskResultTaker =
+  (inbox: Pick<Inbox, 'keep'>, hint: (from: Did, requestHash: string) => void, onMessage: (message: Parameters<Taker>[0]) => void): Taker =>
+  async (message) => {
+    const request = readNotice(message.body)
+    if (request !== undefined) return { ops: [], done: () => hint(message.from, request) }
+    const { ops, release } = inbox.keep(message)
+    return { ops, release, done: () => onMessage(message) }
+  }

@@ -127,12 +127,13 @@ const whole = (usage: SandboxUsage): SandboxUsage => ({
   fsOps: usage.fsOps,
 })
 
+const noticeSchema = 'kindmesh.task-end/1'
 /** What an asker that was not there is told: a `task_result` message. Source: task/v1 section 7. */
 export interface TaskEndNotice {
   readonly taskId: string
   readonly receipt: string
   readonly output: {
-    readonly schema: 'kindmesh.task-end/1'
+    readonly schema: typeof noticeSchema
     /** Hash of the request, hexadecimal. */
     readonly request: string
     readonly outcome: string
@@ -142,5 +143,16 @@ export interface TaskEndNotice {
 export const noticeOf = (id: string, { requestHash, receiptHash, outcome }: ServedRecord): TaskEndNotice => ({
   taskId: id,
   receipt: hex(receiptHash ?? new Uint8Array(32)),
-  output: { schema: 'kindmesh.task-end/1', request: hex(requestHash), outcome: isErrorCode(outcome) || outcome === 'ok' ? outcome : 'ERR_INTERNAL' },
+  output: { schema: noticeSchema, request: hex(requestHash), outcome: isErrorCode(outcome) || outcome === 'ok' ? outcome : 'ERR_INTERNAL' },
 })
+
+/** The request, hexadecimal, whose end a `task_result` message tells of; undefined when it is about something else. */
+export function readNotice(body: string): string | undefined {
+  try {
+    const { output } = JSON.parse(body) as Partial<TaskEndNotice>
+    if (typeof output !== 'object' || output.schema !== noticeSchema) return undefined
+    return /^[0-9a-f]{64}$/.test(output.request) ? output.request : undefined
+  } catch {
+    return undefined
+  }
+}

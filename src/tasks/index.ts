@@ -3,6 +3,7 @@ export { type AskedTasks, type Asker, type Choice, openAsker, type TaskDescripti
 export type { TaskFile } from './asker-files.ts'
 export { prepareOrder, type PreparedOrder, type TaskOrder, type TaskProgress } from './asker-order.ts'
 export { type Candidate, type CandidateAnswer, chooseExecutor } from './choose.ts'
+export { readNotice } from './executor-end.ts'
 export { type BridgeOrder, type Executor, openExecutor } from './executor.ts'
 export type { ServedTask, ServedTasks } from './executor-served.ts'
 export type { ReceiptDocument } from './receipt.ts'
