@@ -20,11 +20,17 @@ const vectorPackages = {
   'python3-cbor2': '/usr/lib/python3/dist-packages/cbor2',
 }
 
+/** Every way to make a container that tests try; busybox and libraries of the containers come pinned, by scripts/make-rootfs.ts. */
+const containerPackages = { crun: '/usr/bin/crun', runc: '/usr/sbin/runc', runsc: '/usr/bin/runsc' }
+
 const forTests = process.argv.includes('--tests')
 
 if (isInstallNeeded()) withLock(install)
 if (process.exitCode === undefined) checkNode()
-if (process.exitCode === undefined && process.platform === 'linux') systemPackages({ ...sandboxPackages, ...(forTests ? vectorPackages : {}) })
+if (process.exitCode === undefined && process.platform === 'linux') {
+  systemPackages({ ...sandboxPackages, ...(forTests ? { ...vectorPackages, ...containerPackages } : {}) })
+}
+if (process.exitCode === undefined && process.platform === 'linux' && forTests) containerFiles()
 
 function say(text) {
   process.stderr.write(`setup: ${text}\n`)
@@ -125,6 +131,11 @@ function systemPackages(wanted) {
   if (isDone) return say('system packages installed')
   say(`that failed, going on without. By hand: apt-get update && ${command}`)
   writeFileSync(aptFailed, '')
+}
+
+/** Costs a process, so only for tests; a node says itself that its containers lack them. */
+function containerFiles() {
+  spawnSync(`${root}node_modules/.bin/node`, [`${root}scripts/make-rootfs.ts`], { stdio: ['ignore', 2, 2] })
 }
 
 function failedLately() {

@@ -18,21 +18,37 @@ const allowed = `
   clock_gettime 228 113, clock_getres 229 114, clock_nanosleep 230 115, nanosleep 35 101, gettimeofday 96 169, time 201 -,
   uname 63 160, sysinfo 99 179, getrandom 318 278, execve 59 221, exit 60 93, exit_group 231 94`
 
+/** What a kernel lets a process call. */
+export interface CallProfile {
+  /** Rows of `name x86-64 arm64`, by commas. */
+  readonly calls: string
+  readonly ioctls: readonly number[]
+  /** Processes besides threads; never in namespaces of their own. */
+  readonly processes: boolean
+  /** Families of sockets; all others are refused. Undefined where `calls` has no `socket`. */
+  readonly socketFamilies?: readonly number[]
+}
+
 interface Architecture {
   readonly audit: number
   readonly column: 1 | 2
   readonly clone: number
   readonly ioctl: number
+  readonly socket: number
 }
 
 const architectures: Readonly<Record<string, Architecture>> = {
-  x64: { audit: 0xc000003e, column: 1, clone: 56, ioctl: 16 },
-  arm64: { audit: 0xc00000b7, column: 2, clone: 220, ioctl: 29 },
+  x64: { audit: 0xc000003e, column: 1, clone: 56, ioctl: 16, socket: 41 },
+  arm64: { audit: 0xc00000b7, column: 2, clone: 220, ioctl: 29, socket: 198 },
 }
 
 const cloneThread = 0x10000
 /** TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX. Not TIOCSTI, which types into a terminal. */
 const ioctlsAllowed = [0x5401, 0x5413, 0x541b, 0x5421, 0x5451]
+export const workerProfile: CallProfile = { calls: allowed, ioctls: ioctlsAllowed, processes: false }
+
+/** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET. */
+export const cloneNamespaces = 0x7e020000
 const x32Bit = 0x40000000
 
 const killProcess = 0x80000000
@@ -40,6 +56,7 @@ const allow = 0x7fff0000
 const errno = (number: number): number => 0x00050000 | number
 const eperm = 1
 const enosys = 38
+const eafnosupport = 97
 
 type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, operand: number]
 
@@ -56,11 +73,11 @@ const architectureAt = 4
 const argumentAt = (index: number): number => 16 + 8 * index
 
 /** The cBPF program for bubblewrap's `--seccomp`; undefined for an architecture without a table. */
-export function seccompProgram(arch: string): Uint8Array | undefined {
+export function seccompProgram(arch: string, { calls, ioctls, processes, socketFamilies }: CallProfile = workerProfile): Uint8Array | undefined {
   const architecture = architectures[arch]
   if (architecture === undefined) return undefined
-  const { audit, column, clone, ioctl } = architecture
-  const calls = allowed
+  const { audit, column, clone, ioctl, socket } = architecture
+  const numbers = calls
     .split(',')
     .map((row) => row.trim().split(' ')[column])
     .filter((number) => number !== '-')
@@ -71,20 +88,24 @@ export function seccompProgram(arch: string): Uint8Array | undefined {
     give(killProcess),
     load(numberAt),
     ...(arch === 'x64' ? [unlessBelowSkip(x32Bit, 1), give(killProcess)] : []),
-    // Threads yes, processes no. clone3 hides its flags behind a pointer; ENOSYS makes libc fall back to clone.
+    // clone3 hides its flags behind a pointer; ENOSYS makes libc fall back to clone.
     unlessEqualSkip(clone, 4),
     load(argumentAt(0)),
-    unlessBitSkip(cloneThread, 1),
-    give(allow),
-    give(errno(eperm)),
-    unlessEqualSkip(ioctl, 2 + 2 * ioctlsAllowed.length),
-    load(argumentAt(1)),
-    ...ioctlsAllowed.flatMap((request) => [unlessEqualSkip(request, 1), give(allow)]),
-    give(errno(eperm)),
-    ...calls.flatMap((number) => [unlessEqualSkip(number, 1), give(allow)]),
+    ...(processes ? [unlessBitSkip(cloneNamespaces, 1), give(errno(eperm)), give(allow)] : [unlessBitSkip(cloneThread, 1), give(allow), give(errno(eperm))]),
+    ...oneOf(ioctl, 1, ioctls, eperm),
+    ...(socketFamilies === undefined ? [] : oneOf(socket, 0, socketFamilies, eafnosupport)),
+    ...numbers.flatMap((number) => [unlessEqualSkip(number, 1), give(allow)]),
     give(errno(enosys)),
   ])
 }
+
+/** A call that is allowed when the low word of an argument is one of these. */
+const oneOf = (call: number, argument: number, values: readonly number[], refusal: number): readonly Instruction[] => [
+  unlessEqualSkip(call, 2 + 2 * values.length),
+  load(argumentAt(argument)),
+  ...values.flatMap((value) => [unlessEqualSkip(value, 1), give(allow)]),
+  give(errno(refusal)),
+]
 
 /** struct sock_filter { u16 code; u8 jt; u8 jf; u32 k }, little endian on both architectures. */
 function assemble(program: readonly Instruction[]): Uint8Array {

@@ -1,0 +1,2 @@
+/** Runs in the place of a worker and never says that it is ready. */
+process.stdin.resume()
