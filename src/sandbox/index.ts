@@ -26,6 +26,7 @@ export {
   type IsolationBackend,
   type IsolationLevel,
   isolationLevels,
+  type LevelReport,
   type RunControl,
   type RunOptions,
   type Sandboxes,

@@ -19,11 +19,11 @@ const infoBytesMax = 4 << 10
 const strictDataKiB = (sandboxLimitsMax.memoryMiB + 768) * 1_024
 
 // No heap flag: it would override the memory limit of every isolate.
-export const nodeFlags = ['--no-node-snapshot', '--enable-experimental-regexp-engine-on-excessive-backtracks', '--wasm-max-mem-pages=1024']
+const nodeFlags = ['--no-node-snapshot', '--enable-experimental-regexp-engine-on-excessive-backtracks', '--wasm-max-mem-pages=1024']
 /** No compiler, and so none of its bugs; one task a process, and so no residue of another. */
 const strictFlags = ['--jitless']
 /** A module may have as much memory as its task. */
-const wasmFlags = [...nodeFlags.slice(0, -1), `--wasm-max-mem-pages=${sandboxLimitsMax.memoryMiB * 16}`]
+export const wasmFlags = [...nodeFlags.slice(0, -1), `--wasm-max-mem-pages=${sandboxLimitsMax.memoryMiB * 16}`]
 
 export interface LauncherOptions {
   /** The script to run in place of the worker. */

@@ -1,4 +1,5 @@
 import { type Clock, type Logger, MeshError } from '../base/index.ts'
+import { containerLaunchers } from './containers/launchers.ts'
 import { bubblewrapLauncher, nativeLauncher, permissionLauncher } from './launch.ts'
 import type { Launcher } from './launched.ts'
 import { Level } from './level.ts'
@@ -17,7 +18,7 @@ export interface SandboxesOptions {
 }
 
 /** Ways to make the levels real, in order of preference. */
-const allLaunchers = (): readonly Launcher[] => [nativeLauncher(), bubblewrapLauncher(), permissionLauncher()]
+const allLaunchers = (): readonly Launcher[] => [nativeLauncher(), bubblewrapLauncher(), permissionLauncher(), ...containerLaunchers()]
 
 /** The levels of this machine. None is tried, and nothing started, before it is asked for; what does not work is refused, never replaced. */
 export function openSandboxes({ clock, logger, poolSize = poolSizeDefault, launchers, backends }: SandboxesOptions): Sandboxes {

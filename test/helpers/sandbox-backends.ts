@@ -1,5 +1,7 @@
 import { realClock, silentLogger } from '../../src/base/index.ts'
 import { createBackend } from '../../src/sandbox/backend.ts'
+import { containerLaunchers } from '../../src/sandbox/containers/launchers.ts'
+import { findRootfs } from '../../src/sandbox/containers/rootfs.ts'
 import type { IsolationBackend } from '../../src/sandbox/index.ts'
 import { bubblewrapLauncher, nativeLauncher, permissionLauncher } from '../../src/sandbox/launch.ts'
 import type { Launcher } from '../../src/sandbox/launched.ts'
@@ -22,12 +24,20 @@ const backend = (name: string, lacks: string | undefined, launcher: () => Launch
   launcher,
 })
 
+/** The one that nodes prefer; all of them in the long run. What differs between them is in containers.test.ts. */
+const containers = containerLaunchers().slice(0, process.env['KINDMESH_TEST_LONG'] === '1' ? undefined : 1)
+const containersLack = (name: string): string | undefined => {
+  if (findRootfs() === undefined) return 'their root file system is not there: node scripts/make-rootfs.ts'
+  return findProgram(name === 'bubblewrap' ? 'bwrap' : name) === undefined ? `${name} is not installed` : undefined
+}
+
 /** Every back end there is a launcher for. */
 export const testBackends: readonly TestBackend[] = [
   backend('isolated-vm+bubblewrap', noBubblewrap, () => bubblewrapLauncher()),
   backend('isolated-vm+bubblewrap+strict', noBubblewrap, () => bubblewrapLauncher({ strict: true })),
   backend('isolated-vm+permission', undefined, () => permissionLauncher()),
   backend('process', undefined, () => nativeLauncher()),
+  ...containers.map((launcher) => backend(`container by ${launcher.name}`, containersLack(launcher.name), () => launcher)),
 ]
 
 /** One back end over a pool of its own. Fails when the first guest does not start. */

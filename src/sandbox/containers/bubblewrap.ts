@@ -1,4 +1,4 @@
-import { findProgram, programVersion, unavailable } from '../programs.ts'
+import { findProgram, unavailable, versionOf } from '../programs.ts'
 import type { Launcher } from '../launched.ts'
 import { seccompProgram } from '../seccomp.ts'
 import { containerProfile } from './calls.ts'
@@ -23,7 +23,7 @@ export function bubblewrapContainer({ entry, program = findProgram('bwrap') }: C
     tasksPerGuest: 1,
     readyTimeoutMs,
     memorySlackBytes: 0,
-    version: () => programVersion(program),
+    version: () => versionOf(program),
     start() {
       const seccomp = seccompProgram(process.arch, containerProfile)
       if (seccomp === undefined || process.platform !== 'linux') throw unavailable('bubblewrap needs Linux on x64 or arm64')

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { findProgram, programVersion, unavailable } from '../programs.ts'
+import { findProgram, unavailable, versionOf } from '../programs.ts'
 import type { Launcher } from '../launched.ts'
 import type { ContainerLauncherOptions } from './bubblewrap.ts'
 import { cacheFolder } from './cache.ts'
@@ -43,7 +43,7 @@ export function ociContainer(name: Runtime['name'], { entry, program = findProgr
     tasksPerGuest: 1,
     readyTimeoutMs,
     memorySlackBytes: 0,
-    version: () => programVersion(program),
+    version: () => versionOf(program),
     start() {
       if (program === undefined) throw unavailable(`${name} is missing`, `apt-get install ${name}`)
       if (process.getuid?.() !== 0) throw unavailable(`${name} is used by root only`, 'use bubblewrap, or podman')

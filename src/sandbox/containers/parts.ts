@@ -1,7 +1,7 @@
 import { dirname } from 'node:path'
 import { MeshError } from '../../base/index.ts'
 import { appFiles, workerEntry } from '../app-files.ts'
-import { nodeFlags } from '../launch.ts'
+import { wasmFlags } from '../launch.ts'
 import { reachableNode } from '../programs.ts'
 import { findRootfs, nodeInside } from './rootfs.ts'
 
@@ -32,7 +32,7 @@ export function containerParts(entry = workerEntry()): ContainerParts {
     rootfs,
     app: dirname(app.entry.from),
     node: reachableNode(),
-    command: [nodeInside, ...nodeFlags, `/app/${app.entry.to}`, `/app/${app.addon.to}`],
+    command: [nodeInside, ...wasmFlags, `/app/${app.entry.to}`, `/app/${app.addon.to}`],
   }
 }
 
