@@ -47,6 +47,7 @@ const packages: readonly (readonly [name: RegExp, users: readonly string[]])[] =
   [/^node:crypto$/, ['crypto', 'base/random.ts', 'sandbox/worker.ts', 'sandbox/local-calls.ts', 'sandbox/app-files.ts']],
   [/^(level|classic-level|abstract-level)$/, ['store']],
   [/^canonicalize$/, ['wire']],
+  [/^smol-toml$/, ['node']],
   [/^(isolated-vm|acorn|acorn-walk)$/, ['sandbox']],
   [/^node:(vm|wasi)$/, []],
   [/^(fastify|@fastify\/.+)$/, ['api']],

@@ -13,6 +13,10 @@ export interface ProfilePaths {
   readonly tasks: string
   /** Address and token of the running node's API. */
   readonly api: string
+  /** What the operator grants tasks of others; see sandbox/v1 section 5.1. */
+  readonly grants: string
+  /** Folder of named secrets, one file each. */
+  readonly secrets: string
 }
 
 /** Where a profile keeps its things. */
@@ -25,6 +29,8 @@ export const profilePaths = (home: string): ProfilePaths => ({
   checkpoint: join(home, 'audit-checkpoint'),
   tasks: join(home, 'tasks'),
   api: join(home, 'api.json'),
+  grants: join(home, 'sandbox.toml'),
+  secrets: join(home, 'secrets'),
 })
 
 /** The passphrase as the file holds it, without the line end an editor leaves. */

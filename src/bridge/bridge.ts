@@ -39,6 +39,8 @@ export interface BridgeConfiguration {
   readonly grants: Grants
   /** How many agents and tasks of this node asked one another until this run; 0 when none did. */
   readonly depth?: number
+  /** Folder that is the root `work` of this run. Not removed at its end. */
+  readonly work?: string | undefined
 }
 
 export interface AskOptions {
@@ -105,7 +107,7 @@ export function createHostBridge({ configuration, services, clock, random, logge
     clock,
     mustBeTls: (host, port) => grants.network.requireTLS && !isPrivateAllowed(grants.network, host, port),
   })
-  const files = createFiles(grants.files)
+  const files = createFiles(grants.files, configuration.work)
   const signer = createSigner(random.bytes(seedBytesLength))
   let opened: Memory | undefined
   let inFlight = 0

@@ -35,15 +35,18 @@ export interface Files {
   close(): Promise<void>
 }
 
-export function createFiles(policy: FileSystemPolicy): Files {
+/** `work` is a folder for the root of that name that somebody else made and removes. */
+export function createFiles(policy: FileSystemPolicy, work?: string): Files {
+  const hasScratch = policy.scratch || work !== undefined
   let written = 0
   let made = 0
   let scratch: Promise<string> | undefined
   let closed = false
 
   async function rootOf(name: string, mode: 'read' | 'write'): Promise<string> {
-    if (name === scratchName && policy.scratch) {
+    if (name === scratchName && hasScratch) {
       if (closed) throw new MeshError('ERR_STOPPED', 'the run has ended')
+      if (work !== undefined) return work
       return await (scratch ??= mkdtemp(join(tmpdir(), 'kindmesh-work-')))
     }
     const root = policy.roots.find((root) => root.name === name)
@@ -100,7 +103,7 @@ export function createFiles(policy: FileSystemPolicy): Files {
     },
     async list(path) {
       if (path === '') {
-        const names = [...policy.roots.map(({ name }) => name), ...(policy.scratch ? [scratchName] : [])]
+        const names = [...policy.roots.map(({ name }) => name), ...(hasScratch ? [scratchName] : [])]
         return names.map((name) => ({ name, type: 'folder', size: 0 }))
       }
       const { root, parts } = parsePath(path)

@@ -14,6 +14,7 @@ import { addMeshCommands } from './commands/mesh.ts'
 import { addMessageCommands } from './commands/messages.ts'
 import { addOwnKeyCommands } from './commands/own-keys.ts'
 import { addRunCommand } from './commands/run.ts'
+import { addSecretCommands } from './commands/secret.ts'
 import { addSigningCommands } from './commands/signing.ts'
 import { addTaskCommands } from './commands/task.ts'
 import { addTopicCommands } from './commands/topics.ts'
@@ -89,6 +90,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addMailboxCommands,
     addGroupCommands,
     addAgentCommands,
+    addSecretCommands,
     addSigningCommands,
     addTrustCommands,
     addRunCommand,

@@ -5,6 +5,7 @@ export type { NodeEvent } from './events.ts'
 export type { Files } from './files.ts'
 export { createNode, type MeshNode, type NodeOptions } from './node.ts'
 export { exportRecoveryOffline, readIdentity, recoverOffline, rotateOffline, verifyProfileAudit } from './offline.ts'
+export { createSecretFiles, secretBytesMax } from './secret-files.ts'
 export { createProfile } from './profile.ts'
 export { parseDocument, verifySignedDocument } from './signed-document.ts'
 
