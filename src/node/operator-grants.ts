@@ -39,7 +39,7 @@ const fileSchema = z
       const grants = tasks[name as keyof typeof levels]
       return grants === undefined ? [] : [[level, grants] as const]
     })
-    return { native, tasks: Object.fromEntries(given) as OperatorGrants['tasks'] }
+    return { native, tasks: Object.fromEntries(given) }
   })
 
 const nothing: OperatorGrants = { tasks: {}, native: [] }
