@@ -30,6 +30,10 @@ const storedCodec = codec(
 export interface Inbox {
   /** The writes, under their full keys, that keep a message; they belong into the batch of its replay mark. Call `release` if that batch fails. @throws ERR_OVERLOADED */
   keep(message: Message): { readonly ops: readonly StoreOp[]; release(): void }
+  /** The place behind the last message. */
+  end(): string
+  /** Messages in order of arrival, from this place on, each with the place behind it. */
+  from(place: string): AsyncIterable<readonly [next: string, message: Message]>
   /** The last messages, of one group or of all, oldest first. */
   list(page: { readonly limit: number; readonly group?: string | undefined }): Promise<readonly Message[]>
 }
@@ -48,7 +52,11 @@ export async function openInbox(store: Store): Promise<Inbox> {
       }
       const value = storedCodec.encode({ group: undefined, traceId: undefined, replyTo: undefined, token: undefined, ...message })
       count++
-      return { ops: store.qualify([put(String(next++).padStart(16, '0'), value)]), release: () => void count-- }
+      return { ops: store.qualify([put(placeOf(next++), value)]), release: () => void count-- }
+    },
+    end: () => placeOf(next),
+    async *from(place) {
+      for await (const [key, value] of store.range({ gte: place })) yield [placeOf(Number(key) + 1), storedCodec.decode(value)]
     },
     async list({ limit, group }) {
       const messages: Message[] = []
@@ -62,3 +70,5 @@ export async function openInbox(store: Store): Promise<Inbox> {
     },
   }
 }
+
+const placeOf = (number: number): string => String(number).padStart(16, '0')

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Did, MeshError, realClock, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { parseLevel } from '../trust/index.ts'
+import { agentRoutes } from './agent-routes.ts'
 import { groupRoutes } from './group-routes.ts'
 import { identityRoutes } from './identity-routes.ts'
 import { findRoutes } from './find-routes.ts'
@@ -147,44 +148,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
         }
       },
     },
-    {
-      method: 'GET',
-      url: '/v1/agents',
-      summary: 'Agents that live here',
-      reply: z.object({ agents: z.array(z.string()), keys: z.array(schemas.agentKey) }),
-      handle: async () => ({ agents: node.agents.list(), keys: node.agents.keys() }),
-    },
-    {
-      method: 'POST',
-      url: '/v1/agents',
-      summary: 'Register a built-in agent',
-      body: schemas.agentBody,
-      reply: schemas.agentKey,
-      async handle({ body }) {
-        const { name } = body as z.infer<typeof schemas.agentBody>
-        return await node.agents.add(name)
-      },
-    },
-    {
-      method: 'POST',
-      url: '/v1/agents/rotate',
-      summary: 'Replace the key of an agent; its DID stays',
-      body: schemas.agentBody,
-      reply: schemas.agentKey,
-      handle: async ({ body }) => await node.agents.rotate((body as z.infer<typeof schemas.agentBody>).name),
-    },
-    {
-      method: 'POST',
-      url: '/v1/agents/remove',
-      summary: 'Send an agent away and forget its key',
-      body: schemas.agentBody,
-      reply: schemas.agentBody,
-      async handle({ body }) {
-        const { name } = body as z.infer<typeof schemas.agentBody>
-        await node.agents.remove(name)
-        return { name }
-      },
-    },
+    ...agentRoutes(node),
     ...identityRoutes(node),
     ...topicRoutes(node),
     ...findRoutes(node),

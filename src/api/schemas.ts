@@ -81,6 +81,60 @@ export const topicLine = z.discriminatedUnion('event', [
 ])
 export const agentKey = z.object({ name: z.string(), did: z.string(), seq: z.int() })
 export const agentBody = z.object({ name: z.string().min(1).max(64) })
+const programCode = { code: z.string().max(256 * 1024), language: z.enum(['javascript', 'typescript']).default('javascript') }
+export const limitsBody = z
+  .object({
+    memoryMiB: z.int(),
+    wallMs: z.int(),
+    cpuMs: z.int(),
+    outputBytes: z.int(),
+    hostCalls: z.int(),
+    cpuPercent: z.int(),
+    netKiBps: z.int(),
+    fsOps: z.int(),
+    processes: z.int(),
+  })
+  .partial()
+/** A built-in agent by its name, or a program of the operator's. `grants` as sandbox/v1 section 5 has them. */
+export const agentAddBody = agentBody.extend({
+  program: z
+    .object({
+      ...programCode,
+      level: z.enum(['native', 'sandboxed', 'containerized', 'virtualized']).default('sandboxed'),
+      strict: z.boolean().default(false),
+      limits: limitsBody.optional(),
+      grants: z.record(z.string(), z.unknown()).default({}),
+    })
+    .optional(),
+})
+export const agentUpdateBody = agentBody.extend(programCode)
+export const agentLogsQuery = agentBody.extend({ follow: z.stringbool().default(false) })
+export const agentProgram = z.object({
+  name: z.string(),
+  did: z.string(),
+  status: z.enum(['starting', 'running', 'waiting', 'failed', 'stopped']),
+  level: z.string(),
+  strict: z.boolean(),
+  /** What really isolates it; null before its first start. */
+  backend: z.string().nullable(),
+  language: z.string(),
+  /** BLAKE3, hexadecimal. */
+  codeHash: z.string(),
+  capabilities: z.array(z.string()),
+  limits: z.record(z.string(), z.int()),
+  restarts: z.int(),
+  /** Messages answered, failed, with the agent, and waiting. */
+  handled: z.int(),
+  failed: z.int(),
+  inHand: z.int(),
+  waiting: z.int(),
+  cpuMs: z.number(),
+  /** The most of its present life, or of its last. */
+  memoryBytes: z.number(),
+  lastError: z.object({ code: z.string(), message: z.string(), at: z.int() }).nullable(),
+  addedAt: z.int(),
+  updatedAt: z.int(),
+})
 export const attestBody = z.object({
   subject: name,
   level: z.enum(['distrust', 'caution', 'basic', 'verified', 'trusted', 'authority']),
@@ -99,19 +153,6 @@ export const verifyBody = z.object({ publicKey: name, signature: z.string().max(
 export const mailboxBody = z.object({ target: z.string().min(1).max(4_096), timeoutMs })
 export const mailboxCheckBody = z.object({ receipt: z.string().max(16_384) })
 export const mailboxRemoveBody = z.object({ holder: name })
-export const limitsBody = z
-  .object({
-    memoryMiB: z.int(),
-    wallMs: z.int(),
-    cpuMs: z.int(),
-    outputBytes: z.int(),
-    hostCalls: z.int(),
-    cpuPercent: z.int(),
-    netKiBps: z.int(),
-    fsOps: z.int(),
-    processes: z.int(),
-  })
-  .partial()
 export const taskBody = z.object({
   on: name,
   code: z.string().max(256 * 1024),
@@ -465,6 +506,11 @@ export const incomingTransfer = z.object({
   done: z.int(),
   path: z.string().optional(),
 })
+/** One line of an agent's log, NDJSON. */
+export const agentLogLine = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('line'), at: z.int(), level: z.string(), text: z.string() }),
+  z.object({ type: z.literal('error'), error: problem }),
+])
 /** One line while a file is sent, NDJSON: how it stands. The last is how it stood when the answer ended. */
 export const sendFileLine = z.discriminatedUnion('type', [
   outgoingTransfer.extend({ type: z.literal('transfer') }),

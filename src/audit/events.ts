@@ -226,8 +226,22 @@ export const topicPublished = ({
 }: Own & Omit<MessageFacts, 'from' | 'to'> & { readonly topic: Uint8Array }): AuditEvent =>
   happened('topic_published', did, undefined, { topic, id, type: brief(type), statementHash, bytes })
 
-export const agentAdded = ({ did, agent, name }: Own & { readonly agent: string; readonly name: string }): AuditEvent =>
-  happened('agent_added', did, agent, { name: brief(name) })
+/** `codeHash`, BLAKE3, when the agent is a program of the operator's. */
+export const agentAdded = ({
+  did,
+  agent,
+  name,
+  codeHash,
+}: Own & { readonly agent: string; readonly name: string; readonly codeHash?: Uint8Array | undefined }): AuditEvent =>
+  happened('agent_added', did, agent, { name: brief(name), codeHash })
+
+export const agentUpdated = ({
+  did,
+  agent,
+  name,
+  codeHash,
+}: Own & { readonly agent: string; readonly name: string; readonly codeHash: Uint8Array }): AuditEvent =>
+  happened('agent_updated', did, agent, { name: brief(name), codeHash })
 
 export interface AgentKeyFacts extends Own {
   /** The agent's own key. */

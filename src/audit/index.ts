@@ -4,6 +4,7 @@ export { type AuditData, type AuditEntry, type AuditEvent, dataBytesMax } from '
 export {
   agentAdded,
   agentRemoved,
+  agentUpdated,
   agentIdentityCreated,
   type AgentKeyFacts,
   attestationAccepted,

@@ -123,6 +123,16 @@ export const errorTable = {
   ERR_CAPABILITY_DENIED: { meaning: 'the peer does not offer a capability that is required', hint: 'ask another peer', exit: 'denied' },
   ERR_AGENT_UNKNOWN: { meaning: 'no agent of that name lives there', hint: 'ask the operator which agents it offers', exit: 'denied' },
   ERR_AGENT_FAILED: { meaning: 'the agent threw while it handled the message', hint: 'see the log of the node that hosts it', exit: 'generic' },
+  ERR_AGENT_DOWN: {
+    meaning: 'the agent is stopped, has failed, or ended before it answered',
+    hint: 'ask again later; its operator sees why with `kindmesh agent list`',
+    exit: 'unreachable',
+  },
+  ERR_AGENT_CODE: {
+    meaning: 'what is kept of an agent program cannot be read, or its code is not what its hash names',
+    hint: 'give it again: `kindmesh agent update <name> <file>`',
+    exit: 'generic',
+  },
   ERR_REFUSED: { meaning: 'the peer refused the message', hint: 'see the reason', exit: 'denied' },
 
   ERR_NOT_RECEIVING: {

@@ -11,6 +11,7 @@ export interface ClientOptions {
   readonly token: string
 }
 
+export type AgentLogLine = Out<'agentLogLine'>
 export type TaskLine = Out<'taskLine'>
 export type TaskLogLine = Out<'taskLogLine'>
 export type AskedTask = Out<'askedTask'>
@@ -46,8 +47,20 @@ export interface Client {
   publish(body: In<'publishBody'>, options?: SignalOption): Promise<Out<'published'>>
   /** A public topic, until the signal aborts; the first line says that it is being read. */
   topic(topic: string, options?: SignalOption): AsyncGenerator<TopicLine>
-  agents(options?: SignalOption): Promise<{ readonly agents: readonly string[]; readonly keys: readonly Out<'agentKey'>[] }>
-  addAgent(name: string, options?: SignalOption): Promise<Out<'agentKey'>>
+  agents(options?: SignalOption): Promise<{
+    readonly agents: readonly string[]
+    readonly keys: readonly Out<'agentKey'>[]
+    readonly programs: readonly Out<'agentProgram'>[]
+  }>
+  addAgent(body: In<'agentAddBody'>, options?: SignalOption): Promise<Out<'agentKey'>>
+  updateAgent(body: In<'agentUpdateBody'>, options?: SignalOption): Promise<Out<'agentProgram'>>
+  startAgent(name: string, options?: SignalOption): Promise<Out<'agentProgram'>>
+  stopAgent(name: string, options?: SignalOption): Promise<Out<'agentProgram'>>
+  /** What an agent program printed, oldest first; with `follow` until the signal aborts. */
+  agentLogs(
+    query: { readonly name: string; readonly follow?: boolean },
+    options?: SignalOption,
+  ): AsyncGenerator<Exclude<AgentLogLine, { readonly type: 'error' }>>
   rotateAgent(name: string, options?: SignalOption): Promise<Out<'agentKey'>>
   removeAgent(name: string, options?: SignalOption): Promise<{ readonly name: string }>
   identities(options?: SignalOption): Promise<{ readonly identities: readonly Out<'agentIdentity'>[] }>
@@ -153,7 +166,11 @@ export function createClient({ url, token }: ClientOptions): Client {
     publish: (body, options) => call('/v1/topics/publish', options, body),
     topic: (topic, options) => lines<TopicLine>(`/v1/topics/messages${query({ topic })}`, options),
     agents: (options) => call('/v1/agents', options),
-    addAgent: (name, options) => call('/v1/agents', options, { name }),
+    addAgent: (body, options) => call('/v1/agents', options, body),
+    updateAgent: (body, options) => call('/v1/agents/update', options, body),
+    startAgent: (name, options) => call('/v1/agents/start', options, { name }),
+    stopAgent: (name, options) => call('/v1/agents/stop', options, { name }),
+    agentLogs: ({ name, follow = false }, options) => lines<AgentLogLine>(`/v1/agents/logs${query({ name, follow: String(follow) })}`, options),
     rotateAgent: (name, options) => call('/v1/agents/rotate', options, { name }),
     removeAgent: (name, options) => call('/v1/agents/remove', options, { name }),
     identities: (options) => call('/v1/identities', options),

@@ -49,8 +49,8 @@ interface Held extends AgentKey {
 /** Agents' own keys: made, kept sealed, replaced; and where agents of others live. Source: identity/v1 section 9. */
 export interface AgentKeys {
   list(): readonly AgentKey[]
-  /** Makes the key of an agent and keeps it together with `ops`. */
-  add(name: string, ops: readonly StoreOp[]): Promise<AgentKey>
+  /** Makes the key of an agent and keeps it together with `ops`; `codeHash` when it is a program. */
+  add(name: string, ops: readonly StoreOp[], codeHash?: Uint8Array): Promise<AgentKey>
   /** Puts the agent's next key in force; its DID stays. @throws ERR_AGENT_UNKNOWN, ERR_WIRE_TOO_LARGE at its chain's end */
   rotate(name: string): Promise<AgentKey>
   /** Forgets the agent's keys for good. @throws ERR_AGENT_UNKNOWN */
@@ -127,13 +127,13 @@ export async function openAgentKeys({ store, keyring, host, clock, random, logge
   }
   return {
     list: () => [...held.values()].map(view),
-    async add(name, ops) {
+    async add(name, ops, codeHash) {
       const [seed, next] = [random.bytes(32), random.bytes(32)]
       // Nobody has the key behind it: a lost agent is added anew.
       const recoveryHash = commitmentOf(random.bytes(32))
       const inception = signInception(seed, { nextHash: commitment(next), recoveryHash, now: clock.now(), random })
       const agent = hold(name, { seed, next, chain: [inception.bytes] })
-      await audit.record(agentAdded({ did: keyring.identity, agent: agent.did, name }), [...ops, ...store.qualify([sealed(name, seed, agent)])])
+      await audit.record(agentAdded({ did: keyring.identity, agent: agent.did, name, codeHash }), [...ops, ...store.qualify([sealed(name, seed, agent)])])
       held.set(name, agent)
       void publishOne(agent)
       return view(agent)

@@ -11,6 +11,7 @@ import {
   openMail,
   type OutboxEntry,
   type Outgoing,
+  type ProgramDraft,
   type SendOptions,
   type Sent,
   type Taker,
@@ -61,7 +62,9 @@ import {
   type TrustItem,
   TrustLevel,
 } from '../trust/index.ts'
+import { type AgentPrograms, openAgentPrograms } from './agent-programs.ts'
 import { agentNamespace, type AgentKey, type AgentKeys, openAgentKeys } from './agent-keys.ts'
+import { createAskHere } from './ask-here.ts'
 import { chainNamespace, type KeyChains, openKeyChains } from './key-chains.ts'
 import { type Capabilities, createCapabilities } from './capabilities.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
@@ -148,8 +151,10 @@ export interface MeshRooms {
   ask(to: Did, data: unknown, options?: SendOptions & { readonly agent?: string }): Promise<{ readonly id: string; readonly reply: unknown }>
   readonly agents: Pick<Agents, 'list'> & {
     register(agent: Agent): void
-    /** Registers a built-in agent for good. @throws ERR_AGENT_UNKNOWN */
-    add(name: string): Promise<AgentKey>
+    /** Registers a built-in agent for good, or a program of the operator's. @throws ERR_AGENT_UNKNOWN, ERR_SANDBOX_* */
+    add(name: string, program?: ProgramDraft): Promise<AgentKey>
+    /** Agents that are programs of the operator's, and how they do. */
+    readonly programs: Pick<AgentPrograms, 'list' | 'get' | 'update' | 'start' | 'stop' | 'logs'>
     /** Agents that have a key of their own. */
     keys(): readonly AgentKey[]
     /** Puts an agent's next key in force; its DID stays. @throws ERR_AGENT_UNKNOWN */
@@ -255,10 +260,21 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const agentKeys = await openAgentKeys({ ...parts, store: store.sub('agent-keys'), chains })
   // Agents that moved in before agents had keys.
   for (const name of agents.list()) if (!agentKeys.list().some((agent) => agent.name === name)) await agentKeys.add(name, [])
-  /** An agent is told who asks, not by which key. */
+  /** An agent is told who asks, not by which key; a stranger names it by its DID. */
   const known = (agent: Agent): Agent => ({
     ...agent,
     receive: (message, given) => agent.receive({ ...message, from: chains.subject(message.from) }, given),
+  })
+  const here: Agents = { ...agents, get: (name) => known(agents.get(agentKeys.nameOf(name))) }
+  const programs = await openAgentPrograms({
+    ...parts,
+    store: store.sub('agent-programs'),
+    did: self,
+    agents,
+    agentKeys,
+    inbox,
+    subject: chains.subject,
+    bridgeFor: () => undefined,
   })
   const takers = new Map<string, Taker>()
   const mail = await openMail({
@@ -271,8 +287,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     replay,
     sequences: await openSequences({ store: store.sub('sequences'), clock }),
     audit,
-    // A stranger names an agent by its DID.
-    agents: { ...agents, get: (name) => known(agents.get(agentKeys.nameOf(name))) },
+    agents: here,
     inbox,
     takers,
     plane: () => plane,
@@ -280,7 +295,10 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     keys: chains,
     decide: (from) => standing(from) ?? decideMessage(policy, level(from, messageScope)),
     deposit: (item) => mailboxes.deposit(item),
-    onMessage: ({ id, from, type }) => events.emit({ event: 'message', id, from: chains.subject(from), type }),
+    onMessage({ id, from, type }) {
+      events.emit({ event: 'message', id, from: chains.subject(from), type })
+      programs.onMessage()
+    },
     onDelivered: ({ id, to }) => events.emit({ event: 'delivered', id, to: chains.subject(to) }),
     onUndelivered: ({ id, to, status, code }) => events.emit({ event: 'undelivered', id, to: chains.subject(to), status, code: code ?? '' }),
   })
@@ -443,6 +461,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   }
 
   const inTurn = createTurns()
+  const askHere = createAskHere({ ...parts, agents: here, self })
   const node: MeshRooms = {
     did: self,
     peerId: host.peerId,
@@ -478,6 +497,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       return { ...sent, route: routes[sent.status] }
     },
     async ask(to, data, { agent = 'echo', ...sendOptions } = {}) {
+      const own = chains.subject(to) === self ? agent : agentKeys.nameOf(chains.subject(to))
+      if (chains.subject(to) === self || agents.list().includes(own)) return await askHere(own, data, sendOptions)
       const place = await reach(to, sendOptions)
       return await mail.ask(place.peer, { type: 'ask', agent: place.agent ?? agent, encoding: 'json', body: JSON.stringify(data ?? null) }, sendOptions)
     },
@@ -485,7 +506,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     agents: {
       list: agents.list,
       register: agents.register,
-      async add(name) {
+      async add(name, program) {
+        if (program !== undefined) return await programs.add(name, program)
         const agent = builtInAgents[name]
         if (agent === undefined) {
           throw new MeshError('ERR_AGENT_UNKNOWN', `no built-in agent '${name}'`, { hint: `built in: ${Object.keys(builtInAgents).join(', ')}` })
@@ -495,7 +517,9 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       },
       keys: agentKeys.list,
       rotate: agentKeys.rotate,
+      programs,
       async remove(name) {
+        if (programs.has(name)) return await programs.remove(name)
         await agentKeys.remove(name, store.sub('agents').qualify([del(name)]))
         agents.remove(name)
       },
@@ -535,6 +559,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   mail.start()
   groups.start()
   await served.start()
+  programs.begin()
   return {
     node,
     confirmKey: chains.confirm,
@@ -546,6 +571,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       await Promise.all([chains.publish(), agentKeys.publish()])
     },
     async stop() {
+      await programs.end()
       finder.stop()
       presence.stop()
       recent.stop()

@@ -62,7 +62,7 @@ export class GuestCalls {
 
   /** Hands a message to the guest. Never rejects. */
   async deliver(message: string, signal: AbortSignal): Promise<HostAnswer> {
-    const ended: HostAnswer = { ok: false, code: 'ERR_AGENT_FAILED', message: 'the agent ended before it answered' }
+    const ended: HostAnswer = { ok: false, code: 'ERR_AGENT_DOWN', message: 'the agent ended before it answered' }
     if (this.#over.signal.aborted) return ended
     if (signal.aborted) return { ok: false, code: 'ERR_ABORTED', message: 'nobody waits for the answer' }
     const id = ++this.#lastMessage

@@ -13,7 +13,7 @@ import {
 import { createTestSandboxes, resultOf } from '../helpers/sandbox.ts'
 
 const answer = 'agent.receive(async (message) => (await act(message)))'
-const ended: HostAnswer = { ok: false, code: 'ERR_AGENT_FAILED', message: 'the agent ended before it answered' }
+const ended: HostAnswer = { ok: false, code: 'ERR_AGENT_DOWN', message: 'the agent ended before it answered' }
 
 let sandboxes: Sandboxes
 beforeAll(async () => {

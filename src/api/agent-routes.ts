@@ -1,0 +1,98 @@
+import { z } from 'zod'
+import type { MeshNode } from '../node/index.ts'
+import type { LinesRoute, Route } from './routes.ts'
+import * as schemas from './schemas.ts'
+
+type Named = z.infer<typeof schemas.agentBody>
+type View = ReturnType<MeshNode['agents']['programs']['get']>
+
+const programOf = ({ usage: { cpuMs, memoryBytes }, grants, backend, lastError, ...view }: View) => ({
+  ...view,
+  cpuMs,
+  memoryBytes,
+  capabilities: grants.capabilities,
+  backend: backend ?? null,
+  lastError: lastError ?? null,
+})
+
+export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
+  const { programs } = node.agents
+  return [
+    {
+      method: 'GET',
+      url: '/v1/agents',
+      summary: 'Agents that live here, and how those do that are programs',
+      reply: z.object({ agents: z.array(z.string()), keys: z.array(schemas.agentKey), programs: z.array(schemas.agentProgram) }),
+      handle: async () => ({ agents: node.agents.list(), keys: node.agents.keys(), programs: node.agents.programs.list().map(programOf) }),
+    },
+    {
+      method: 'POST',
+      url: '/v1/agents',
+      summary: 'Register a built-in agent, or a program that runs in a sandbox of its own',
+      body: schemas.agentAddBody,
+      reply: schemas.agentKey,
+      async handle({ body }) {
+        const { name, program } = body as z.infer<typeof schemas.agentAddBody>
+        return await node.agents.add(name, program)
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/agents/update',
+      summary: 'Put other code in the place of an agent program; what it may do stays',
+      body: schemas.agentUpdateBody,
+      reply: schemas.agentProgram,
+      async handle({ body }) {
+        const { name, ...code } = body as z.infer<typeof schemas.agentUpdateBody>
+        return programOf(await programs.update(name, code))
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/agents/start',
+      summary: 'Start an agent program that is stopped or has failed',
+      body: schemas.agentBody,
+      reply: schemas.agentProgram,
+      handle: async ({ body }) => programOf(await programs.start((body as Named).name)),
+    },
+    {
+      method: 'POST',
+      url: '/v1/agents/stop',
+      summary: 'Stop an agent program until it is started again',
+      body: schemas.agentBody,
+      reply: schemas.agentProgram,
+      handle: async ({ body }) => programOf(await programs.stop((body as Named).name)),
+    },
+    {
+      method: 'GET',
+      url: '/v1/agents/logs',
+      summary: 'What an agent program printed of late, in lines of JSON; with `follow` also what comes',
+      query: schemas.agentLogsQuery,
+      reply: schemas.agentLogLine,
+      async *lines({ query, signal }) {
+        const { name, follow } = query as z.infer<typeof schemas.agentLogsQuery>
+        for await (const line of programs.logs(name, { follow, signal })) yield { type: 'line', ...line }
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/agents/rotate',
+      summary: 'Replace the key of an agent; its DID stays',
+      body: schemas.agentBody,
+      reply: schemas.agentKey,
+      handle: async ({ body }) => await node.agents.rotate((body as Named).name),
+    },
+    {
+      method: 'POST',
+      url: '/v1/agents/remove',
+      summary: 'Send an agent away and forget its key',
+      body: schemas.agentBody,
+      reply: schemas.agentBody,
+      async handle({ body }) {
+        const { name } = body as Named
+        await node.agents.remove(name)
+        return { name }
+      },
+    },
+  ]
+}
