@@ -13,7 +13,7 @@ export const floors: readonly (readonly string[])[] = [
   ['identity', 'sandbox'],
   ['envelope', 'trust', 'vault', 'audit', 'auth', 'bundles'],
   ['policy', 'net', 'monitor', 'bridge'],
-  ['protocols'],
+  ['protocols', 'boxes'],
   ['agents', 'tasks', 'files'],
   ['node'],
   ['api'],
@@ -30,7 +30,8 @@ const closed: Readonly<Record<string, readonly string[]>> = {
 
 /** Doors that know these rooms and no others. */
 const only: Readonly<Record<string, readonly string[]>> = {
-  cli: ['base', 'client', 'api', 'node'],
+  // Runs code without a node, and so without what a node is made of.
+  cli: ['base', 'client', 'api', 'node', 'boxes', 'bundles', 'sandbox'],
   mcp: ['base', 'client'],
   a2a: ['base', 'client'],
   console: ['base', 'client'],

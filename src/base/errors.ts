@@ -209,7 +209,7 @@ export const errorTable = {
   ERR_SANDBOX_CODE: { meaning: 'the code does not parse or uses what is forbidden', hint: 'see the line and column given', exit: 'generic' },
   ERR_SANDBOX_THREW: { meaning: 'the task threw', hint: 'see the message of the task', exit: 'generic' },
   ERR_SANDBOX_LIMIT: { meaning: 'the task hit a limit and was killed', hint: 'raise --limit if the executor allows it', exit: 'limit' },
-  ERR_SANDBOX_RESULT: { meaning: 'the result is not plain JSON data or too large', hint: 'return plain data, smaller', exit: 'limit' },
+  ERR_SANDBOX_RESULT: { meaning: 'the result is not plain JSON data or too large', hint: 'return plain data, smaller', exit: 'generic' },
   ERR_SANDBOX_CRASHED: { meaning: 'the worker process ended without an answer', hint: 'try again; see the log of the executor', exit: 'generic' },
   ERR_HOST_ARGUMENTS: {
     meaning: 'a host call got arguments it does not take',

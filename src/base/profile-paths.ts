@@ -17,6 +17,10 @@ export interface ProfilePaths {
   readonly grants: string
   /** Folder of named secrets, one file each. */
   readonly secrets: string
+  /** Publishers and code whose bundles are trusted. */
+  readonly bundlePins: string
+  /** Code kept by its hash. */
+  readonly code: string
 }
 
 /** Where a profile keeps its things. */
@@ -31,6 +35,8 @@ export const profilePaths = (home: string): ProfilePaths => ({
   api: join(home, 'api.json'),
   grants: join(home, 'sandbox.toml'),
   secrets: join(home, 'secrets'),
+  bundlePins: join(home, 'bundle-pins.json'),
+  code: join(home, 'code'),
 })
 
 /** The passphrase as the file holds it, without the line end an editor leaves. */

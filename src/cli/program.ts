@@ -15,6 +15,7 @@ import { addMessageCommands } from './commands/messages.ts'
 import { addOwnKeyCommands } from './commands/own-keys.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSecretCommands } from './commands/secret.ts'
+import { addSandboxCommands } from './commands/sandbox.ts'
 import { addSigningCommands } from './commands/signing.ts'
 import { addTaskCommands } from './commands/task.ts'
 import { addTopicCommands } from './commands/topics.ts'
@@ -94,6 +95,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addSigningCommands,
     addTrustCommands,
     addRunCommand,
+    addSandboxCommands,
     addTaskCommands,
     addAuditCommands,
     addDoctorCommand,

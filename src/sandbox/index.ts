@@ -18,7 +18,8 @@ export {
   policyEntriesMax,
   type ProviderPolicy,
 } from './policies.ts'
-export { createSandboxes, type SandboxesOptions } from './sandboxes.ts'
+export { analyse, codeFileBytesMax, prepareCode, type PreparedCode } from './prepare.ts'
+export { createSandboxes, openSandboxes, type SandboxesOptions } from './sandboxes.ts'
 export {
   type Engine,
   engines,

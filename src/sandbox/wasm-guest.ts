@@ -1,4 +1,5 @@
 import { type AgentCapability, hostCallCapabilities } from './capabilities.ts'
+import type { CodeUse } from './code-uses.ts'
 import type { GuestCall } from './guest.ts'
 
 /** A module's bytes, before base64. Source: sandbox/v1 section 7. */
@@ -11,12 +12,20 @@ export interface WasmBounds {
   readonly calls: readonly string[]
 }
 
-/** The first import for which more is needed than was granted, in words. `call` names its call as it runs, so it needs what any call needs. Source: sandbox/v1 section 7. */
-export function missingImport(names: readonly string[], granted: readonly string[]): string | undefined {
+/** What a module can call: its imports, by their places in the list. `call` names its call as it runs, so it may make every call. Source: sandbox/v1 section 7. */
+export function wasmUses(imports: readonly { readonly name: string }[]): readonly CodeUse[] {
   const needs: Readonly<Record<string, AgentCapability | undefined>> = hostCallCapabilities
-  for (const name of names) {
-    const needed = name === 'call' ? Object.values(needs) : [needs[name]]
-    const missing = needed.find((capability) => capability !== undefined && !granted.includes(capability))
+  return imports.flatMap(({ name }, index) => {
+    const needed = name === 'call' ? Object.values(needs) : Object.hasOwn(needs, name) ? [needs[name]] : []
+    const capabilities = [...new Set(needed)].filter((capability) => capability !== undefined)
+    return name === 'call' || Object.hasOwn(needs, name) ? [{ name, capabilities, line: 1, column: index + 1 }] : []
+  })
+}
+
+/** The first import for which more is needed than was granted, in words. Source: sandbox/v1 section 7. */
+export function missingImport(names: readonly string[], granted: readonly string[]): string | undefined {
+  for (const { name, capabilities } of wasmUses(names.map((found) => ({ name: found })))) {
+    const missing = capabilities.find((capability) => !granted.includes(capability))
     if (missing !== undefined) return `import kindmesh.${name} needs ${missing}`
   }
   return undefined
