@@ -236,7 +236,7 @@ export function createHostBridge({ configuration, services, clock, random, logge
       exchange.close()
       egress.close()
       opened?.close()
-      await files.close()
+      await files.close().catch((error: unknown) => logger.warn('the folder of a run was not removed', { code: toMeshError(error).code }))
     },
   }
 }

@@ -154,12 +154,19 @@ export function guestMain(call: GuestCall, bounds: GuestBounds): GuestEnter {
     readonly status: number
     readonly headers: unknown
     readonly url: string
-    readonly text: string
+    /** One of the two, as `encoding` asked. */
+    readonly text?: string
+    readonly base64?: string
   }
   const ask = host('fetch')
   const fetch = async (...parameters: unknown[]): Promise<unknown> => {
-    const { status, headers, url, text: content } = (await ask(...parameters)) as FetchAnswer
-    return { status, ok: status >= 200 && status < 300, headers, url, text: async () => content, json: async () => parse(content) as unknown }
+    const { status, headers, url, text: content, base64 } = (await ask(...parameters)) as FetchAnswer
+    const asText = async (): Promise<string> => {
+      if (content === undefined) throw new Type('the body was asked for as base64')
+      return content
+    }
+    const json = async (): Promise<unknown> => parse(await asText()) as unknown
+    return { status, ok: status >= 200 && status < 300, headers, url, text: asText, json, base64: async () => base64 }
   }
   assign(crypto, { sign: host('crypto.sign'), publicKey: host('crypto.publicKey') })
   let handler: ((message: unknown) => unknown) | undefined

@@ -366,6 +366,7 @@ export class TaskRun {
     if (this.#ended) return
     this.#ended = true
     for (const cleanUp of this.#cleanUps) cleanUp()
+    void this.#host?.close?.()
     this.#emit(outcome)
   }
 

@@ -73,6 +73,8 @@ export interface HostBridge {
   call(name: string, args: string, signal: AbortSignal): Promise<HostAnswer>
   /** So far. */
   usage(): Pick<SandboxUsage, 'netBytes' | 'fsOps'>
+  /** Called when the run has ended; again does nothing. Never rejects. */
+  close?(): Promise<void>
 }
 
 /** Holds a run and lets it go on. Time held does not count against its wall clock. */
