@@ -74,7 +74,7 @@ export class GuestCalls {
     this.#over.signal.addEventListener('abort', onEnd, { once: true })
     this.#handed.add(id)
     this.#options.onMessage(id, true)
-    this.#options.worker.send(frameTypes.message, numbered(id, Buffer.from(message)))
+    void this.#options.worker.send(frameTypes.message, numbered(id, Buffer.from(message)))
     try {
       return await promise
     } finally {
@@ -105,10 +105,11 @@ export class GuestCalls {
     } catch {
       answer = { ok: false, code: 'ERR_INTERNAL', message: 'the host failed' }
     }
-    this.#inFlight--
     if (this.#over.signal.aborted) return
     if (!answer.ok && answer.denied !== undefined) onDenied(answer.denied)
     const text = answer.ok ? answer.value : JSON.stringify({ code: answer.code, message: answer.message })
-    worker.send(frameTypes.answer, numbered(id, Uint8Array.of(answer.ok ? 1 : 0), Buffer.from(text)))
+    // In flight until it has left: a guest that does not read its answers gets no more of them.
+    await worker.send(frameTypes.answer, numbered(id, Uint8Array.of(answer.ok ? 1 : 0), Buffer.from(text)))
+    this.#inFlight--
   }
 }

@@ -108,7 +108,7 @@ export class TaskRun {
     const granted = this.#capabilities === undefined ? {} : { capabilities: this.#capabilities }
     const agent = this.#times === undefined ? {} : { agent: true }
     const task: WorkerTask = { engine, code, input, ...granted, memoryMiB, outputBytes, hostCalls, processes, ...agent }
-    if (!this.#ending) this.#worker.send(frameTypes.task, Buffer.from(JSON.stringify(task)))
+    if (!this.#ending) void this.#worker.send(frameTypes.task, Buffer.from(JSON.stringify(task)))
   }
 
   readonly control: RunControl = {
@@ -263,7 +263,7 @@ export class TaskRun {
   #askAlive(): void {
     if (this.#stopPing !== undefined || this.#heldSinceMs !== undefined) return
     this.#stopPing = this.#clock.after(pongTimeoutMs, () => this.#kill(this.#overLimit('wallMs')))
-    this.#worker.send(frameTypes.ping, new Uint8Array())
+    void this.#worker.send(frameTypes.ping, new Uint8Array())
   }
 
   #onPong(): void {

@@ -99,8 +99,9 @@ export class WorkerProcess {
     await this.#launched.limit?.(limits)
   }
 
-  send(type: FrameType, payload: Uint8Array): void {
-    if (this.alive) this.#launched.input.write(encodeFrame(type, payload))
+  /** Resolves when it has left the node's memory, or never will. */
+  async send(type: FrameType, payload: Uint8Array): Promise<void> {
+    if (this.alive) await new Promise<void>((resolve) => this.#launched.input.write(encodeFrame(type, payload), () => resolve()))
   }
 
   freeze(): void {

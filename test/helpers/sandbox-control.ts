@@ -15,13 +15,15 @@ async function escapes(code: string): Promise<boolean> {
     digest: (algorithm: string, data: string | Uint8Array) => createHash(algorithm).update(data).digest('hex'),
   }
   const progress = (): undefined => undefined
+  const calls = hostCalls()
+  const names = ['input', 'console', 'crypto', 'progress', ...Object.keys(calls)]
   let result: unknown
   try {
-    const run = runInContext(`(async function (input, console, crypto, progress) { "use strict";\n${code}\n})`, createContext({}), {
+    const run = runInContext(`(async function (${names.join(', ')}) { "use strict";\n${code}\n})`, createContext({}), {
       timeout: caseTimeoutMs,
     }) as (...parameters: unknown[]) => Promise<unknown>
     const late = new Promise((resolve) => setTimeout(resolve, caseTimeoutMs).unref())
-    result = JSON.stringify(await Promise.race([run(JSON.parse(escapeInput), console, crypto, progress), late]))
+    result = JSON.stringify(await Promise.race([run(JSON.parse(escapeInput), console, crypto, progress, ...Object.values(calls)), late]))
   } catch (error) {
     try {
       // What a host does with an error: shows it. The text itself proves nothing, it may quote the source.
@@ -31,6 +33,31 @@ async function escapes(code: string): Promise<boolean> {
     }
   }
   return result === '"ESCAPED"' || said.includes('ESCAPED')
+}
+
+/** The calls of the bridge as a careless host would hand them in: functions, promises, answers and errors of its own realm. */
+function hostCalls(): Readonly<Record<string, unknown>> {
+  const call = async (first: unknown, second?: unknown): Promise<unknown> => {
+    await Promise.resolve()
+    if (JSON.stringify([first, second])?.includes('refused')) throw new Error('refused')
+    return { answers: [first, { second }] }
+  }
+  const agent = { receive: (handle: (message: unknown) => unknown) => void handle({ from: 'x', data: {} }) }
+  const memory = { get: call, set: call, list: call, delete: call }
+  return {
+    fetch: call,
+    memory,
+    vault: { get: call },
+    readFile: call,
+    writeFile: call,
+    list: call,
+    spawn: call,
+    mesh: { ask: call },
+    delegate: call,
+    llm: call,
+    vectordb: call,
+    agent,
+  }
 }
 
 process.on('unhandledRejection', () => undefined)

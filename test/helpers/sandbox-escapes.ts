@@ -1,3 +1,5 @@
+import { callBodies } from './sandbox-escapes-calls.ts'
+
 /** One attempt to get out, as the body of a task. It counts as out when it says ESCAPED, by result or console, and it says so only with a host object in hand. */
 export interface EscapeCase {
   readonly name: string
@@ -152,6 +154,72 @@ const bodies: Readonly<Record<string, string>> = {
       for (const k of keys) try { const d = Object.getOwnPropertyDescriptor(v, k); open.push(d.value, d.get, d.set) } catch {}
     }
     return end(...seen)`,
+  'species getter that is harmless the first time':
+    'let times = 0; const a = [1, 2]; Object.defineProperty(a, "constructor", { get() { times++; return times < 2 ? Array : { [Symbol.species]: function (n) { say(n, this, sloppy("return arguments.callee.caller")()); return this } } } }); console.log(a); progress(1, a); return a.concat([crypto]).map((v) => v) && end(...a)',
+  'getter of the input that was harmless the first time':
+    'let times = 0; Object.defineProperty(input, "list", { get() { return ++times < 2 ? [] : { get x() { say(this); return 1 } } } }); console.log(input, input); return input',
+  'names of modules, in every way there is to ask for one':
+    'const names = ["module", "worker_threads", "cluster", "vm", "repl", "inspector", "wasi", "trace_events", "child_process", "process"]; const asks = [(n) => own("n", "return require(n)")(n), (n) => own("n", "return module.constructor._load(n)")(n), (n) => own("n", "return process.getBuiltinModule(n)")(n), (n) => own("n", "return process.binding(n)")(n), (n) => own("n", "return import(n)")(n)]; for (const n of names) for (const ask of asks) try { if (out(await ask(n))) return "ESCAPED" } catch (e) { say(e) } return "held"',
+  'import() with hostile attributes':
+    'try { return end(await own("o", "return import(\\"node:fs\\", o)")(new Proxy({}, { get(t, k, r) { say(r); return { type: "json" } }, ownKeys() { return ["with"] } }))) } catch (e) { return end(e) }',
+  'import() of a file URL': 'try { return end(await (0, eval)("import(\\"file:///proc/self/environ\\")")) } catch (e) { return end(e) }',
+  'import() from an async generator of another Function':
+    'try { const G = (async function* () {}).constructor; for await (const m of G("yield import(\\"node:os\\")")()) return end(m, m.constants) } catch (e) { return end(e) } return "held"',
+  'error with a symbol as message, concatenated':
+    'const e = new Error(); e.message = Symbol(); e.name = { toString: null, valueOf: null }; try { String(e) } catch (inner) { say(inner) } try { "" + e.stack } catch (inner) { say(inner) } throw e',
+  'error whose cause is a host call': 'throw new Error("x", { get cause() { say(this, sloppy("return arguments.callee.caller")()); return progress } })',
+  'stack overflow inside a host call':
+    'const seen = []; const f = (n) => { try { return f(n + 1) } catch (e) { if (seen.length < 400) for (const g of [() => console.log("x"), () => crypto.randomUUID(), () => progress(0), () => crypto.digest("sha-256", "x")]) try { g() } catch (inner) { seen.push(inner) } throw e } }; try { f(0) } catch (e) { seen.push(e) } return end(...seen)',
+  'stack overflow in prepareStackTrace':
+    'Error.prepareStackTrace = (e, sites) => { const f = () => f(); try { f() } catch (inner) { say(inner, e, sites) } return sites }; try { crypto.digest("md5", "x") } catch (e) { say(...[e.stack].flat()) } return "held"',
+  'async stack frames':
+    'Error.stackTraceLimit = 200; Error.prepareStackTrace = (e, sites) => sites; await null; const sites = await (async () => { await null; return new Error().stack })(); return typeof sites === "string" ? "held" : end(...sites.flatMap((s) => [s, s.getThis(), s.getFunction(), s.getPromiseIndex]))',
+  'call sites of a host error':
+    'Error.prepareStackTrace = (e, sites) => sites.map((s) => [s.getThis?.(), s.getFunction?.(), s.getEvalOrigin?.()]); try { crypto.randomBytes({ valueOf() { throw new Error("x") } }) } catch (e) { return end(...[e.stack].flat(2)) } return "held"',
+  'global replaced by a Proxy':
+    'Object.setPrototypeOf(globalThis, new Proxy(Object.prototype, { get(t, k, r) { say(r, k); return undefined }, has(t, k) { say(k); return false } })); try { console.log(undefinedName) } catch (e) { say(e) } return end(globalThis)',
+  'symbol registry and well-known symbols':
+    'const all = Reflect.ownKeys(Symbol).map((k) => Symbol[k]).filter((s) => typeof s === "symbol"); for (const s of [...all, Symbol.for("nodejs.util.inspect.custom"), Symbol.for("nodejs.util.promisify.custom")]) { const v = {}; v[s] = function (...l) { say(this, ...l, sloppy("return arguments.callee.caller")()); return this }; try { console.log(v); console.error(v) } catch (e) { say(e) } } return "held"',
+  'custom inspect of the result':
+    'return { [Symbol.for("nodejs.util.inspect.custom")](...l) { say(this, ...l); return "x" }, toJSON() { return { inspect: 1 } } }',
+  'RegExp statics filled by the host':
+    'console.log("secret"); crypto.digest("sha-256", "x"); return RegExp.input || RegExp.lastMatch || RegExp.$1 ? end(RegExp.input, RegExp.lastMatch) : "held"',
+  'patched RegExp and its symbols':
+    'for (const k of ["exec", "test"]) { const old = RegExp.prototype[k]; RegExp.prototype[k] = function (...l) { say(this, ...l); return old.apply(this, l) } } for (const s of [Symbol.replace, Symbol.match, Symbol.split]) RegExp.prototype[s] = function (...l) { say(this, ...l); return [] }; console.log(/x/); crypto.digest("sha-256", "x"); return /x/',
+  'patched Uint8Array and ArrayBuffer':
+    'const B = Uint8Array; for (const k of ["set", "subarray", "slice", "fill"]) B.prototype[k] = function (...l) { say(this, ...l) }; Object.defineProperty(B.prototype, "length", { get() { say(this); return 4 } }); globalThis.Uint8Array = class { constructor(...l) { say(this, ...l) } }; globalThis.ArrayBuffer = Uint8Array; try { say(crypto.randomBytes(8), crypto.getRandomValues(new B(8)), crypto.digest("sha-256", new B(8))) } catch (e) { say(e) } return "held"',
+  'views of every kind over one buffer':
+    'const b = new ArrayBuffer(64); const kinds = [Int8Array, Uint16Array, Float32Array, Float64Array, BigInt64Array, DataView]; return end(...kinds.map((K) => { try { return crypto.getRandomValues(new K(b)) } catch (e) { return e } }), ...kinds.map((K) => { try { return crypto.digest("sha-256", new K(b)) } catch (e) { return e } }))',
+  'transfer of a buffer while the host reads it':
+    'const v = new Uint8Array(8); const t = { valueOf() { try { v.buffer.transfer?.(1 << 20) } catch (e) { say(e) } return 8 } }; try { say(crypto.randomBytes(t), crypto.getRandomValues(v), crypto.digest("sha-256", v)) } catch (e) { return end(e) } return "held"',
+  'numbers that are none as sizes':
+    'for (const n of [NaN, -0, Infinity, -1, 2 ** 53, 2 ** 32 + 8, 1.5, "8", [8], { valueOf: () => 8 }, 8n, null, undefined]) try { say(crypto.randomBytes(n)) } catch (e) { say(e) } for (const n of [NaN, -Infinity, "1", {}, 1n]) try { say(progress(n, n)) } catch (e) { say(e) } return "held"',
+  'NaN payloads read back':
+    'const f = new Float64Array(1); const u = new BigUint64Array(f.buffer); for (const bits of [0x7ff8dead00000001n, 0xfff4beef00000001n, 0x7ff0000000000001n]) { u[0] = bits; progress(f[0]); console.log(f[0]); say(f[0], JSON.parse(JSON.stringify([f[0]]))) } return "held"',
+  'clock fine enough to time a cache':
+    'const fine = typeof performance === "object" && typeof performance.now === "function"; const shared = typeof SharedArrayBuffer === "function" && typeof Atomics === "object"; return fine ? end(performance, performance.now) : shared ? end(SharedArrayBuffer) : "held"',
+  'Atomics.wait and a thread of its own': 'return end(globalThis.Worker, globalThis.MessageChannel, globalThis.BroadcastChannel, globalThis.Atomics)',
+  'code cache and snapshots':
+    'return end(globalThis.v8, globalThis.Script, globalThis.cachedData, globalThis.snapshot, globalThis.startupSnapshot, globalThis.embedderData)',
+  'debugger and console of the engine':
+    'debugger; return end(globalThis.inspector, globalThis.__inspectorProxy, globalThis.d8, globalThis.print, globalThis.load, globalThis.read, globalThis.quit, globalThis.gc)',
+  'natives syntax': 'try { return end(own("return %GetOptimizationStatus(0)")()) } catch (e) { return end(e) }',
+  'generator whose return the host calls':
+    'const g = (function* () { try { yield 1 } finally { say(this, sloppy("return arguments.callee.caller")()) } })(); console.log(...g); return g',
+  'class with a hostile static block and brand':
+    'class A { static { say(this, new.target) } static #p = 1; static has(v) { return #p in v } } for (const v of [console, crypto, input, progress]) try { say(A.has(v)) } catch (e) { say(e) } return "held"',
+  'private fields stamped on host objects':
+    'class Base { constructor(v) { return v } } class Stamp extends Base { #mark = own("return this")(); static read(v) { return v.#mark } } for (const v of [console, crypto, progress, globalThis]) try { new Stamp(v); say(Stamp.read(v)) } catch (e) { say(e) } return "held"',
+  'using a host object': 'try { return end(own("h", "say", "{ using x = h; } return h")(console, say)) } catch (e) { return end(e) }',
+  'tail of Error.captureStackTrace with a host constructor':
+    'const o = {}; Error.captureStackTrace(o, console.log); Error.captureStackTrace(o, progress); return end(o.stack, o)',
+  'Intl and Temporal':
+    'const kinds = [globalThis.Intl?.DateTimeFormat, globalThis.Intl?.NumberFormat, globalThis.Temporal?.Now].filter(Boolean); return end(...kinds, ...kinds.map((K) => { try { return new K(new Proxy([], { get(t, k, r) { say(r, k); return t[k] } })) } catch (e) { return e } }))',
+  'iterator helpers over host values':
+    'const it = Iterator.from([input, console, crypto, progress]); return end(...it.map((v) => v).flatMap((v) => [v]).toArray())',
+  'weak collections with host keys':
+    'const m = new WeakMap(); for (const v of [console, crypto, progress, input]) try { m.set(v, v); say(m.get(v)) } catch (e) { say(e) } const s = new WeakSet(); try { s.add(console) } catch (e) { say(e) } return "held"',
+  'structured clone of host values': 'return typeof structuredClone === "undefined" ? "held" : end(structuredClone(input))',
   'unhandled rejection with a hostile reason': 'Promise.reject(new Proxy({}, { get(t, k, r) { say(r, k); return () => "x" } })); return "held"',
   'extra calls with host-like objects':
     'for (const f of [console.log, progress, crypto.digest]) try { say(f.call(new Proxy({}, { get(t, k, r) { say(r) } }), {}, [], null, globalThis)) } catch (e) { say(e) } return "held"',
@@ -160,5 +228,8 @@ const bodies: Readonly<Record<string, string>> = {
 /** Cases that must be seen exactly as written, with nothing in front. */
 const bare = new Set(['unbalanced braces'])
 
-export const escapeCases: readonly EscapeCase[] = Object.entries(bodies).map(([name, body]) => ({ name, code: bare.has(name) ? body : prelude + body }))
+export const escapeCases: readonly EscapeCase[] = Object.entries({ ...bodies, ...callBodies }).map(([name, body]) => ({
+  name,
+  code: bare.has(name) ? body : prelude + body,
+}))
 export const escapeInput = '{"list":[1,{"a":2}],"deep":{"b":{"c":3}}}'

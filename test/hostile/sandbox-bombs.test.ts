@@ -1,0 +1,41 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import type { IsolationBackend, SandboxOutcome } from '../../src/sandbox/index.ts'
+import { resultOf, runTask } from '../helpers/sandbox.ts'
+import { type Bomb, bombLimits, bombs, wall } from '../helpers/sandbox-bombs.ts'
+import { answeringHost } from '../helpers/sandbox-host.ts'
+import { testLevels } from '../helpers/sandbox-levels.ts'
+
+const testTimeoutMs = 120_000
+/** From a limit to the outcome that tells of it. Source: sandbox/v1 section 1.3. */
+const killedWithinMs = 500
+
+const endOf = (outcome: SandboxOutcome): string => (outcome.type === 'done' ? 'done' : outcome.code + (outcome.limit === undefined ? '' : `/${outcome.limit}`))
+
+async function explode(backend: IsolationBackend, isSlow: boolean, { engine, code, ends, limits }: Bomb): Promise<void> {
+  const bounds = { ...bombLimits, ...limits }
+  const neighbour = resultOf(backend, 'let n = 0; for (let i = 0; i < 1e5; i++) n += i; return n')
+  const { outcome } = await runTask(backend, code, { limits: bounds, host: answeringHost(), ...(engine === undefined ? {} : { engine }) })
+  expect(await neighbour).toBe(4_999_950_000)
+  expect(isSlow ? [...ends, ...wall] : ends).toContain(endOf(outcome))
+  expect(outcome.usage.wallMs).toBeLessThanOrEqual(bounds.wallMs + killedWithinMs)
+  expect(outcome.usage.memoryBytes).toBeLessThan(3 * bounds.memoryMiB * 2 ** 20)
+  expect(outcome.usage.outputBytes).toBeLessThan(2 << 20)
+}
+
+test('there are enough bombs', () => {
+  expect(Object.keys(bombs).length).toBeGreaterThanOrEqual(120)
+})
+
+const preferred = testLevels.filter(({ isFirst }) => isFirst)
+
+describe.each(preferred.map((level) => [level.title, level] as const))('resource bombs, %s', (_title, { lacks, isSlow, start }) => {
+  if (lacks !== undefined) return test.skipIf(true)('each ends within its limits', () => undefined)
+  const backend = start(3)
+  afterAll(() => backend.stop())
+
+  test.concurrent.each(Object.entries(bombs))('%s', async (_name, bomb) => explode(backend, isSlow, bomb), testTimeoutMs)
+
+  test('and the next task finds nothing of them', async () => {
+    expect(await resultOf(backend, 'return [typeof n, 6 * 7]')).toEqual(['undefined', 42])
+  })
+})
