@@ -24,7 +24,16 @@ import {
 } from '../agents/index.ts'
 import { agentUpdated, type Audit, codeExecutionFailed, sandboxCreated } from '../audit/index.ts'
 import { type Clock, type Did, hex, type Logger, MeshError, type Random, secondMs, type SignalOption, toMeshError } from '../base/index.ts'
-import { type HostBridge, limitsProblem, type SandboxEvent, type Sandboxes, stripTypes } from '../sandbox/index.ts'
+import {
+  type Grants,
+  type HostBridge,
+  type IsolationLevel,
+  limitsProblem,
+  type SandboxLimits,
+  type SandboxEvent,
+  type Sandboxes,
+  stripTypes,
+} from '../sandbox/index.ts'
 import type { Store } from '../store/index.ts'
 import type { AgentKey, AgentKeys } from './agent-keys.ts'
 
@@ -72,6 +81,7 @@ export interface AgentBridge extends HostBridge {
 }
 
 export interface AgentProgramsOptions {
+  /** The whole store: what is written of an agent goes into one batch with its key and its audit entry. */
   readonly store: Store
   readonly sandboxes: Sandboxes
   readonly audit: Audit
@@ -84,7 +94,15 @@ export interface AgentProgramsOptions {
   readonly inbox: Inbox
   /** Who a key is of. */
   subject(key: Did): Did
-  bridgeFor(agent: { readonly did: Did; readonly record: ProgramRecord; refused(detail: string): void }): AgentBridge | undefined
+  bridgeFor(life: {
+    readonly did: Did
+    readonly grants: Grants
+    readonly limits: SandboxLimits
+    readonly isolation: IsolationLevel
+    readonly onRefused: (detail: string) => void
+  }): AgentBridge
+  /** Deletes what it remembers. */
+  forget(agent: Did): Promise<void>
 }
 
 interface Held {
@@ -98,8 +116,8 @@ interface Held {
 
 export async function openAgentPrograms(options: AgentProgramsOptions): Promise<AgentPrograms> {
   const { store, sandboxes, audit, did: own, clock, random, logger, agents, agentKeys, inbox, bridgeFor } = options
-  const records = openProgramRecords(store)
-  const places = store.sub('place')
+  const records = openProgramRecords(store.sub('agent-programs'))
+  const places = store.sub('agent-places')
   const held = new Map<string, Held>()
   let lives = 0
 
@@ -121,11 +139,11 @@ export async function openAgentPrograms(options: AgentProgramsOptions): Promise<
     const sandboxId = `${name}/${++lives}`
     const isolation = { isolationLevel: level, backend: backend.name, limits }
     await audit.record(sandboxCreated({ did: own, requester: did, sandboxId, ...isolation }))
-    const bridge = bridgeFor({ did, record, refused: (detail) => log.add('node', `refused: ${detail}`) })
+    const bridge = bridgeFor({ did, grants, limits, isolation: level, onRefused: (detail) => log.add('node', `refused: ${detail}`) })
     try {
       for await (const event of backend.run(
         { code, input: 'null' },
-        { limits, capabilities: grants.capabilities, agent: true, ...(bridge === undefined ? {} : { host: bridge }), signal, onControl },
+        { limits, capabilities: grants.capabilities, agent: true, host: bridge, signal, onControl },
       )) {
         if (event.type === 'failed' && !signal.aborted) {
           const { code: reasonCode, message, usage, security } = event
@@ -136,7 +154,7 @@ export async function openAgentPrograms(options: AgentProgramsOptions): Promise<
         yield event
       }
     } finally {
-      await bridge?.close()
+      await bridge.close()
     }
   }
   function hold(name: string, did: Did, record: ProgramRecord): Held {
@@ -188,6 +206,7 @@ export async function openAgentPrograms(options: AgentProgramsOptions): Promise<
     agents.remove(name)
     await one.mail.stop()
     await one.program.stop()
+    await options.forget(one.did)
   }
   /** Until a new program receives, or is known not to for now. @throws ERR_SANDBOX_CODE, ERR_SANDBOX_PERMISSION for one that never will */
   async function begun(name: string): Promise<void> {
@@ -207,7 +226,7 @@ export async function openAgentPrograms(options: AgentProgramsOptions): Promise<
   }
 
   return {
-    list: () => [...held].map(([name, one]) => viewOf(name, one)),
+    list: () => [...held].map(([name, one]) => viewOf(name, one)).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     get: (name) => viewOf(name, get(name)),
     has: (name) => held.has(name),
     async add(name, draft) {

@@ -18,6 +18,7 @@ import {
   type Topics,
 } from '../agents/index.ts'
 import { attestationAccepted, attestationIssued, attestationRevoked, type Audit, peerConnected, peerDisconnected } from '../audit/index.ts'
+import type { SecretSource } from '../bridge/index.ts'
 import {
   type Clock,
   type Did,
@@ -65,6 +66,7 @@ import {
 import { type AgentPrograms, openAgentPrograms } from './agent-programs.ts'
 import { agentNamespace, type AgentKey, type AgentKeys, openAgentKeys } from './agent-keys.ts'
 import { createAskHere } from './ask-here.ts'
+import { createBridges } from './bridges.ts'
 import { chainNamespace, type KeyChains, openKeyChains } from './key-chains.ts'
 import { type Capabilities, createCapabilities } from './capabilities.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
@@ -76,6 +78,7 @@ import { createFiles, type Files } from './files.ts'
 import { createMailboxes, type MailboxDoors, type Mailboxes } from './mailboxes.ts'
 import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
+import { noOperatorGrants, type OperatorGrants } from './operator-grants.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
 import { createServed, taskResultTaker } from './served-tasks.ts'
@@ -194,6 +197,10 @@ export interface Parts {
   readonly random: Random
   readonly logger: Logger
   readonly policy?: Policy
+  /** What tasks of others may do; nothing unless given. */
+  readonly grants?: OperatorGrants
+  /** Secrets that agents and tasks may be granted. */
+  readonly secrets?: SecretSource
   /** Offered besides what every node offers. */
   readonly offers?: readonly string[] | undefined
   readonly roles?: readonly Role[] | undefined
@@ -268,13 +275,13 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const here: Agents = { ...agents, get: (name) => known(agents.get(agentKeys.nameOf(name))) }
   const programs = await openAgentPrograms({
     ...parts,
-    store: store.sub('agent-programs'),
     did: self,
     agents,
     agentKeys,
     inbox,
     subject: chains.subject,
-    bridgeFor: () => undefined,
+    bridgeFor: (life) => bridges.forAgent(life),
+    forget: (agent) => bridges.forgetAgent(agent),
   })
   const takers = new Map<string, Taker>()
   const mail = await openMail({
@@ -451,6 +458,16 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     'task_result',
     taskResultTaker(inbox, asked.hint, ({ id, from, type }) => events.emit({ event: 'message', id, from: chains.subject(from), type })),
   )
+
+  const bridges = createBridges({
+    ...parts,
+    store: store.sub('memories'),
+    grants: parts.grants ?? noOperatorGrants,
+    level: (did) => level(did, taskScope),
+    resolve,
+    ask: (to, data, options) => node.ask(to, data, options),
+    tasks: { run: (order, options) => node.tasks.run(order, options) },
+  })
 
   /** The key to reach: of a node, or of the node where an agent lives. */
   async function reach(to: Did, options: SignalOption = {}): Promise<{ readonly peer: Did; readonly agent?: Did }> {

@@ -54,11 +54,14 @@ export interface Bridges {
   readonly services: BridgeServices
   forTask(order: TaskRunOrder): RunBridge
   forAgent(order: AgentRunOrder): RunBridge
+  /** Deletes what an agent remembers. */
+  forgetAgent(did: Did): Promise<void>
 }
 
 export function createBridges({ clock, random, logger, store, secrets, grants, level, resolve, ask, tasks }: BridgesOptions): Bridges {
+  const memories = createMemories({ store, clock })
   const services: BridgeServices = {
-    memories: createMemories({ store, clock }),
+    memories,
     secrets,
     async ask(to, data, { signal, agent, timeoutMs }) {
       const { reply } = await ask(resolve(to), data, { signal, ...(agent === undefined ? {} : { agent }), ...(timeoutMs === undefined ? {} : { timeoutMs }) })
@@ -81,7 +84,7 @@ export function createBridges({ clock, random, logger, store, secrets, grants, l
     },
     forAgent({ did, grants: granted, limits, isolation, onRefused }) {
       return createHostBridge({
-        configuration: { agentId: `agent ${did}`, level: isolation, limits, grants: granted },
+        configuration: { agentId: partitionOf(did), level: isolation, limits, grants: granted },
         services,
         clock,
         random,
@@ -89,8 +92,20 @@ export function createBridges({ clock, random, logger, store, secrets, grants, l
         ...(onRefused === undefined ? {} : { onRefused: ({ name, reason }) => onRefused(`${name}: ${reason}`) }),
       })
     },
+    async forgetAgent(did) {
+      const memory = memories.open(partitionOf(did), noGrants.memory)
+      try {
+        for (let keys = await memory.list('', undefined); keys.length > 0; keys = await memory.list('', undefined)) {
+          for (const key of keys) await memory.delete(key)
+        }
+      } finally {
+        memory.close()
+      }
+    },
   }
 }
+
+const partitionOf = (agent: Did): string => `agent ${agent}`
 
 /** What a guest may order of others: neither files nor capabilities, which are not its to give. Source: sandbox/v1 section 5.8. */
 const orderSchema = z.strictObject({

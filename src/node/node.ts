@@ -24,7 +24,9 @@ import { assemble, type Assembled, type MeshRooms, recordRules } from './assembl
 import { createCheckpointFile } from './checkpoint-file.ts'
 import { createEventHub } from './events.ts'
 import { chainTopic } from './key-chains.ts'
+import { readOperatorGrants } from './operator-grants.ts'
 import { beginProfileChain, createProfile, exportProfileRecovery, openProfile, type ProfileOptions, recoverProfile, rotateProfile } from './profile.ts'
+import { createSecretFiles } from './secret-files.ts'
 import { headTopic } from './trust-sync.ts'
 
 /** Time that holders of mail have before a rotation. */
@@ -85,6 +87,8 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   undo.defer(() => store.close())
   // The store is ours alone from here on, and so is the key file. It may have changed while somebody else had it.
   let keyring = await settled(profile, unlocked)
+  const grants = await readOperatorGrants(paths.grants)
+  const secrets = createSecretFiles({ folder: paths.secrets, random })
   const sandboxes = await createSandboxes({ clock, logger })
   undo.defer(() => sandboxes.stop())
   const checkpointFile = createCheckpointFile({ path: paths.checkpoint, clock, logger })
@@ -115,7 +119,22 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     })
     halfway.defer(() => host.stop())
     const offers = options.relayServer === true ? ['relay'] : []
-    const assembled = await assemble({ ...options, offers, workDir: paths.tasks, store, keyring, sandboxes, audit, host, clock, random, logger, events })
+    const assembled = await assemble({
+      ...options,
+      grants,
+      secrets,
+      offers,
+      workDir: paths.tasks,
+      store,
+      keyring,
+      sandboxes,
+      audit,
+      host,
+      clock,
+      random,
+      logger,
+      events,
+    })
     halfway.defer(() => assembled.stop())
     for (const agent of registered) assembled.node.agents.register(agent)
     const ending = halfway.move()

@@ -42,12 +42,12 @@ const fileSchema = z
     return { native, tasks: Object.fromEntries(given) }
   })
 
-const nothing: OperatorGrants = { tasks: {}, native: [] }
+export const noOperatorGrants: OperatorGrants = { tasks: {}, native: [] }
 
 /** Reads `sandbox.toml`; nothing is granted where there is none. @throws ERR_SANDBOX_CONFIG with line and column, or the field */
 export async function readOperatorGrants(path: string): Promise<OperatorGrants> {
   const text = await readText(path)
-  if (text === undefined) return nothing
+  if (text === undefined) return noOperatorGrants
   try {
     return parseGrants(text)
   } catch (error) {
