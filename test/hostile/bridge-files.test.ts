@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createSeededRandom, realClock, silentLogger } from '../../src/base/index.ts'
 import { createHostBridge, type RunBridge } from '../../src/bridge/index.ts'
 import { grantsSchema, type HostAnswer, parsePolicy } from '../../src/sandbox/index.ts'
+import { scratchWith } from '../helpers/bridge-scratch.ts'
 
 const secret = 'SECRET OF THE HOST'
 const never = new AbortController().signal
@@ -74,14 +75,14 @@ describe('inside its roots a run', () => {
 
   test('has a folder of its own that is gone with it and that no other run sees', async () => {
     const other = bridgeWith()
-    await call('writeFile', 'work/mine', 'x')
-    const folders = readdirSync(tmpdir()).filter((name) => name.startsWith('kindmesh-work-'))
+    await call('writeFile', 'work/mine-alone', 'x')
+    expect(scratchWith('mine-alone')).toHaveLength(1)
     expect(value(await other.call('list', '["work"]', never))).toEqual([])
-    expect(value(await call('readFile', 'work/mine'))).toBe('x')
+    expect(value(await call('readFile', 'work/mine-alone'))).toBe('x')
     await other.close()
     await bridge.close()
-    expect(readdirSync(tmpdir()).filter((name) => folders.includes(name)).length).toBeLessThan(folders.length)
-    expect(await call('readFile', 'work/mine')).toMatchObject({ ok: false, code: 'ERR_STOPPED' })
+    expect(scratchWith('mine-alone')).toEqual([])
+    expect(await call('readFile', 'work/mine-alone')).toMatchObject({ ok: false, code: 'ERR_STOPPED' })
   })
 
   test('writes so much and no more, in all and in one file', async () => {

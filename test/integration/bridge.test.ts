@@ -1,5 +1,3 @@
-import { readdirSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createMemories } from '../../src/bridge/index.ts'
 import type { IsolationLevel, Sandboxes } from '../../src/sandbox/index.ts'
@@ -7,6 +5,7 @@ import { createVirtualClock, fromBase64, utf8 } from '../../src/base/index.ts'
 import { verify } from '../../src/crypto/index.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 import { type BridgeWorld, createBridgeWorld } from '../helpers/bridge-world.ts'
+import { scratchWith } from '../helpers/bridge-scratch.ts'
 import { createTestSandboxes, resultOf, runTask } from '../helpers/sandbox.ts'
 
 /** One program that uses every call there is. */
@@ -14,7 +13,7 @@ const everyCall = `
 const response = await fetch(input.url, { method: 'POST', body: 'x' })
 const bytes = await fetch(input.url, { encoding: 'base64' })
 await memory.set('k', { a: [1] }, { ttlMs: 1000 })
-await writeFile('work/dir/a', 'text')
+await writeFile('work/' + input.dir + '/a', 'text')
 const refused = []
 for (const act of [() => fetch('http://127.0.0.1/'), () => vault.get('other'), () => readFile('/etc/passwd'), () => spawn('sh', []), () => memory.get(''), () => bytes.text()]) {
   try { await act(); refused.push('nothing') } catch (error) { refused.push(error.code ?? error.name) }
@@ -23,7 +22,7 @@ return {
   fetched: [response.status, response.ok, response.url, await response.text(), await bytes.base64()],
   memory: [await memory.get('k'), await memory.list(''), await memory.delete('k'), await memory.get('k')],
   secret: await vault.get('key'),
-  files: [await readFile('work/dir/a'), await list('work'), await list('')],
+  files: [await readFile('work/' + input.dir + '/a'), await list('work'), await list('')],
   asked: await mesh.ask('did:x', { q: 1 }),
   delegated: await delegate({ on: 'did:x', code: 'return 1' }),
   llm: await llm({ model: 'small' }),
@@ -80,15 +79,18 @@ const bridge = (level: IsolationLevel, agentId = 'anna') => {
 describe.each(['sandboxed', 'native'] as const)('a task at level %s', (level) => {
   test('has the whole host API, and is refused what is not granted', async () => {
     const url = world.filled('http://allowed.test:{outside}/')
-    const before = readdirSync(tmpdir()).filter((name) => name.startsWith('kindmesh-work-')).length
-    const { outcome } = await runTask(sandboxes.get(level), everyCall, { input: { url }, host: bridge(level), limits: { fsOps: 1_000, netKiBps: 100_000 } })
+    const { outcome } = await runTask(sandboxes.get(level), everyCall, {
+      input: { url, dir: `dir-${level}` },
+      host: bridge(level),
+      limits: { fsOps: 1_000, netKiBps: 100_000 },
+    })
     if (outcome.type !== 'done') throw new Error(`${outcome.code}: ${outcome.message}`)
     const { signature, ...rest } = JSON.parse(outcome.result) as { readonly signature: readonly [string, string] }
     expect(rest).toEqual({
       fetched: [200, true, url, 'outside', Buffer.from('outside').toString('base64')],
       memory: [{ a: [1] }, ['k'], true, null],
       secret: 'secret key',
-      files: ['text', [{ name: 'dir', type: 'folder', size: 0 }], [{ name: 'work', type: 'folder', size: 0 }]],
+      files: ['text', [{ name: `dir-${level}`, type: 'folder', size: 0 }], [{ name: 'work', type: 'folder', size: 0 }]],
       asked: { to: 'did:x', data: { q: 1 } },
       delegated: { order: { on: 'did:x', code: 'return 1' } },
       llm: { answer: 42 },
@@ -101,7 +103,7 @@ describe.each(['sandboxed', 'native'] as const)('a task at level %s', (level) =>
     expect(outcome.security.map(({ kind }) => kind)).toEqual(['denied', 'denied', 'denied', 'denied'])
     expect(outcome.security[0]?.detail).toMatch(/^capability network:outbound: fetch: /)
     // The run is over, and so is its folder.
-    await expect.poll(() => readdirSync(tmpdir()).filter((name) => name.startsWith('kindmesh-work-')).length).toBe(before)
+    await expect.poll(() => scratchWith(`dir-${level}`)).toEqual([])
   })
 })
 
