@@ -23,14 +23,17 @@ const vectorPackages = {
 /** Every way to make a container that tests try; busybox and libraries of the containers come pinned, by scripts/make-rootfs.ts. */
 const containerPackages = { crun: '/usr/bin/crun', runc: '/usr/sbin/runc', runsc: '/usr/bin/runsc' }
 
+/** What machines need that tests try; their kernel and programs come pinned, by scripts/make-guest.ts. */
+const machinePackages = { 'qemu-system-x86': '/usr/bin/qemu-system-x86_64', e2fsprogs: '/usr/sbin/mke2fs' }
+
 const forTests = process.argv.includes('--tests')
 
 if (isInstallNeeded()) withLock(install)
 if (process.exitCode === undefined) checkNode()
 if (process.exitCode === undefined && process.platform === 'linux') {
-  systemPackages({ ...sandboxPackages, ...(forTests ? { ...vectorPackages, ...containerPackages } : {}) })
+  systemPackages({ ...sandboxPackages, ...(forTests ? { ...vectorPackages, ...containerPackages, ...machinePackages } : {}) })
 }
-if (process.exitCode === undefined && process.platform === 'linux' && forTests) containerFiles()
+if (process.exitCode === undefined && process.platform === 'linux' && forTests) guestFiles()
 
 function say(text) {
   process.stderr.write(`setup: ${text}\n`)
@@ -133,9 +136,10 @@ function systemPackages(wanted) {
   writeFileSync(aptFailed, '')
 }
 
-/** Costs a process, so only for tests; a node says itself that its containers lack them. */
-function containerFiles() {
+/** Costs a process, so only for tests; a node says itself what its containers and machines lack. */
+function guestFiles() {
   spawnSync(`${root}node_modules/.bin/node`, [`${root}scripts/make-rootfs.ts`], { stdio: ['ignore', 2, 2] })
+  spawnSync(`${root}node_modules/.bin/node`, [`${root}scripts/make-guest.ts`], { stdio: ['ignore', 2, 2] })
 }
 
 function failedLately() {

@@ -40,6 +40,8 @@ export interface Launcher {
   readonly readyTimeoutMs: number
   /** Resident memory of an idle guest beyond what its own process samples at start say; guests whose memory limit is their own (machines) say how much to add. */
   readonly memorySlackBytes: number
+  /** Guests kept ready at most, where each takes much. */
+  readonly poolSizeMax?: number
   /** Guests for engines that this one does not serve; the guest itself refuses what it cannot run. */
   readonly others?: readonly { readonly engine: Engine; readonly launcher: Launcher }[]
   /** Of the program that isolates. */

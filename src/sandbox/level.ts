@@ -112,7 +112,12 @@ export class Level {
 
 /** A back end whose first guest has run a task. @throws ERR_SANDBOX_UNAVAILABLE */
 async function startBackend(launcher: Launcher, parts: LevelParts): Promise<IsolationBackend> {
-  const pool = await WorkerPool.start({ launcher, clock: parts.clock, logger: parts.logger, size: parts.poolSize })
+  const pool = await WorkerPool.start({
+    launcher,
+    clock: parts.clock,
+    logger: parts.logger,
+    size: Math.min(parts.poolSize, launcher.poolSizeMax ?? parts.poolSize),
+  })
   const own = createBackend({ launcher, pool, clock: parts.clock })
   const backend = withOtherEngines(own, launcher.others ?? [], parts)
   const unavailable = (why: string): MeshError => new MeshError('ERR_SANDBOX_UNAVAILABLE', `the probe ${why}`)

@@ -3,6 +3,7 @@ import { containerLaunchers } from './containers/launchers.ts'
 import { bubblewrapLauncher, nativeLauncher, permissionLauncher } from './launch.ts'
 import type { Launcher } from './launched.ts'
 import { Level } from './level.ts'
+import { machineLaunchers } from './machines/launchers.ts'
 import { poolSizeDefault } from './pool.ts'
 import { type IsolationLevel, isolationLevels, type LevelReport, type Sandboxes } from './types.ts'
 
@@ -18,12 +19,18 @@ export interface SandboxesOptions {
 }
 
 /** Ways to make the levels real, in order of preference. */
-const allLaunchers = (): readonly Launcher[] => [nativeLauncher(), bubblewrapLauncher(), permissionLauncher(), ...containerLaunchers()]
+const allLaunchers = (clock: Clock): readonly Launcher[] => [
+  nativeLauncher(),
+  bubblewrapLauncher(),
+  permissionLauncher(),
+  ...containerLaunchers(),
+  ...machineLaunchers(clock),
+]
 
 /** The levels of this machine. None is tried, and nothing started, before it is asked for; what does not work is refused, never replaced. */
 export function openSandboxes({ clock, logger, poolSize = poolSizeDefault, launchers, backends }: SandboxesOptions): Sandboxes {
   const replaced = new Set(launchers?.map(({ level }) => level))
-  const own = allLaunchers().filter(({ level }) => !replaced.has(level))
+  const own = allLaunchers(clock).filter(({ level }) => !replaced.has(level))
   const all = [...(launchers ?? []), ...own].filter(({ name }) => backends === undefined || backends.includes(name))
   const parts = { clock, logger, poolSize }
   const levels = new Map(

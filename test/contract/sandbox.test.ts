@@ -176,7 +176,7 @@ describe.each(testBackends)(
     test('the memory granted can be used, on the heap and off it', async () => {
       const heap = 'const a = []; for (let i = 0; i < 300; i++) a.push(new Array(2 ** 17).fill(i)); return a.length'
       const buffers = 'const a = []; for (let i = 0; i < 300; i++) a.push(new Uint8Array(2 ** 20).fill(i)); return a.length'
-      for (const code of [heap, buffers]) expect(await resultOf(backend, code, { limits: { memoryMiB: 512 } })).toBe(300)
+      for (const code of [heap, buffers]) expect(await resultOf(backend, code, { limits: { memoryMiB: 512, wallMs: 60_000, cpuMs: 60_000 } })).toBe(300)
     })
 
     test.each([{ memoryMiB: 0 }, { wallMs: 1e9 }, { cpuMs: 1.5 }, { outputBytes: -1 }, { hostCalls: Number.NaN }])(

@@ -5,6 +5,7 @@ import { findRootfs } from '../../src/sandbox/containers/rootfs.ts'
 import type { IsolationBackend } from '../../src/sandbox/index.ts'
 import { bubblewrapLauncher, nativeLauncher, permissionLauncher } from '../../src/sandbox/launch.ts'
 import type { Launcher } from '../../src/sandbox/launched.ts'
+import { machineLaunchers } from '../../src/sandbox/machines/launchers.ts'
 import { WorkerPool } from '../../src/sandbox/pool.ts'
 import { findProgram } from '../../src/sandbox/programs.ts'
 
@@ -31,6 +32,12 @@ const containersLack = (name: string): string | undefined => {
   return findProgram(name === 'bubblewrap' ? 'bwrap' : name) === undefined ? `${name} is not installed` : undefined
 }
 
+/** The one without KVM, which works wherever its programs are. */
+const machine = machineLaunchers(realClock).find(({ name }) => name === 'qemu-tcg')
+const neverAsked = (): never => {
+  throw new Error('there is no such back end')
+}
+
 /** Every back end there is a launcher for. */
 export const testBackends: readonly TestBackend[] = [
   backend('isolated-vm+bubblewrap', noBubblewrap, () => bubblewrapLauncher()),
@@ -38,6 +45,7 @@ export const testBackends: readonly TestBackend[] = [
   backend('isolated-vm+permission', undefined, () => permissionLauncher()),
   backend('process', undefined, () => nativeLauncher()),
   ...containers.map((launcher) => backend(`container by ${launcher.name}`, containersLack(launcher.name), () => launcher)),
+  backend('machine by qemu-tcg', machine?.lacks()?.why, () => machine ?? neverAsked()),
 ]
 
 /** One back end over a pool of its own. Fails when the first guest does not start. */
