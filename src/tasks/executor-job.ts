@@ -3,7 +3,7 @@ import { type Clock, type Did, MeshError, minuteMs, secondMs, toMeshError } from
 import type { TaskEvent } from '../protocols/task/index.ts'
 import type { HostBridge, IsolationBackend, SandboxEvent, SandboxOutcome, TaskCode } from '../sandbox/index.ts'
 import type { TaskFolder } from './executor-files.ts'
-import { createServedLog, type ServedLog } from './executor-log.ts'
+import { createServedLog, nothingSaid, type ServedLog } from './executor-log.ts'
 import type { ServedJournal, ServedRecord } from './executor-journal.ts'
 import { type EndWriter, failedBy } from './executor-end.ts'
 import type { FairQueue } from './executor-queue.ts'
@@ -180,7 +180,11 @@ export function createJob({ id, self, task, folder, queue, backend, host, clock,
     let failure: MeshError | undefined
     try {
       const outcome = await how()
-      ;({ record } = await writeEnd(id, record, outcome, log.kept()))
+      ;({ record } = await writeEnd(id, record, outcome, log.kept()).catch((error: unknown) => {
+        // What cannot be written down as it was has failed; what no disk takes is settled at the next start.
+        if (toMeshError(error).code !== 'ERR_WIRE_TOO_LARGE') throw error
+        return writeEnd(id, { ...record, artefactsOut: [] }, failedBy('ERR_SANDBOX_RESULT', 'the result is too large'), nothingSaid)
+      }))
     } catch (error) {
       failure = toMeshError(error)
     }

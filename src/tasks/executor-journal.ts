@@ -4,7 +4,7 @@ import { capabilitiesShape, artefactShape, limitsShape, taskArtefactsMax, usageS
 import { engines, isolationLevels } from '../sandbox/index.ts'
 import { del, put, type Store, type StoreOp } from '../store/index.ts'
 import { bool, bytesOf, codec, type Decoded, did, instant, listOf, literal, nullable, oneOf, row, textUpTo, uintUpTo } from '../wire/index.ts'
-import { type KeptLog, keptLogCodec } from './executor-log.ts'
+import { decodeLog, encodeLog, type KeptLog } from './executor-log.ts'
 
 /** Tasks run for others that are remembered; the oldest are forgotten first. Source: task/v1 section 6. */
 export const servedKeptMax = 4_096
@@ -97,7 +97,7 @@ export function createServedJournal(root: Store, keyring: Pick<Keyring, 'box'>):
     keep: (id, record) => records.qualify([put(id, recordCodec.encode(record))]),
     keepEnd(id, { result, log, receipt }) {
       const text = result === undefined ? undefined : box.seal(utf8(result), context('result', id))
-      const lines = box.seal(keptLogCodec.encode({ version: 1, ...log }), context('log', id))
+      const lines = box.seal(utf8(encodeLog(log)), context('log', id))
       return {
         bytes: (text?.length ?? 0) + lines.length,
         ops: [
@@ -113,7 +113,7 @@ export function createServedJournal(root: Store, keyring: Pick<Keyring, 'box'>):
     },
     async log(id) {
       const bytes = await opened(logs, 'log', id)
-      return bytes === undefined ? undefined : keptLogCodec.decode(bytes)
+      return bytes === undefined ? undefined : decodeLog(fromUtf8(bytes))
     },
     receipt: (id) => receipts.get(`${id}/signed`),
     keepCountersignature: (id, signed) => receipts.qualify([put(`${id}/countersigned`, signed)]),

@@ -1,5 +1,3 @@
-import { instant, listOf, row, codec, textUpTo, uintUpTo, literal } from '../wire/index.ts'
-
 /** What is kept of the beginning of a task's output, and of its end. Source: task/v1 section 6. */
 export const servedLogFirstBytes = 32 * 1024
 export const servedLogLastBytes = 96 * 1024
@@ -21,14 +19,11 @@ export interface KeptLog {
   readonly last: readonly ServedLine[]
 }
 
-const line = row({ at: instant, level: textUpTo(16), text: textUpTo(lineCharsMax + 64) })
-const linesMax = Math.ceil((servedLogFirstBytes + servedLogLastBytes) / lineOverheadBytes)
-const count = uintUpTo(Number.MAX_SAFE_INTEGER)
-export const keptLogCodec = codec(
-  'kept log',
-  row({ version: literal(1), first: listOf(line, linesMax), cut: row({ lines: count, bytes: count }), last: listOf(line, linesMax) }),
-  4 * (servedLogFirstBytes + servedLogLastBytes),
-)
+/** As it is kept on disk: JSON of ours, which is not read from anybody else. */
+export const encodeLog = (log: KeptLog): string => JSON.stringify(log)
+export const decodeLog = (text: string): KeptLog => JSON.parse(text) as KeptLog
+
+export const nothingSaid: KeptLog = { first: [], cut: { lines: 0, bytes: 0 }, last: [] }
 
 export interface ServedLog {
   add(line: ServedLine): void

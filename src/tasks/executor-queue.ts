@@ -1,7 +1,5 @@
 import { type Clock, type Did, secondMs } from '../base/index.ts'
 
-/** By how much of an asker's own time one of its tasks is brought forward or put back against those of others. Source: task/v1 section 6. */
-export const liftMs = secondMs
 /** What a run costs its asker at least. */
 export const runCostMsMin = 10
 /** What a run is believed to cost before one of the asker has ended. */
@@ -9,8 +7,8 @@ const firstCostMs = secondMs
 /** Askers that are remembered while they have nothing here. */
 const idleAccountsMax = 1_000
 
-/** Lifts by priority, 0 to 9: at most two up, one down. */
-const lifts = [-1, -1, -1, 0, 0, 0, 0, 1, 1, 2] as const
+/** By how many of its asker's runs a task is brought forward or put back against those of others, by priority 0 to 9. Source: task/v1 section 6. */
+export const lifts = [-1, -1, -1, 0, 0, 0, 0, 1, 1, 2] as const
 
 /** A task's place from when it is taken until it has ended. */
 export interface Place {
@@ -22,7 +20,7 @@ export interface Place {
 
 /**
  * Tasks wait per asker and run in a fair order: whoever has used least of the slots goes first, by start-time fair queueing over the time the runs really took.
- * A priority orders the tasks of one asker, and brings one forward against others by at most `lifts` of its asker's own time: it is paid for like any other, so nobody's share grows by it.
+ * A priority orders the tasks of one asker, and brings one forward against others by at most two runs: it is paid for like any other, so nobody's share grows by it.
  */
 export interface FairQueue {
   /** `onMove` is called with each new position while it waits: how many would run before it as things are. */
@@ -40,10 +38,13 @@ interface Entry {
 
 interface Account {
   readonly asker: Did
-  /** Where its next run begins, in time used per asker. */
+  /** Where its next run begins, in time used per asker; what runs now counts with what it is believed to cost. */
   tag: number
+  /** Of that, what is only believed. */
+  believed: number
   /** Mean cost of its runs, ms. */
   cost: number
+  isMeasured: boolean
   running: number
   readonly waiting: Entry[]
 }
@@ -58,10 +59,10 @@ export function createFairQueue({ slots, clock }: { readonly slots: number; read
 
   const isActive = ({ running: own, waiting }: Account): boolean => own > 0 || waiting.length > 0
   function activate(asker: Did): Account {
-    const known = accounts.get(asker) ?? { asker, tag: 0, cost: firstCostMs, running: 0, waiting: [] }
+    const known = accounts.get(asker) ?? { asker, tag: 0, believed: 0, cost: firstCostMs, isMeasured: false, running: 0, waiting: [] }
     if (isActive(known)) return known
     let lowest = Infinity
-    for (const account of accounts.values()) if (isActive(account)) lowest = Math.min(lowest, account.tag)
+    for (const account of accounts.values()) if (isActive(account)) lowest = Math.min(lowest, account.tag - account.believed)
     if (lowest !== Infinity) virtual = Math.max(virtual, lowest)
     known.tag = Math.max(known.tag, virtual)
     accounts.delete(asker)
@@ -80,7 +81,7 @@ export function createFairQueue({ slots, clock }: { readonly slots: number; read
       const served = ahead.get(account) ?? 0
       const entry = account.waiting[served]
       if (entry === undefined) continue
-      const rank = account.tag + served * account.cost - (lifts[entry.priority] ?? 0) * liftMs
+      const rank = account.tag + served * account.cost - (lifts[entry.priority] ?? 0) * account.cost
       if (rank < bestRank || (rank === bestRank && entry.order < (best?.order ?? Infinity))) [best, bestRank] = [entry, rank]
     }
     return best
@@ -94,6 +95,7 @@ export function createFairQueue({ slots, clock }: { readonly slots: number; read
       account.running++
       running++
       account.tag += account.cost
+      account.believed += account.cost
       entry.start?.()
     }
     const ahead = new Map<Account, number>()
@@ -133,7 +135,9 @@ export function createFairQueue({ slots, clock }: { readonly slots: number; read
         } else {
           const used = Math.max(runCostMsMin, clock.monotonic() - startedAt)
           account.tag += used - charged
-          account.cost = (3 * account.cost + used) / 4
+          account.believed -= charged
+          account.cost = account.isMeasured ? (3 * account.cost + used) / 4 : used
+          account.isMeasured = true
           account.running--
           running--
         }

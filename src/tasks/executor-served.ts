@@ -3,7 +3,7 @@ import type { Artefact } from '../protocols/task/index.ts'
 import type { AgentCapability, Engine, IsolationLevel, SandboxLimits, SandboxUsage } from '../sandbox/index.ts'
 import type { Job } from './executor-job.ts'
 import type { ServedJournal, ServedRecord } from './executor-journal.ts'
-import type { KeptLog, ServedLine } from './executor-log.ts'
+import { type KeptLog, nothingSaid, type ServedLine } from './executor-log.ts'
 import { createFeed } from './feed.ts'
 
 /** Lines of a running task that wait for a reader; of more the oldest are left out. */
@@ -92,7 +92,7 @@ export function createServedDoors({ journal, live, records }: ServedDoorsOptions
     async *logs(id, { follow = false, signal } = {}) {
       find(id)
       const job = live.get(id)
-      const kept = job?.log.kept() ?? (await journal.log(id)) ?? { first: [], cut: { lines: 0, bytes: 0 }, last: [] }
+      const kept = job?.log.kept() ?? (await journal.log(id)) ?? nothingSaid
       const news = createFeed<ServedLine>({ most: linesWaitingMax, lossy: true })
       const unfollow = follow ? job?.log.follow((line) => void news.push(line)) : undefined
       const end = (): void => news.end()

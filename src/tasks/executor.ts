@@ -25,6 +25,7 @@ import { artefactsProblem, createTaskFolders, type TaskFolder } from './executor
 import { createJob, type Job } from './executor-job.ts'
 import { createServedJournal, outdated, type ServedRecord } from './executor-journal.ts'
 import { createFairQueue, type FairQueue } from './executor-queue.ts'
+import { nothingSaid } from './executor-log.ts'
 import { createServedDoors, type ServedTasks } from './executor-served.ts'
 import { hashText } from './hashes.ts'
 import { openCountersignature } from './receipt.ts'
@@ -317,7 +318,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
   async function settle(id: string, outcome: ReturnType<typeof failedBy>): Promise<void> {
     const record = records.get(id)
     if (record === undefined || record.state === 'done' || live.has(id)) return
-    const written = await writeEnd(id, record, outcome, { first: [], cut: { lines: 0, bytes: 0 }, last: [] })
+    const written = await writeEnd(id, record, outcome, nothingSaid)
     remember(id, written.record)
     options.onEnd({ id, asker: record.asker, outcome: written.record.outcome })
   }
