@@ -212,8 +212,8 @@ describe('an executor that comes back', () => {
 
 test('no level stands in for another: one that is not there is refused, one that is too weak is raised', async () => {
   const { mesh, executor, ran } = await createStage(2, 10)
-  const codeAt = (isolation: TaskOrder['isolation']): Promise<unknown> =>
-    mesh.run(codeOf(outcomeOf(mesh.node(1), { ...order(executor(), 'sleep', 1), isolation })))
+  const codeAt = (isolation: NonNullable<TaskOrder['isolation']>): Promise<unknown> =>
+    mesh.run(codeOf(outcomeOf(mesh.node(1), order(executor(), 'sleep', 1, { isolation }))))
   for (const level of ['containerized', 'virtualized'] as const) expect(await codeAt(level)).toBe('ERR_SANDBOX_UNAVAILABLE')
   expect(await mesh.run(codeOf(outcomeOf(mesh.node(1), order(executor(), 'sleep', 1, { engine: 'command', code: '["true"]' }))))).toBe(
     'ERR_SANDBOX_UNAVAILABLE',
