@@ -59,6 +59,12 @@ export const realClock: Clock = clockFrom({
   },
 })
 
+/** Keeps the process alive until the returned function is called: for an end that waits for what no longer holds it, such as a timer or a process that was let go. */
+export function keepAlive(): () => void {
+  const timer = setInterval(() => undefined, hourMs)
+  return () => clearInterval(timer)
+}
+
 export interface VirtualClock extends Clock {
   /** Runs every timer due within `ms` in order of time, letting promises settle between two. */
   advance(ms: number): Promise<void>

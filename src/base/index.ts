@@ -2,6 +2,7 @@ export { base64, base64url, compare, concat, equal, fromBase64, fromHex, fromUtf
 export {
   type Clock,
   clockFrom,
+  keepAlive,
   createVirtualClock,
   dayMs,
   hourMs,

@@ -1,4 +1,4 @@
-import { MeshError } from '../base/index.ts'
+import { keepAlive, MeshError } from '../base/index.ts'
 import { runProgram } from './program.ts'
 
 const controller = new AbortController()
@@ -17,6 +17,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
+const release = keepAlive()
 const exitCode = await runProgram(process.argv.slice(2), controller.signal)
+release()
 // What is still open (keep-alive sockets, an idle worker) must not hold the shell.
 process.stdout.write('', () => process.exit(exitCode))

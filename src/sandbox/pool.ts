@@ -1,4 +1,4 @@
-import { type Clock, type Logger, MeshError, toMeshError } from '../base/index.ts'
+import { type Clock, keepAlive, type Logger, MeshError, toMeshError } from '../base/index.ts'
 import type { Launcher } from './launched.ts'
 import { WorkerProcess } from './worker-process.ts'
 
@@ -93,9 +93,11 @@ export class WorkerPool {
   async stop(): Promise<void> {
     this.#stopping.abort()
     for (const { refuse } of this.#waiting.splice(0)) refuse(new MeshError('ERR_STOPPED', 'the sandboxes have stopped'))
+    const release = keepAlive()
     await Promise.all(this.#starting)
     await Promise.all([...this.#all].map((worker) => worker.kill()))
     await Promise.all(this.#kills)
+    release()
     this.#all.clear()
     this.#idle = []
   }
@@ -162,7 +164,7 @@ export class WorkerPool {
       if (this.#failures >= startFailuresMax) {
         for (const { refuse } of this.#waiting.splice(0)) refuse(new MeshError('ERR_SANDBOX_CRASHED', 'no sandbox worker starts', { cause: error }))
       }
-      if (!this.#stopped) await clock.sleep(restartDelayMs * Math.min(this.#failures, 25))
+      await clock.sleep(restartDelayMs * Math.min(this.#failures, 25), this.#stopping).catch(() => undefined)
     }
   }
 }
