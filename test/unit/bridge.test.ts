@@ -138,7 +138,7 @@ describe('memory', () => {
     const { of } = memoryWorld()
     const berta = of('berta')
     for (const name of ['k', 'anna/k', '0']) await call(berta, 'memory.set', name, 'secret of berta')
-    for (const id of ['anna', 'bert', 'berta/', 'berta%2F', 'berta0', '..', '']) {
+    for (const id of ['anna', 'bert', 'berta/', 'berta/anna', 'berta%2F', 'berta0', '..', '']) {
       const other = of(id)
       expect(value(await call(other, 'memory.get', key))).toBeNull()
       expect(value(await call(other, 'memory.list', ''))).toEqual([])
