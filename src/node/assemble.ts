@@ -78,7 +78,7 @@ import { createFiles, type Files } from './files.ts'
 import { createMailboxes, type MailboxDoors, type Mailboxes } from './mailboxes.ts'
 import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
-import { noOperatorGrants, type OperatorGrants } from './operator-grants.ts'
+import { noOperatorGrants, type OperatorGrants, policyWith } from './operator-grants.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
 import { createServed, taskResultTaker } from './served-tasks.ts'
@@ -234,7 +234,8 @@ export interface Assembled {
 
 /** Wires the rooms over any host: the real one, or the simulator's. */
 export async function assemble(parts: Parts): Promise<Assembled> {
-  const { store, keyring, sandboxes, audit, host, clock, random, logger, policy = policyDefault } = parts
+  const { store, keyring, sandboxes, audit, host, clock, random, logger, grants = noOperatorGrants } = parts
+  const policy = policyWith(parts.policy ?? policyDefault, grants)
   const { events = createEventHub(parts.logger) } = parts
   const canRun = sandboxes.available().some(({ backend }) => backend !== undefined)
   const hasMailbox = parts.serveMailbox !== undefined && parts.serveMailbox !== false
@@ -389,6 +390,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     events,
     standing,
     level: (did) => level(did, taskScope),
+    bridgeFor: (order) => bridges.forTask(order),
   })
   const files = await createFiles({
     ...parts,
@@ -462,7 +464,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const bridges = createBridges({
     ...parts,
     store: store.sub('memories'),
-    grants: parts.grants ?? noOperatorGrants,
+    grants,
     level: (did) => level(did, taskScope),
     resolve,
     ask: (to, data, options) => node.ask(to, data, options),

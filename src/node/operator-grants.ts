@@ -2,7 +2,8 @@ import { open } from 'node:fs/promises'
 import { parse, TomlError } from 'smol-toml'
 import { z } from 'zod'
 import { type Did, didFromKey, MeshError, parseDidKey } from '../base/index.ts'
-import { type Grants, grantsSchema, parsePolicy } from '../sandbox/index.ts'
+import type { Policy } from '../policy/index.ts'
+import { type AgentCapability, type Grants, grantsSchema, parsePolicy } from '../sandbox/index.ts'
 import { type Level, TrustLevel } from '../trust/index.ts'
 
 /** Source: sandbox/v1 section 5.1. */
@@ -83,4 +84,14 @@ async function readText(path: string): Promise<string | undefined> {
   } finally {
     await file.close()
   }
+}
+
+/** The policy with what the operator grants: it decides before a task is taken, the bridge when a call is made. */
+export function policyWith(policy: Policy, { tasks, native }: OperatorGrants): Policy {
+  const taskCapabilities: Partial<Record<Level, readonly AgentCapability[]>> = { ...policy.taskCapabilities }
+  for (const level of Object.values(levels)) {
+    const more = tasks[level]?.capabilities ?? []
+    if (more.length > 0) taskCapabilities[level] = [...new Set([...(taskCapabilities[level] ?? []), ...more])]
+  }
+  return { ...policy, taskCapabilities, ...(native.length === 0 ? {} : { nativeGrants: [...(policy.nativeGrants ?? []), ...native] }) }
 }
