@@ -73,7 +73,8 @@ export function openSandboxes({ clock, logger, poolSize = poolSizeDefault, launc
       const asked = [...levels.values()].filter(({ level }) => only.includes(level))
       // One after the other: a probe that waits for the processor is a probe that fails.
       for (const found of asked) await found.probe()
-      return asked.map(reportOf)
+      const strictReports = only.includes('sandboxed') ? await strict.probe() : []
+      return asked.map(reportOf).map((report) => (report.level === 'sandboxed' ? { ...report, backends: [...report.backends, ...strictReports] } : report))
     },
     get(level, { strict: isStrict = false } = {}) {
       const found = levelOf(level, isStrict)
