@@ -198,7 +198,7 @@ export const errorTable = {
   },
   ERR_BUNDLE_UNPINNED: {
     meaning: 'neither the publisher nor the hash of the bundle is pinned here',
-    hint: 'if you trust it, `kindmesh bundle pin <publisher or hash>`',
+    hint: 'if you trust it, `kindmesh bundle pin <publisher-or-hash>`',
     exit: 'denied',
   },
   ERR_SANDBOX_CONFIG: {

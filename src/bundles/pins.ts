@@ -1,4 +1,5 @@
-import { readFile, stat } from 'node:fs/promises'
+import { mkdir, readFile, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { z } from 'zod'
 import { type Did, hex, MeshError, type Random } from '../base/index.ts'
 import { parseDid, replacePrivateFile } from '../identity/index.ts'
@@ -62,6 +63,7 @@ export function createBundlePins(path: string, random: Random): BundlePins {
     async add(pin) {
       const pins = (await list()).filter(({ value }) => value !== pin.value)
       if (pins.length >= bundlePinsMax) throw new MeshError('ERR_OVERLOADED', `${bundlePinsMax} pins are kept already`)
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 })
       await write([...pins, pin])
     },
     async remove(value) {

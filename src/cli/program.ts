@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { exitCodes, MeshError, toMeshError } from '../base/index.ts'
 import { addAgentCommands } from './commands/agents.ts'
 import { addAuditCommands } from './commands/audit.ts'
+import { addBundleCommands } from './commands/bundles.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
 import { addFindCommands } from './commands/find.ts'
@@ -96,6 +97,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addTrustCommands,
     addRunCommand,
     addSandboxCommands,
+    addBundleCommands,
     addTaskCommands,
     addAuditCommands,
     addDoctorCommand,

@@ -6,6 +6,7 @@ export type { Files } from './files.ts'
 export { createNode, type MeshNode, type NodeOptions } from './node.ts'
 export { exportRecoveryOffline, readIdentity, recoverOffline, rotateOffline, verifyProfileAudit } from './offline.ts'
 export { createSecretFiles, secretBytesMax } from './secret-files.ts'
+export { signProfileBundle } from './bundles.ts'
 export { createProfile } from './profile.ts'
 export { parseDocument, verifySignedDocument } from './signed-document.ts'
 

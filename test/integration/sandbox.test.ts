@@ -111,6 +111,33 @@ test('a batch runs every file of a folder in one process, a line each, whatever 
   expect(lines.find(({ file: name }) => name === 'f.wasm')).toMatchObject({ success: true, result: { n: 1 } })
 })
 
+test('a signed bundle runs where its publisher is pinned, and is good for its own code alone', async () => {
+  const home = join(folder, 'publisher')
+  const at = (...args: readonly string[]) => kindmesh(home, ...args, '--json')
+  await at('init')
+  const path = await file('signed.ts', 'const key: string = input\nreturn (await memory.get(key)) ?? "none"')
+  const bundle = join(folder, 'bundle.json')
+  const signed = await at('bundle', 'sign', path, '--name', 'reader', '--release', '1.0.0', '--out', bundle)
+  expect(signed.json()).toMatchObject({ name: 'reader', engine: 'javascript', permissions: ['memory:read'] })
+  const { codeHash, document } = signed.json() as { codeHash: string; document: { message: { publisher: string } } }
+
+  const runIt = (...more: readonly string[]) => at('sandbox', 'run', path, '--bundle', bundle, '--input', '"k"', '--cap', 'memory:read', ...more)
+  expect(await runIt()).toMatchObject({ code: 14 })
+  for (const pin of [codeHash, document.message.publisher]) {
+    await at('bundle', 'pin', pin)
+    expect((await at('bundle', 'pins')).json()).toMatchObject({ pins: [{}] })
+    expect(resultOf(await runIt())).toMatchObject({ success: true, result: 'none' })
+    await at('bundle', 'unpin', pin)
+  }
+  await at('bundle', 'pin', codeHash)
+  expect((await at('bundle', 'verify', bundle, '--code', path)).json()).toMatchObject({ valid: true, pinned: true })
+  expect((await runIt('--cap', 'memory:write')).problem().code).toBe('ERR_SANDBOX_PERMISSION')
+  await writeFile(path, 'return await memory.get("other")')
+  expect((await runIt()).problem().code).toBe('ERR_BUNDLE_INVALID')
+  await writeFile(bundle, JSON.stringify({ ...document, message: { ...document.message, version: '1.0.1' } }))
+  expect(await at('bundle', 'verify', bundle)).toMatchObject({ code: 14, stdout: '' })
+}, 60_000)
+
 test('probe tells of every level whether a task ran in it, by which back ends, and what mends the others', async () => {
   const ran = await sandbox('probe', '--level', 'native', '--json')
   expect(ran.json()).toMatchObject({ levels: { native: { available: true, backends: [{ name: 'process', ok: true, version: process.versions.node }] } } })

@@ -1,6 +1,6 @@
 import { readFile, stat, statfs } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { MeshError, profilePaths, toMeshError } from '../../base/index.ts'
+import { MeshError, profilePaths, realClock, realRandom, silentLogger, toMeshError } from '../../base/index.ts'
 import { type Context, paint } from '../context.ts'
 import type { AddCommand } from '../program.ts'
 
@@ -22,7 +22,13 @@ export function addDoctorCommand(program: Command, add: AddCommand): void {
     'what is wrong, and the command that mends it',
     (command) => command,
     async (context) => {
-      const findings = [checkRuntime(), ...(await checkProfile(context)), await checkDisk(context), ...(await checkNode(context))]
+      const findings = [
+        checkRuntime(),
+        ...(await checkProfile(context)),
+        await checkDisk(context),
+        ...(await checkNode(context)),
+        ...(await checkSandboxes(context)),
+      ]
       const ok = findings.every(({ state }) => state !== 'fail')
       const colours = { ok: 'green', warn: 'yellow', fail: 'red' } as const
       context.print('doctor', { ok, findings }, () =>
@@ -93,7 +99,7 @@ async function checkDisk({ home }: Context): Promise<Finding> {
 async function checkNode(context: Context): Promise<readonly Finding[]> {
   try {
     const client = await context.client()
-    const { addresses, peers, sandboxes } = await client.status({ signal: context.signal })
+    const { addresses, peers } = await client.status({ signal: context.signal })
     const { ok, entries, firstBad } = await client.auditVerify({ signal: context.signal })
     return [
       { what: 'node', state: 'ok', detail: `up, ${addresses.length} addresses` },
@@ -101,7 +107,6 @@ async function checkNode(context: Context): Promise<readonly Finding[]> {
         ? { what: 'peers', state: 'ok', detail: String(peers) }
         : { what: 'peers', state: 'warn', detail: 'none', fix: 'kindmesh dial <ticket of somebody>' },
       auditFinding(ok, entries, firstBad),
-      ...sandboxes.map(({ level, backend, lacks }): Finding => sandboxFinding(level, backend, lacks)),
     ]
   } catch (error) {
     const reason = toMeshError(error)
@@ -138,15 +143,25 @@ const auditFinding = (ok: boolean, entries: number, firstBad: { readonly seq: nu
         fix: 'keep a copy of the home folder and compare it with a backup',
       }
 
-function sandboxFinding(level: string, backend: string | null, lacks: string | null): Finding {
-  const what = `sandbox ${level}`
-  if (backend !== null && lacks === null) return { what, state: 'ok', detail: backend }
-  // Only the level that tasks run at by default is worth a warning.
-  const fix = level === 'sandboxed' ? { fix: 'apt-get install bubblewrap, then start the node again' } : {}
-  return {
-    what,
-    state: level === 'sandboxed' ? 'warn' : 'ok',
-    detail: backend === null ? `not available: ${lacks ?? ''}` : `${backend}: ${lacks ?? ''}`,
-    ...fix,
+const levels = ['native', 'sandboxed', 'containerized', 'virtualized'] as const
+
+/** Which levels run a task on this machine right now; no node is asked. */
+async function checkSandboxes({ home }: Context): Promise<readonly Finding[]> {
+  const { openLocalSandboxes } = await import('../../boxes/index.ts')
+  await using parts = await openLocalSandboxes({ clock: realClock, random: realRandom, logger: silentLogger, poolSize: 1, home })
+  const findings: Finding[] = []
+  for (const level of levels) {
+    const what = `sandbox ${level}`
+    try {
+      const { name } = await parts.sandboxes.ready(level)
+      const { lacks: why } = parts.sandboxes.available().find((found) => found.level === level) ?? {}
+      // Only the level that tasks run at by default is worth a warning.
+      const state = why === undefined || level !== 'sandboxed' ? 'ok' : 'warn'
+      findings.push({ what, state, detail: why === undefined ? name : `${name}: ${why}`, ...(state === 'warn' ? { fix: 'apt-get install bubblewrap' } : {}) })
+    } catch (error) {
+      const { message, hint } = toMeshError(error)
+      findings.push({ what, state: level === 'sandboxed' ? 'warn' : 'ok', detail: `not available: ${message}`, fix: hint.replaceAll('`', '') })
+    }
   }
+  return findings
 }
