@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import { base64, type Did, fromHex, fromUtf8, hex, MeshError, utf8 } from '../base/index.ts'
-import { contentHash } from '../crypto/index.ts'
+import { base64, type Did, equal, fromHex, fromUtf8, hex, MeshError } from '../base/index.ts'
 import { kindDidFromDid, parseDid, signedJsonInput, verifySignedJson } from '../identity/index.ts'
 import { type AgentCapability, agentCapabilities, type Engine, engines } from '../sandbox/index.ts'
 import { parseJsonText } from '../wire/index.ts'
@@ -58,14 +57,15 @@ export function openBundle(bytes: Uint8Array): Bundle {
 
 /** What a bundle is to match: code, how it runs, and what it is given. */
 export interface BundleUse {
-  readonly code: string
+  /** BLAKE3 of the code. */
+  readonly codeHash: Uint8Array
   readonly engine: Engine
   readonly capabilities: readonly AgentCapability[]
 }
 
 /** Refuses a bundle used for other code, in another engine or with more than it names. @throws ERR_BUNDLE_INVALID, ERR_SANDBOX_PERMISSION */
-export async function checkBundle({ codeHash, engine, permissions, name }: Bundle, use: BundleUse): Promise<void> {
-  if (hex(await contentHash(utf8(use.code))) !== hex(codeHash)) throw invalid(`the code is not what bundle ${name} names`)
+export function checkBundle({ codeHash, engine, permissions, name }: Bundle, use: BundleUse): void {
+  if (!equal(use.codeHash, codeHash)) throw invalid(`the code is not what bundle ${name} names`)
   if (use.engine !== engine) throw invalid(`bundle ${name} is for the engine ${engine}, not ${use.engine}`)
   const more = use.capabilities.find((capability) => !permissions.includes(capability))
   if (more !== undefined) throw new MeshError('ERR_SANDBOX_PERMISSION', `bundle ${name} does not name ${more}`)

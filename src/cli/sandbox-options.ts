@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { MeshError, realRandom } from '../base/index.ts'
+import { MeshError, realRandom, utf8 } from '../base/index.ts'
 import type { SandboxConfigurationGiven } from '../boxes/index.ts'
 import type { PreparedCode } from '../sandbox/index.ts'
 import type { Context } from './context.ts'
@@ -79,10 +79,10 @@ export async function readTask(context: Context, file: string | undefined, argv:
 }
 
 async function checkAgainstBundle(context: Context, given: SandboxRunGiven, code: PreparedCode): Promise<void> {
-  const { bundleBytesMax, checkBundle, openBundle } = await import('../bundles/index.ts')
+  const { bundleBytesMax, checkBundle, contentHash, openBundle } = await import('../bundles/index.ts')
   const { profileBundlePins } = await import('../boxes/index.ts')
   const bundle = openBundle(await readBytes(given.bundle ?? '', bundleBytesMax))
-  await checkBundle(bundle, { ...code, capabilities: configurationOf(given).permissions ?? [] })
+  checkBundle(bundle, { engine: code.engine, codeHash: await contentHash(utf8(code.code)), capabilities: configurationOf(given).permissions ?? [] })
   await profileBundlePins(context.home, realRandom).check(bundle)
 }
 

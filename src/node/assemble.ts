@@ -33,6 +33,7 @@ import {
   createTally,
   minuteMs,
 } from '../base/index.ts'
+import type { BundlePins } from '../bundles/index.ts'
 import { openPrekeys, openReplayGuard, openSequences, openSessions, type PrekeyBundle, prekeyRecordRule } from '../envelope/index.ts'
 import {
   agentRecordRule,
@@ -199,6 +200,8 @@ export interface Parts {
   readonly policy?: Policy
   /** What tasks of others may do; nothing unless given. */
   readonly grants?: OperatorGrants
+  /** Publishers and code whose bundles are trusted; none unless given. */
+  readonly bundlePins?: BundlePins
   /** Secrets that agents and tasks may be granted. */
   readonly secrets?: SecretSource
   /** Offered besides what every node offers. */

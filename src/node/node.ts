@@ -13,6 +13,7 @@ import {
   silentLogger,
   toMeshError,
 } from '../base/index.ts'
+import { createBundlePins } from '../bundles/index.ts'
 import { selfTest } from '../crypto/index.ts'
 import { decodeRecoveryKey, encodeRecoveryKey, type Keyring, readKeyFile } from '../identity/index.ts'
 import { createLibp2pHost } from '../net/index.ts'
@@ -88,6 +89,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   // The store is ours alone from here on, and so is the key file. It may have changed while somebody else had it.
   let keyring = await settled(profile, unlocked)
   const grants = await readOperatorGrants(paths.grants)
+  const bundlePins = createBundlePins(paths.bundlePins, random)
   const secrets = createSecretFiles({ folder: paths.secrets, random })
   const sandboxes = await createSandboxes({ clock, logger })
   undo.defer(() => sandboxes.stop())
@@ -122,6 +124,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     const assembled = await assemble({
       ...options,
       grants,
+      bundlePins,
       secrets,
       offers,
       workDir: paths.tasks,

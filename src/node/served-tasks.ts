@@ -1,5 +1,6 @@
 import type { Inbox, Mail, Taker } from '../agents/index.ts'
 import type { Audit } from '../audit/index.ts'
+import type { BundlePins } from '../bundles/index.ts'
 import { type Clock, type Did, type Logger, type Random, secondMs, toMeshError } from '../base/index.ts'
 import type { PrekeyRing, ReplayGuard } from '../envelope/index.ts'
 import type { Keyring } from '../identity/index.ts'
@@ -10,6 +11,7 @@ import type { HostBridge, Sandboxes } from '../sandbox/index.ts'
 import type { Store } from '../store/index.ts'
 import { type BridgeOrder, openExecutor, readNotice, type ServedTasks } from '../tasks/index.ts'
 import type { Level } from '../trust/index.ts'
+import { bundleCheck } from './bundles.ts'
 import type { EventHub } from './events.ts'
 import type { KeyChains } from './key-chains.ts'
 import type { TrustSync } from './trust-sync.ts'
@@ -42,6 +44,8 @@ export interface ServedOptions {
   readonly mail: Pick<Mail, 'send'>
   readonly events: EventHub
   readonly bridgeFor?: ((order: BridgeOrder) => HostBridge | undefined) | undefined
+  /** What the operator pinned. */
+  readonly bundlePins?: BundlePins | undefined
   level(did: Did): Level
   /** Why a key may say nothing. */
   standing(key: Did): Decision<never> | undefined
@@ -54,11 +58,12 @@ export interface Served {
   stop(): Promise<void>
 }
 
-export async function createServed({ chains, sync, mail, events, policy, level, standing, bridgeFor, ...options }: ServedOptions): Promise<Served> {
+export async function createServed({ chains, sync, mail, events, policy, level, standing, bridgeFor, bundlePins, ...options }: ServedOptions): Promise<Served> {
   const { host, clock, logger } = options
   const executor = await openExecutor({
     ...options,
     ...(bridgeFor === undefined ? {} : { bridgeFor }),
+    checkBundle: bundleCheck(bundlePins),
     policyText: JSON.stringify(policy),
     subject: chains.subject,
     onEnd: ({ id, asker, outcome }) => events.emit({ event: 'task', id, asker: chains.subject(asker), outcome }),

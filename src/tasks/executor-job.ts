@@ -62,7 +62,7 @@ export function createJob({ id, self, task, folder, queue, backend, host, clock,
   const feeds = new Set<Feed<TaskEvent>>()
   const timers: (() => void)[] = []
   const over = Promise.withResolvers<void>()
-  const { deadline, limits } = given.record
+  const { capabilities, deadline, limits } = given.record
   let record = given.record
   let position: number | undefined
   let isStarted = false
@@ -130,7 +130,7 @@ export function createJob({ id, self, task, folder, queue, backend, host, clock,
     tell()
     try {
       let outcome: SandboxOutcome | undefined
-      for await (const event of backend.run(task, { limits, signal: stopper.signal, ...(host === undefined ? {} : { host }) })) {
+      for await (const event of backend.run(task, { limits, capabilities, signal: stopper.signal, ...(host === undefined ? {} : { host }) })) {
         if (event.type === 'done' || event.type === 'failed') outcome = event
         else {
           if (event.type === 'console') outputBytes += event.text.length

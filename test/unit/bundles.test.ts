@@ -62,11 +62,13 @@ describe('a bundle', () => {
     expect(() => openBundle(changed((document) => Object.assign(document, { signature })))).toThrow(coded('ERR_BUNDLE_INVALID'))
   })
   test('is good for its code, its engine and its permissions alone', async () => {
-    await checkBundle(bundle, { code, engine: 'javascript', capabilities: ['memory:read'] })
-    await checkBundle(bundle, { code, engine: 'javascript', capabilities: [] })
-    await expect(checkBundle(bundle, { code: `${code} `, engine: 'javascript', capabilities: [] })).rejects.toThrow(coded('ERR_BUNDLE_INVALID'))
-    await expect(checkBundle(bundle, { code, engine: 'wasm', capabilities: [] })).rejects.toThrow(coded('ERR_BUNDLE_INVALID'))
-    await expect(checkBundle(bundle, { code, engine: 'javascript', capabilities: ['vault:access'] })).rejects.toThrow(coded('ERR_SANDBOX_PERMISSION'))
+    const use = { codeHash: bundle.codeHash, engine: 'javascript', capabilities: ['memory:read'] } as const
+    const other = { ...use, codeHash: await contentHash(utf8(`${code} `)) }
+    checkBundle(bundle, use)
+    checkBundle(bundle, { ...use, capabilities: [] })
+    expect(() => checkBundle(bundle, other)).toThrow(coded('ERR_BUNDLE_INVALID'))
+    expect(() => checkBundle(bundle, { ...use, engine: 'wasm' })).toThrow(coded('ERR_BUNDLE_INVALID'))
+    expect(() => checkBundle(bundle, { ...use, capabilities: ['vault:access'] })).toThrow(coded('ERR_SANDBOX_PERMISSION'))
   })
 })
 

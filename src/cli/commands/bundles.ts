@@ -56,9 +56,12 @@ export function addBundleCommands(program: Command, add: AddCommand): void {
     'check a bundle, with --code also that it is of that code; and whether it is trusted here',
     (command) => command.option('--code <file>', 'the code it must name'),
     async (context, [path], { code }) => {
-      const { bundleBytesMax, checkBundle, openBundle } = await import('../../bundles/index.ts')
+      const { bundleBytesMax, checkBundle, contentHash, openBundle } = await import('../../bundles/index.ts')
       const opened = openBundle(await readBytes(path, bundleBytesMax))
-      if (code !== undefined) await checkBundle(opened, { ...(await readTask(context, code, [], { engine: opened.engine })), capabilities: [] })
+      if (code !== undefined) {
+        const task = await readTask(context, code, [], { engine: opened.engine })
+        checkBundle(opened, { engine: task.engine, codeHash: await contentHash(utf8(task.code)), capabilities: [] })
+      }
       const pin = await pinOf(context.home, opened)
       const { codeHash, ...said } = opened
       context.print('bundle-verify', { valid: true, ...said, codeHash: hex(codeHash), pinned: pin !== undefined }, () =>
