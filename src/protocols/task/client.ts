@@ -127,9 +127,9 @@ function createIntake({ onArtefact }: Pick<TaskCall, 'onArtefact'>): Intake {
   }
   return {
     async begin({ name, size, hash }) {
-      check()
       total += size
       if (++count > taskArtefactsMax || total > taskArtefactBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', 'the executor sends too many files')
+      check()
       if (onArtefact === undefined) throw new MeshError('ERR_PROTOCOL', 'the executor sends a file nobody asked for')
       const sink = await onArtefact({ name, size, hash })
       if (size === 0) await sink.end()
