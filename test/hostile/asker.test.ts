@@ -156,12 +156,12 @@ describe('files that an executor sends', () => {
         Array.from({ length: 33 }, (_, index) => ({ event: 'artefact', ...artefactOf(`f${index}`, new Uint8Array()) }) as const),
         'ERR_WIRE_TOO_LARGE',
       ],
-      'a path': [[named('../left.txt')], 'ERR_PROTOCOL'],
-      'an absolute path': [[named('/etc/passwd')], 'ERR_PROTOCOL'],
-      'a folder above': [[named('..')], 'ERR_PROTOCOL'],
-      'a hidden name': [[named('.bashrc')], 'ERR_PROTOCOL'],
-      'a name with a control': [[named('a\u0000b')], 'ERR_PROTOCOL'],
-      'a name that reads backwards': [[named('a\u202etxt.exe')], 'ERR_PROTOCOL'],
+      'a path': [[named('../left.txt'), chunk(body)], 'ERR_PROTOCOL'],
+      'an absolute path': [[named('/etc/passwd'), chunk(body)], 'ERR_PROTOCOL'],
+      'a folder above': [[named('..'), chunk(body)], 'ERR_PROTOCOL'],
+      'a hidden name': [[named('.bashrc'), chunk(body)], 'ERR_PROTOCOL'],
+      'a name with a control': [[named('a\u0000b'), chunk(body)], 'ERR_PROTOCOL'],
+      'a name that reads backwards': [[named('a\u202etxt.exe'), chunk(body)], 'ERR_PROTOCOL'],
     }
     try {
       for (const [name, [events, code]] of Object.entries(cases)) {
