@@ -1504,6 +1504,7 @@ TASK_EVENTS = {
     'chunk': (octets(0, 1 << 16),),
     'result': (nullable(text(1 << 20)), text(8192), text(32), octets(0, 24 << 10)),
     'refused': (text(64), text(512), integer(0, DAY)),
+    'decision': (ISOLATION, text(64), COUNT, COUNT),
     'kept': (),
 }
 

@@ -10,6 +10,7 @@ import { createChannel } from '../../src/protocols/task/channel.ts'
 import {
   countersignCodec,
   encodeEvent,
+  probeCodec,
   receiptCodec as taskReceiptCodec,
   receiptLifetimeMs,
   requestCodec,
@@ -323,6 +324,28 @@ export async function taskVectors(): Promise<Vectors> {
     },
     signing(anna, 15),
   )
+  const probe = signStatement(
+    'task',
+    {
+      to: ben.did,
+      type: 'task_probe',
+      payload: probeCodec.encode({
+        version: 1,
+        engine: 'javascript',
+        limits,
+        isolation: 'sandboxed',
+        strict: false,
+        capabilities: ['file:read'],
+        deadline: undefined,
+        fileBytes: 3,
+        replySecret: new Uint8Array(32).fill(11),
+      }),
+      issuedAt: now,
+      expiresAt: now + 10 * minuteMs,
+    },
+    signing(anna, 16),
+  )
+  const decision = encodeEvent({ event: 'decision', isolation: 'sandboxed', backend: 'isolated-vm+bubblewrap', running: 2, queued: 5 })
   const refused = encodeEvent({ event: 'refused', code: 'ERR_OVERLOADED', message: 'too many tasks wait here', retryAfterMs: 2_000 })
   const back = createChannel(replySecret, 'to-asker', request.hash)
   const events = [
@@ -392,6 +415,7 @@ export async function taskVectors(): Promise<Vectors> {
   return {
     request: signed('a task from anna to ben', '2', 'task', request, anna, 10 * minuteMs, { code, input }),
     resume: signed('anna asks for it again', '7', 'task', resume, anna, 10 * minuteMs, { refs: [request.hash] }),
+    probe: signed('anna asks whether ben would take a task', '8', 'task', probe, anna, 10 * minuteMs),
     receipt: signed('the receipt of ben', '5', 'task-receipt', receipt, ben, receiptLifetimeMs, { refs: [request.hash] }),
     countersign: signed('the countersignature of anna', '5', 'task-countersign', countersign, anna, receiptLifetimeMs, { refs: [receipt.hash] }),
     frames: { comment: 'nine frames back, and one answer', spec: '4', expect: 'ok', ...channel, frames, events, answer, answered: countersign.bytes },
@@ -404,6 +428,15 @@ export async function taskVectors(): Promise<Vectors> {
     'countersign-checked': countersigned('the countersignature of this very receipt', 'ok', countersign.bytes),
     'countersign-other-receipt': countersigned('of another receipt', 'ERR_RECEIPT_INVALID', countersignOf(anna, ben, request.hash)),
     'countersign-other-asker': countersigned('by somebody else than the asker', 'ERR_RECEIPT_INVALID', countersignOf(cleo, ben, receipt.hash)),
+    'event-decision': {
+      comment: 'it would run in the isolate worker; two run and five wait',
+      spec: '8',
+      expect: 'ok',
+      kind: 'payload',
+      of: 'task-event',
+      payload: decision,
+      list: ['decision', hex(encode(['decision', 'sandboxed', 'isolated-vm+bubblewrap', 2, 5]))],
+    },
     'event-refused': {
       comment: 'too many tasks; come back in 2 s',
       spec: '4.2',

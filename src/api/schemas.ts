@@ -448,6 +448,7 @@ export const taskPlan = z.object({
   executor: z.string(),
   why: z.string(),
   request: z.object({
+    bytes: z.int(),
     codeHash: z.string(),
     codeBytes: z.int(),
     inputHash: z.string(),
@@ -463,7 +464,15 @@ export const taskPlan = z.object({
     idempotent: z.boolean(),
     traceId: z.string(),
   }),
-  decision: z.object({ allow: z.boolean().nullable(), code: z.string(), reason: z.string(), running: z.int().nullable(), queued: z.int().nullable() }),
+  decision: z.object({
+    allow: z.boolean().nullable(),
+    code: z.string(),
+    reason: z.string(),
+    isolation: z.string().nullable(),
+    backend: z.string().nullable(),
+    running: z.int().nullable(),
+    queued: z.int().nullable(),
+  }),
   missing: z.array(z.string()),
 })
 export const entry = z.object({

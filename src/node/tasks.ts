@@ -1,5 +1,4 @@
-import { type Did, hex, MeshError, secondMs, type SignalOption, toMeshError, within } from '../base/index.ts'
-import type { TermsAnswer } from '../protocols/klp/index.ts'
+import { type Did, hex, isErrorCode, MeshError, secondMs, type SignalOption, toMeshError, within } from '../base/index.ts'
 import {
   type AskedTasks,
   type Asker,
@@ -24,6 +23,8 @@ export interface TaskPlan {
   readonly executor: Did
   readonly why: string
   readonly request: {
+    /** Signed, before it is sealed. */
+    readonly bytes: number
     readonly codeHash: string
     readonly codeBytes: number
     readonly inputHash: string
@@ -44,6 +45,9 @@ export interface TaskPlan {
     readonly allow: boolean | null
     readonly code: string
     readonly reason: string
+    /** What would isolate it there. */
+    readonly isolation: string | null
+    readonly backend: string | null
     readonly running: number | null
     readonly queued: number | null
   }
@@ -58,7 +62,7 @@ export interface Tasks extends AskedTasks {
 }
 
 export interface TasksOptions extends Omit<Parameters<typeof openAsker>[0], 'choose'> {
-  readonly finder: Pick<Finder, 'find' | 'describe'>
+  readonly finder: Pick<Finder, 'find'>
   /** Ours, in `/task/run`. */
   level(peer: Did): Level
 }
@@ -67,9 +71,14 @@ export async function createTasks(options: TasksOptions): Promise<Pick<Asker, 'w
   const { host, clock, random, keys, finder, level } = options
 
   /** What one peer says to a task. */
-  async function answerOf(peer: Did, _order: PreparedOrder, { signal }: SignalOption): Promise<CandidateAnswer> {
-    await options.bundleOf(peer, { signal })
-    return answerOfTerms(finder.describe(peer).terms?.find(({ name }) => name === 'task'))
+  async function answerOf(peer: Did, order: PreparedOrder, signal: AbortSignal): Promise<CandidateAnswer> {
+    try {
+      const { running, queued, isolation, backend } = await asker.probe(order, peer, { signal })
+      return { takes: true, running, queued, isolation, backend }
+    } catch (error) {
+      const { code, message, details } = toMeshError(error)
+      return { takes: false, code, reason: message, isSaid: details?.['refused'] === true }
+    }
   }
   async function candidates(order: PreparedOrder, signal: AbortSignal): Promise<readonly { readonly key: Did; readonly candidate: Candidate }[]> {
     const found = await finder.find('task', { limit: candidatesAskedMax, signal })
@@ -77,15 +86,13 @@ export async function createTasks(options: TasksOptions): Promise<Pick<Asker, 'w
     return await Promise.all(
       others.map(async ({ did, presence, route }) => {
         const deadline = within(clock, candidateAnswerMsMax, signal, 'asking a candidate')
-        const answer = await answerOf(did, order, { signal: deadline }).catch((error: unknown): CandidateAnswer => {
-          signal.throwIfAborted()
-          return { takes: false, code: toMeshError(error).code, reason: toMeshError(error).message }
-        })
+        const answer = await answerOf(did, order, deadline)
+        signal.throwIfAborted()
         return { key: did, candidate: { did: keys.subject(did), level: level(did), presence, route, answer } }
       }),
     )
   }
-  const asker = await openAsker({
+  const asker: Asker = await openAsker({
     ...options,
     async choose(order, { tried, signal }) {
       const all = await candidates(order, signal)
@@ -116,9 +123,9 @@ export async function createTasks(options: TasksOptions): Promise<Pick<Asker, 'w
         return {
           executor: keys.subject(executor),
           why,
-          request: requestView(prepared),
+          request: { bytes: asker.sizeOf(prepared, executor), ...requestView(prepared) },
           decision,
-          missing: decision.allow === false ? [`${decision.reason} (${decision.code})`] : [],
+          missing: decision.allow === true ? [] : missingOf(decision),
         }
       },
     },
@@ -130,7 +137,9 @@ export async function createTasks(options: TasksOptions): Promise<Pick<Asker, 'w
   ): Promise<{ readonly executor: Did; readonly why: string; readonly answer: CandidateAnswer }> {
     if (order.on !== 'any') {
       const executor = await keys.current(order.on, { signal })
-      return { executor, why: 'named by the order', answer: await answerOf(executor, order, { signal }) }
+      const answer = await answerOf(executor, order, signal)
+      signal.throwIfAborted()
+      return { executor, why: 'named by the order', answer }
     }
     const all = await candidates(order, signal)
     const { did, why } = chooseExecutor(
@@ -138,23 +147,23 @@ export async function createTasks(options: TasksOptions): Promise<Pick<Asker, 'w
       { tried: [], random },
     )
     const chosen = all.find(({ candidate }) => candidate.did === did)
-    return { executor: chosen?.key ?? did, why, answer: chosen?.candidate.answer }
+    if (chosen === undefined) throw new MeshError('ERR_INTERNAL', 'a peer was chosen that was not found')
+    return { executor: chosen.key, why, answer: chosen.candidate.answer }
   }
 }
 
-function answerOfTerms(terms: TermsAnswer | undefined): CandidateAnswer {
-  if (terms === undefined || terms.answer === 'granted') return undefined
-  if (terms.answer === 'partial' && terms.limits.length > 0) return undefined
-  return { takes: false, code: terms.answer === 'denied' ? 'ERR_CAPABILITY_DENIED' : 'ERR_TRUST_LOW', reason: terms.reason }
+const decisionOf = (answer: CandidateAnswer): TaskPlan['decision'] =>
+  answer.takes
+    ? { allow: true, code: '', reason: '', isolation: answer.isolation, backend: answer.backend, running: answer.running, queued: answer.queued }
+    : { allow: answer.isSaid ? false : null, code: answer.code, reason: answer.reason, isolation: null, backend: null, running: null, queued: null }
+
+/** What there must be for it to run. */
+function missingOf({ code, reason }: TaskPlan['decision']): readonly string[] {
+  const { hint } = new MeshError(isErrorCode(code) ? code : 'ERR_REFUSED', reason)
+  return [`${reason} (${code}); ${hint}`]
 }
 
-function decisionOf(answer: CandidateAnswer): TaskPlan['decision'] {
-  if (answer === undefined) return { allow: null, code: '', reason: 'the executor decides when the task comes', running: null, queued: null }
-  if (answer.takes) return { allow: true, code: '', reason: '', running: answer.running, queued: answer.queued }
-  return { allow: false, code: answer.code, reason: answer.reason, running: null, queued: null }
-}
-
-const requestView = (order: PreparedOrder): TaskPlan['request'] => ({
+const requestView = (order: PreparedOrder): Omit<TaskPlan['request'], 'bytes'> => ({
   codeHash: hex(order.codeHash),
   codeBytes: Buffer.byteLength(order.code),
   inputHash: hex(order.inputHash),

@@ -6,10 +6,13 @@ import {
   type Artefact,
   callTask,
   countersignCodec,
+  probeCodec,
+  probeTask,
   receiptLifetimeMs,
   requestCodec,
   resumeCodec,
   type TaskCall,
+  type TaskDecision,
   type TaskEvent,
   taskLifetimeMsMax,
   type TaskReceipt,
@@ -47,6 +50,8 @@ export interface Attempts {
   send(request: Request, handlers: Handlers): AsyncGenerator<TaskEvent>
   /** Asks for a task that was sent before: waits for its end, or ends it first. */
   resume(request: Request, action: 'attach' | 'stop', handlers: Omit<Handlers, 'bodies'>): AsyncGenerator<TaskEvent>
+  /** Asks whether an order would be taken; nothing is promised by the answer. @throws the executor's coded refusal, ERR_NET_* */
+  probe(order: PreparedOrder, executor: Did, options: { readonly signal: AbortSignal }): Promise<TaskDecision>
   /** Checks a result and its receipt against the request. @throws ERR_RECEIPT_INVALID, ERR_STATEMENT_*, ERR_WIRE_* */
   check(request: Request, event: ResultEvent, artefacts: readonly Artefact[]): Promise<{ readonly receipt: Signed; readonly facts: TaskReceipt }>
   countersign(receipt: Signed): Signed
@@ -104,7 +109,16 @@ export function createAttempts({ host, keyring, clock, random, bundleOf }: Attem
       // A stream of its own has keys of its own: its frames are counted from 0 again.
       const replySecret = random.bytes(32)
       const payload = resumeCodec.encode({ version: 1, requestHash: signed.hash, action, replySecret })
-      yield* call(sign('task', signed.statement.to, taskStatementTypes.resume, payload), replySecret, handlers)
+      yield* call(sign('task', signed.statement.to, taskStatementTypes.resume, payload, { refs: [signed.hash] }), replySecret, handlers)
+    },
+    async probe({ engine, limits, isolation, strict, capabilities, deadlineAt, files }, executor, { signal }) {
+      const replySecret = random.bytes(32)
+      const fileBytes = files.reduce((sum, { size }) => sum + size, 0)
+      const payload = probeCodec.encode({ version: 1, engine, limits, isolation, strict, capabilities, deadline: deadlineAt, fileBytes, replySecret })
+      const statement = sign('task', executor, taskStatementTypes.probe, payload)
+      const bundle = await bundleOf(executor, { signal })
+      const sealed = sealBox(statement.bytes, { bundle, now: clock.now(), random })
+      return await probeTask(host, executor, { sealed, replySecret, requestHash: statement.hash, signal })
     },
     async check({ signed, fields }, { receipt: bytes, result }, artefacts) {
       const { signed: receipt, facts } = openReceipt(bytes, clock.now(), {

@@ -18,7 +18,7 @@ import type { ReceiptDocument } from './receipt.ts'
 /** Other attempts of one idempotent task, after the first. */
 export const taskRetriesMax = 8
 export const taskRetriesDefault = 2
-/** An executor that has said nothing by then is given up. Source: task/v1 section 7. */
+/** An executor that has said nothing by then is given up. Source: task/v1 section 9. */
 export const taskAnswerMsMax = minuteMs
 /** Longest silence of an executor that has the task in its queue. */
 export const taskQueueMsMax = 10 * minuteMs

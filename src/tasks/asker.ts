@@ -1,7 +1,7 @@
 import { type Audit, receiptCountersigned, taskCancelled, taskRequested } from '../audit/index.ts'
 import { type Did, equal, hex, isErrorCode, type Logger, MeshError, secondMs, type SignalOption, toMeshError } from '../base/index.ts'
 import { openStatement } from '../identity/index.ts'
-import { receiptCodec, receiptLifetimeMs, type TaskEvent } from '../protocols/task/index.ts'
+import { receiptCodec, receiptLifetimeMs, type TaskDecision, type TaskEvent } from '../protocols/task/index.ts'
 import type { Store } from '../store/index.ts'
 import {
   type AskedRecord,
@@ -40,8 +40,8 @@ export const taskStopMsMax = 10 * secondMs
 /** Progress that waits for its reader before the executor is slowed down. */
 const progressWaitingMax = 256
 
-/** Failures after which another attempt of an idempotent task may end better. Source: task/v1 section 7. */
-const retryable = /^ERR_(?:NET_.*|TIMEOUT|OVERLOADED|TASK_LOST|SANDBOX_CRASHED|RECORD_MISSING|STOPPED)$/
+/** Failures after which another attempt of an idempotent task may end better. Source: task/v1 section 9. */
+const retryable = /^ERR_(?:NET_.*|TIMEOUT|OVERLOADED|TASK_LOST|TASK_NOT_RUN|SANDBOX_CRASHED|RECORD_MISSING|STOPPED)$/
 /** Ends of a stream that say nothing about the task. */
 const cut = /^ERR_(?:NET_.*|TIMEOUT|RECORD_MISSING)$/
 
@@ -94,6 +94,10 @@ export interface AskedTasks {
 
 export interface Asker {
   readonly tasks: AskedTasks
+  /** Bytes of the signed request that would be sent. @throws ERR_WIRE_TOO_LARGE */
+  sizeOf(order: PreparedOrder, executor: Did): number
+  /** Asks one executor whether it would take an order. @throws its coded refusal, ERR_NET_* */
+  probe(order: PreparedOrder, executor: Did, options: { readonly signal: AbortSignal }): Promise<TaskDecision>
   /** This peer is here again: what it may still know of lost tasks is asked for. */
   wake(peer: Did): void
   /** Somebody says that a task ended. */
@@ -119,7 +123,7 @@ interface Job {
   driving: Promise<void> | undefined
 }
 
-/** The asking side: every task is on disk before it is sent, and ends once. Source: task/v1 section 7. */
+/** The asking side: every task is on disk before it is sent, and ends once. Source: task/v1 section 9. */
 export async function openAsker(options: AskerOptions): Promise<Asker> {
   const { keyring, clock, random, audit, store: root, logger, keys, choose } = options
   const records: AskedRecords = createAskedRecords(root, keyring)
@@ -591,6 +595,8 @@ export async function openAsker(options: AskerOptions): Promise<Asker> {
   }
   return {
     tasks,
+    probe: attempts.probe,
+    sizeOf: (order, executor) => attempts.compose(order, executor, order.id).signed.bytes.length,
     wake(peer) {
       const here = keys.subject(peer)
       for (const job of jobs.values()) {

@@ -12,11 +12,10 @@ export interface Candidate {
 }
 
 export type CandidateAnswer =
-  /** Tasks that run and wait there. */
-  | { readonly takes: true; readonly running: number; readonly queued: number }
-  | { readonly takes: false; readonly code: string; readonly reason: string }
-  /** It gave no answer to that. */
-  | undefined
+  /** Where it would run, and the tasks that run and wait there. */
+  | { readonly takes: true; readonly isolation: string; readonly backend: string; readonly running: number; readonly queued: number }
+  /** `isSaid`: by the peer itself; else it gave no answer. */
+  | { readonly takes: false; readonly code: string; readonly reason: string; readonly isSaid: boolean }
 
 export interface Chosen {
   readonly did: Did
@@ -24,13 +23,13 @@ export interface Chosen {
   readonly why: string
 }
 
-const loadOf = ({ answer }: Candidate): number => (answer?.takes === true ? answer.running + answer.queued : 0)
-const doubts = ({ answer }: Candidate): number => (answer?.takes === true ? 0 : 1)
+const loadOf = ({ answer }: Candidate): number => (answer.takes ? answer.running + answer.queued : 0)
+const doubts = ({ answer }: Candidate): number => (answer.takes ? 0 : 1)
 const reach = ({ presence, route }: Candidate): number => (presence === 'online' ? 0 : 2) + (route === 'direct' ? 0 : 1)
 
 /**
  * Who runs a task: nobody we distrust and nobody that said no; then those that said yes before those that said nothing, the more trusted before the less,
- * the less busy before the busier, online and direct before others, else by chance. One that was tried comes last. Source: task/v1 section 7.
+ * the less busy before the busier, online and direct before others, else by chance. One that was tried comes last. Source: task/v1 section 9.
  * @throws ERR_CAPABILITY_DENIED naming why each is out
  */
 export function chooseExecutor(candidates: readonly Candidate[], { tried, random }: { readonly tried: readonly Did[]; readonly random: Random }): Chosen {
@@ -54,14 +53,14 @@ export function chooseExecutor(candidates: readonly Candidate[], { tried, random
     )
   }
   const others = ranked.length - 1
-  const load = best.answer?.takes === true ? `${best.answer.running} running and ${best.answer.queued} waiting there` : 'it did not say how busy it is'
+  const load = best.answer.takes ? `${best.answer.running} running and ${best.answer.queued} waiting there` : 'it did not say how busy it is'
   const rest = [...(others === 0 ? [] : [`${others} more would do`]), ...(out.length === 0 ? [] : [`${out.length} out (${out.join('; ').slice(0, 500)})`])]
   return { did: best.did, why: [`${levelName(best.level)} in /task/run, ${load}`, ...rest].join('; ') }
 }
 
 function reasonAgainst({ level, answer }: Candidate): string | undefined {
   if (level < TrustLevel.UNKNOWN) return `we hold it ${levelName(level)}`
-  return answer?.takes === false ? `${answer.reason} (${answer.code})` : undefined
+  return !answer.takes && answer.isSaid ? `${answer.reason} (${answer.code})` : undefined
 }
 
 function compareRows(a: readonly number[], b: readonly number[]): number {

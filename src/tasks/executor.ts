@@ -8,11 +8,13 @@ import {
   type Artefact,
   type AskerEnd,
   type OpenedTask,
+  probeCodec,
   receiptLifetimeMs,
   requestCodec,
   resumeCodec,
   taskArtefactBytesMax,
   type TaskEvent,
+  type TaskProbe,
   taskLifetimeMsMax,
   type TaskRequest,
   type TaskResume,
@@ -147,9 +149,8 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
     return new MeshError('ERR_OVERLOADED', message, { details: { retryAfterMs } })
   }
 
-  function takePlace({ id, asker, request }: Order): () => void {
+  function takePlace({ id, asker, fileBytes }: { readonly id: string; readonly asker: Did; readonly fileBytes: number }): () => void {
     const own = subject(asker)
-    const fileBytes = request.artefacts.reduce((sum, { size }) => sum + size, 0)
     const theirs = [...places.values()].filter((place) => place.asker === own)
     const bytes = (all: Iterable<{ readonly fileBytes: number }>): number => [...all].reduce((sum, place) => sum + place.fileBytes, fileBytes)
     if (places.size >= tasksTakenMax) throw overloaded(`${tasksTakenMax} tasks run or wait here`)
@@ -178,28 +179,39 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
     readonly backend: IsolationBackend
     release(): void
   }
+  /** What policy and this machine say to it; whether there is room is another question. */
+  async function judge(asker: Did, request: Omit<TaskProbe, 'version' | 'fileBytes' | 'replySecret'>): Promise<TaskGrant & Pick<Admitted, 'backend'>> {
+    if (isStopping) throw new MeshError('ERR_STOPPED', 'this node is stopping')
+    if (request.deadline !== undefined && request.deadline <= clock.now()) throw new MeshError('ERR_TASK_DEADLINE', 'the deadline has passed')
+    const decision = await decide(asker, request)
+    if (!decision.allow) throw new MeshError(decision.code, decision.reason)
+    const { grant } = decision
+    // Both the level asked for and the level policy raises it to must exist: no other stands in for either.
+    const { strict } = request
+    await sandboxes.ready(request.isolation, { strict })
+    return { ...grant, backend: await sandboxes.ready(grant.isolation, { strict }) }
+  }
+  /** Says whether a task would be taken now, and promises nothing. Source: task/v1 section 8. */
+  async function* probe(asker: Did, id: string, asked: TaskProbe): AsyncGenerator<TaskEvent> {
+    const { isolation, backend } = await judge(asker, asked)
+    takePlace({ id, asker, fileBytes: asked.fileBytes })()
+    const running = [...live.values()].filter(({ record }) => record.state === 'running').length
+    yield { event: 'decision', isolation, backend: backend.name, running, queued: places.size - running }
+  }
   async function admit(order: Order): Promise<Admitted> {
     const { id, asker, request } = order
     let release: (() => void) | undefined
     try {
-      if (isStopping) throw new MeshError('ERR_STOPPED', 'this node is stopping')
-      if (request.deadline !== undefined && request.deadline <= clock.now()) throw new MeshError('ERR_TASK_DEADLINE', 'the deadline has passed')
-      const decision = await decide(asker, request)
-      if (!decision.allow) throw new MeshError(decision.code, decision.reason)
-      const { grant } = decision
-      // Both the level asked for and the level policy raises it to must exist: no other stands in for either.
-      const { strict } = request
-      await sandboxes.ready(request.isolation, { strict })
-      const backend = await sandboxes.ready(grant.isolation, { strict })
+      const granted = await judge(asker, request)
       if (request.bundle !== undefined) {
         if (options.checkBundle === undefined) throw new MeshError('ERR_POLICY_DENIED', 'no bundles are taken here')
         await options.checkBundle(request.bundle, request)
       }
       if (records.has(id) || places.has(id)) throw new MeshError('ERR_REPLAYED', `a task ${id} was taken before`)
-      release = takePlace(order)
       const fileBytes = request.artefacts.reduce((sum, { size }) => sum + size, 0)
+      release = takePlace({ id, asker, fileBytes })
       if (fileBytes > 0) await folders.checkRoom(fileBytes)
-      return { ...grant, backend, release }
+      return { ...granted, release }
     } catch (error) {
       release?.()
       const { code, message } = toMeshError(error)
@@ -523,6 +535,10 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
           detach = attach(found)
         }
         return { ...opened, replySecret: asked.replySecret, fileBytes: 0, run: (asker) => resume(peer, asked, signed, asker, onFound), keep: keepIt }
+      }
+      if (type === taskStatementTypes.probe) {
+        const asked = probeCodec.decode(payload)
+        return { ...opened, replySecret: asked.replySecret, fileBytes: 0, run: () => probe(peer, hex(signed.statement.id), asked), keep: keepIt }
       }
       if (type !== taskStatementTypes.request) throw new MeshError('ERR_PROTOCOL', `a ${type} where a request was due`)
       const order = await readOrder(peer, signed)

@@ -1,7 +1,7 @@
 import { type Clock, type Logger, toMeshError, utf8 } from '../base/index.ts'
 import type { AskedRecords } from './asked-records.ts'
 
-/** Output kept of one task; of more the oldest is left out, which the log says. Source: task/v1 section 7. */
+/** Output kept of one task; of more the oldest is left out, which the log says. Source: task/v1 section 9. */
 export const taskLogBytesMax = 1 << 20
 /** Of one line of output, UTF-16 units; the rest is left out, which the line says. */
 export const taskLogLineCharsMax = 16 * 1024

@@ -9,16 +9,17 @@ const candidate = (name: string, fields: Partial<Candidate> = {}): Candidate => 
   level: 0,
   presence: 'online',
   route: 'direct',
-  answer: { takes: true, running: 0, queued: 0 },
+  answer: { takes: true, isolation: 'sandboxed', backend: 'x', running: 0, queued: 0 },
   ...fields,
 })
+const silent = { takes: false, code: 'ERR_TIMEOUT', reason: 'no answer', isSaid: false } as const
 const chosen = (candidates: readonly Candidate[], tried: readonly Did[] = []): string =>
   chooseExecutor(candidates, { tried, random: createSeededRandom(1) }).did
 
 describe('who runs a task for anybody', () => {
   test('is the one that takes it, then the more trusted, then the less busy, then the nearer', () => {
-    const busy = { takes: true, running: 5, queued: 9 } as const
-    expect(chosen([candidate('silent', { answer: undefined, level: 4 }), candidate('willing')])).toBe('did:key:willing')
+    const busy = { takes: true, isolation: 'sandboxed', backend: 'x', running: 5, queued: 9 } as const
+    expect(chosen([candidate('silent', { answer: silent, level: 4 }), candidate('willing')])).toBe('did:key:willing')
     expect(chosen([candidate('idle', { level: 1 }), candidate('trusted', { level: 3, answer: busy })])).toBe('did:key:trusted')
     expect(chosen([candidate('busy', { answer: busy }), candidate('idle')])).toBe('did:key:idle')
     expect(chosen([candidate('away', { presence: 'away' }), candidate('relayed', { route: 'relayed' })])).toBe('did:key:relayed')
@@ -28,9 +29,9 @@ describe('who runs a task for anybody', () => {
   test('is never one that is distrusted or said no, and why is told', () => {
     const out = [
       candidate('bad', { level: -1 }),
-      candidate('no', { level: 4, answer: { takes: false, code: 'ERR_TRUST_LOW', reason: 'you are unknown here' } }),
+      candidate('no', { level: 4, answer: { takes: false, code: 'ERR_TRUST_LOW', reason: 'you are unknown here', isSaid: true } }),
     ]
-    const { why } = chooseExecutor([...out, candidate('last', { presence: 'away', answer: undefined })], { tried: [], random: createSeededRandom(1) })
+    const { why } = chooseExecutor([...out, candidate('last', { presence: 'away', answer: silent })], { tried: [], random: createSeededRandom(1) })
     expect(why).toContain('we hold it distrust')
     expect(why).toContain('you are unknown here (ERR_TRUST_LOW)')
     expect(() => chosen(out)).toThrow(expect.objectContaining({ code: 'ERR_CAPABILITY_DENIED', message: expect.stringContaining('you are unknown here') }))

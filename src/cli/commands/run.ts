@@ -154,16 +154,22 @@ async function readBundle(path: string): Promise<string> {
 function showPlan(context: Context, plan: TaskPlan): void {
   context.print('run-plan', plan, planText)
   const { allow, code, reason } = plan.decision
-  if (allow === false) throw new MeshError(isErrorCode(code) ? code : 'ERR_REFUSED', reason)
+  if (allow !== true) throw new MeshError(isErrorCode(code) ? code : 'ERR_REFUSED', reason)
 }
 
 export function planText({ executor, why, request, decision, missing }: TaskPlan): string {
-  const { running, queued, allow, reason } = decision
-  const say = allow === null ? `unknown: ${reason}` : allow ? `takes it; ${running ?? 0} running, ${queued ?? 0} waiting there` : `refuses: ${reason}`
+  const { running, queued, allow, reason, isolation, backend } = decision
+  const say =
+    allow === null
+      ? `gave no answer: ${reason}`
+      : allow
+        ? `takes it: ${isolation ?? ''} by ${backend ?? ''}; ${running ?? 0} running and ${queued ?? 0} waiting there`
+        : `refuses: ${reason}`
   return [
     `executor      ${executor}  (${why})`,
     `code          ${request.engine}, ${sizeOf(request.codeBytes)}, ${request.codeHash}`,
     `input         ${sizeOf(request.inputBytes)}, ${request.inputHash}`,
+    `request       ${sizeOf(request.bytes)} when signed, before it is sealed`,
     ...request.files.map(({ name, bytes, hash }) => `file          ${name}, ${sizeOf(bytes)}, ${hash}`),
     `isolation     ${request.isolation} or stronger${request.strict ? ', strict' : ''}`,
     `capabilities  ${request.capabilities.join(', ') || 'none'}`,
@@ -171,7 +177,7 @@ export function planText({ executor, why, request, decision, missing }: TaskPlan
       .map(([name, value]) => `${name} ${value}`)
       .join(', ')}`,
     `priority      ${request.priority}${request.idempotent ? ', may be tried again' : ''}`,
-    `executor      ${say}`,
+    `decision      ${say}`,
     ...missing.map((one) => `missing       ${one}`),
   ].join('\n')
 }

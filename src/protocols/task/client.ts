@@ -106,6 +106,38 @@ export async function* callTask(host: Host, executor: Did, call: TaskCall): Asyn
   }
 }
 
+export type TaskDecision = Extract<TaskEvent, { readonly event: 'decision' }>
+
+/** Asks whether a task would be taken. @throws the executor's coded refusal, ERR_NET_*, ERR_PROTOCOL, ERR_CRYPTO_OPEN */
+export async function probeTask(host: Host, executor: Did, call: Pick<TaskCall, 'sealed' | 'replySecret' | 'requestHash' | 'signal'>): Promise<TaskDecision> {
+  const { sealed, replySecret, requestHash, signal } = call
+  const stream = await host.open(executor, taskProtocol, { frameBytesMax: taskFrameBytesMax, ...(signal === undefined ? {} : { signal }) })
+  const onAbort = (): void => stream.abort(signal?.reason as Error)
+  signal?.addEventListener('abort', onAbort, { once: true })
+  try {
+    signal?.throwIfAborted()
+    await stream.send(sealed)
+    for await (const frame of stream.frames) {
+      const { kind, body } = unframed(frame)
+      if (kind === frameKinds.plain) {
+        const { code, message } = plainRefusalCodec.decode(body)
+        throw refusal(code, message)
+      }
+      const event = decodeEvent(createChannel(replySecret, 'to-asker', requestHash).open(body))
+      if (event.event === 'refused') throw refusal(event.code, event.message, event.retryAfterMs)
+      if (event.event === 'decision') return event
+      throw new MeshError('ERR_PROTOCOL', 'the executor answers a probe with something else')
+    }
+    throw new MeshError('ERR_NET_CLOSED', 'the executor gave no decision')
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw error
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
+    await stream.close()
+  }
+}
+
 async function sendBodies(stream: HostStream, outgoing: Channel, bodies: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const bytes of bodies) await stream.send(outgoing.seal(encodeEvent({ event: 'chunk', bytes })))
 }

@@ -113,8 +113,23 @@ const resumeShape = row({
 /** Payload of a signed `task` statement of type `task_resume`: asks for a task taken before. Source: task/v1 section 7. */
 export const resumeCodec = codec('task resume', resumeShape, 256)
 export type TaskResume = Decoded<typeof resumeShape>
+const probeShape = row({
+  version: literal(1),
+  engine: oneOf(engines),
+  limits: limitsShape,
+  isolation: oneOf(isolationLevels),
+  strict: bool,
+  capabilities: capabilitiesShape,
+  deadline: nullable(instant),
+  /** Bytes of the files that would go with it. */
+  fileBytes: uintUpTo(taskArtefactBytesMax),
+  replySecret: bytesOf(32),
+})
+/** Payload of a signed `task` statement of type `task_probe`: would this be taken? Source: task/v1 section 8. */
+export const probeCodec = codec('task probe', probeShape, 1_024)
+export type TaskProbe = Decoded<typeof probeShape>
 /** What a `task` statement is: its type. */
-export const taskStatementTypes = { request: 'task_request', resume: 'task_resume' } as const
+export const taskStatementTypes = { request: 'task_request', resume: 'task_resume', probe: 'task_probe' } as const
 
 const receiptShape = row({
   version: literal(1),
@@ -184,6 +199,8 @@ const eventShapes = {
     receipt: bytesUpTo(taskReceiptBytesMax),
   }),
   refused: row({ event: literal('refused'), code: textUpTo(64), message: textUpTo(512), retryAfterMs: uintUpTo(retryAfterMsMax) }),
+  /** To a probe: it would be taken like this, and so many run and wait here. */
+  decision: row({ event: literal('decision'), isolation: oneOf(isolationLevels), backend: textUpTo(64), running: count, queued: count }),
   /** The countersignature is on the executor's disk. */
   kept: row({ event: literal('kept') }),
 } as const

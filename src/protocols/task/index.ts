@@ -1,10 +1,11 @@
-export { type ArtefactSink, callTask, type TaskCall } from './client.ts'
+export { type ArtefactSink, callTask, probeTask, type TaskCall, type TaskDecision } from './client.ts'
 export {
   type Artefact,
   artefactShape,
   capabilitiesShape,
   countersignCodec,
   limitsShape,
+  probeCodec,
   receiptCodec,
   receiptLifetimeMs,
   requestCodec,
@@ -16,6 +17,7 @@ export {
   type TaskEvent,
   taskInputBytesMax,
   taskLifetimeMsMax,
+  type TaskProbe,
   type TaskReceipt,
   taskReceiptBytesMax,
   type TaskRequest,
