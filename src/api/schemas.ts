@@ -436,6 +436,39 @@ export const taskDescription = askedTask.extend({
   usage: usage.nullable(),
   document: receipt.nullable(),
 })
+const servedFile = z.object({ name: z.string(), bytes: z.int(), hash: z.string() })
+/** A task of somebody else's on this node. */
+export const servedTask = z.object({
+  role: z.literal('served'),
+  id: z.string(),
+  asker: z.string(),
+  state: z.enum(['queued', 'running', 'done']),
+  position: z.int().optional(),
+  engine: z.string(),
+  isolation: z.string(),
+  backend: z.string(),
+  strict: z.boolean(),
+  capabilities: z.array(z.string()),
+  limits: limitsGiven,
+  priority: z.int(),
+  deadline: z.int().optional(),
+  detached: z.boolean(),
+  traceId: z.string().optional(),
+  acceptedAt: z.int(),
+  startedAt: z.int().optional(),
+  endedAt: z.int().optional(),
+  outcome: z.string().optional(),
+  message: z.string().optional(),
+  usage: usage.optional(),
+  filesIn: z.array(servedFile),
+  filesOut: z.array(servedFile),
+  requestHash: z.string(),
+  codeHash: z.string(),
+  receiptHash: z.string().optional(),
+  countersigned: z.boolean(),
+})
+export const taskList = z.object({ asked: z.array(askedTask), served: z.array(servedTask) })
+export const anyTask = z.discriminatedUnion('role', [taskDescription, servedTask])
 export const taskStopped = z.object({ id: z.string(), stopped: z.boolean(), status: z.string() })
 /** One line of a task's log, NDJSON. The last is `end` or `error`. */
 export const taskLogLine = z.discriminatedUnion('type', [

@@ -1,12 +1,15 @@
-import { z } from 'zod'
-import type { Did } from '../base/index.ts'
+import type { z } from 'zod'
+import { type Did, MeshError, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import type { LinesRoute, Route } from './routes.ts'
 import * as schemas from './schemas.ts'
 
+/** Tasks of others looked through for the beginning of an id. */
+const servedLookMax = 1_000
+
 type Order = Parameters<MeshNode['tasks']['run']>[0]
 
-/** Tasks of this node on other machines. */
+/** Tasks of this node on other machines, and those of others here. */
 export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly (Route | LinesRoute)[] {
   const orderOf = (body: unknown): Order => {
     const { on, limits, files, bundle, input, ...given } = body as z.infer<typeof schemas.taskBody>
@@ -21,6 +24,15 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
         : { files: files.map(({ name, path, base64 }) => present({ name, path, bytes: base64 === undefined ? undefined : Buffer.from(base64, 'base64') })) }),
       ...(bundle === undefined ? {} : { bundle: Buffer.from(bundle, 'base64') }),
     }
+  }
+  const idOf = (params: unknown): string => (params as z.infer<typeof schemas.taskParams>).id
+  /** The whole id of a task run for others, by the beginning of it; undefined when this node asked for it, or nobody did. */
+  function servedId(start: string): string | undefined {
+    if (node.tasks.list().some(({ id }) => id.startsWith(start))) return undefined
+    const { served } = node.tasks
+    const fits = new Set([...served.list(), ...served.history({ limit: servedLookMax })].map(({ id }) => id).filter((id) => id.startsWith(start)))
+    if (fits.size > 1) throw new MeshError('ERR_USAGE', `several tasks begin with ${start}`)
+    return [...fits][0]
   }
   return [
     {
@@ -50,23 +62,28 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
     {
       method: 'GET',
       url: '/v1/tasks',
-      summary: 'Tasks this node asked for: those that go on, then those that ended, the newest first',
+      summary: 'Tasks this node asked for, and those it runs for others: those that go on, then those that ended, the newest first',
       query: schemas.taskListQuery,
-      reply: z.object({ asked: z.array(schemas.askedTask) }),
+      reply: schemas.taskList,
       async handle({ query }) {
         const { limit, ended } = query as z.infer<typeof schemas.taskListQuery>
-        const all = node.tasks.list()
-        const asked = ended === undefined ? all : all.filter(({ endedAt }) => (endedAt !== null) === (ended === 'true'))
-        return { asked: asked.slice(0, limit) }
+        const asked = node.tasks.list().filter(({ endedAt }) => ended === undefined || (endedAt !== null) === (ended === 'true'))
+        const { served } = node.tasks
+        const others = [...(ended === 'true' ? [] : served.list()), ...(ended === 'false' ? [] : served.history({ limit }))]
+        return { asked: asked.slice(0, limit), served: others.slice(0, limit).map(servedView) }
       },
     },
     {
       method: 'GET',
       url: '/v1/tasks/:id',
-      summary: 'One task with its attempts, result and receipt',
+      summary: 'One task, asked for with attempts, result and receipt, or run for somebody else; the beginning of its id is enough',
       params: schemas.taskParams,
-      reply: schemas.taskDescription,
-      handle: async ({ params }) => await node.tasks.describe((params as z.infer<typeof schemas.taskParams>).id),
+      reply: schemas.anyTask,
+      async handle({ params }) {
+        const id = idOf(params)
+        const served = servedId(id)
+        return served === undefined ? await node.tasks.describe(id) : servedView(node.tasks.served.describe(served))
+      },
     },
     {
       method: 'GET',
@@ -76,19 +93,43 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
       query: schemas.taskLogsQuery,
       reply: schemas.taskLogLine,
       lines({ params, query, signal }) {
-        const { follow } = query as z.infer<typeof schemas.taskLogsQuery>
-        return node.tasks.logs((params as z.infer<typeof schemas.taskParams>).id, { signal, follow: follow === 'true' })
+        const follow = (query as z.infer<typeof schemas.taskLogsQuery>).follow === 'true'
+        const id = idOf(params)
+        const served = servedId(id)
+        return served === undefined ? node.tasks.logs(id, { signal, follow }) : servedLogs(node, served, { signal, follow })
       },
     },
     {
       method: 'POST',
       url: '/v1/tasks/stop',
-      summary: 'Stop a task; the answer comes when it has ended',
+      summary: 'Stop a task, asked for or run for somebody else; the answer comes when one that was asked for has ended',
       body: schemas.taskParams,
       reply: schemas.taskStopped,
-      handle: async ({ body }) => await node.tasks.stop((body as z.infer<typeof schemas.taskParams>).id),
+      async handle({ body }) {
+        const id = idOf(body)
+        const served = servedId(id)
+        if (served === undefined) return await node.tasks.stop(id)
+        const stopped = node.tasks.served.stop(served)
+        return { id: served, stopped, status: node.tasks.served.describe(served).state }
+      },
     },
   ]
+}
+
+type Served = MeshNode['tasks']['served']
+
+const servedView = (task: ReturnType<Served['describe']>): object => ({ role: 'served', ...task })
+
+/** The log of a task run for somebody else, in the lines of one that was asked for. */
+async function* servedLogs(node: MeshNode, id: string, options: SignalOption & { readonly follow: boolean }): AsyncGenerator<object> {
+  let n = 0
+  for await (const item of node.tasks.served.logs(id, options)) {
+    if ('cut' in item) {
+      n += item.cut.lines
+      yield { type: 'cut', ...item.cut }
+    } else yield { type: 'line', n: ++n, ...item }
+  }
+  yield { type: 'end', status: node.tasks.served.describe(id).state }
 }
 
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> }

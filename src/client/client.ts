@@ -15,7 +15,8 @@ export type AgentLogLine = Out<'agentLogLine'>
 export type TaskLine = Out<'taskLine'>
 export type TaskLogLine = Out<'taskLogLine'>
 export type AskedTask = Out<'askedTask'>
-export type TaskDescription = Out<'taskDescription'>
+export type ServedTask = Out<'servedTask'>
+export type TaskDescription = Out<'anyTask'>
 export type TaskPlan = Out<'taskPlan'>
 export type TaskBody = In<'taskBody'>
 export type TopicLine = Out<'topicLine'>
@@ -94,7 +95,7 @@ export interface Client {
   startTask(body: TaskBody, options?: SignalOption): Promise<AskedTask>
   /** What would be sent, and what the executor says to it. */
   planTask(body: TaskBody, options?: SignalOption): Promise<TaskPlan>
-  tasks(query?: { readonly limit?: number; readonly ended?: 'true' | 'false' }, options?: SignalOption): Promise<{ readonly asked: readonly AskedTask[] }>
+  tasks(query?: { readonly limit?: number; readonly ended?: 'true' | 'false' }, options?: SignalOption): Promise<Out<'taskList'>>
   /** By the id, or the beginning of one. */
   task(id: string, options?: SignalOption): Promise<TaskDescription>
   /** What a task printed; with `follow` until it ends. */

@@ -4,6 +4,7 @@ export {
   type ClientOptions,
   createClient,
   type ReceiveLine,
+  type ServedTask,
   type SendFileLine,
   type TaskBody,
   type TaskDescription,

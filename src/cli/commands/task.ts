@@ -1,19 +1,23 @@
 import type { Command } from 'commander'
-import type { AskedTask, TaskDescription } from '../../client/index.ts'
+import type { AskedTask, ServedTask, TaskDescription } from '../../client/index.ts'
 import { parseCount } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
 import { sizeOf } from './files.ts'
 
 export function addTaskCommands(program: Command, add: AddCommand): void {
-  const task = program.command('task').description('tasks this node asked for')
+  const task = program.command('task').description('tasks this node asked for, and those it runs for others')
   add<readonly [], { readonly limit?: string }>(
     task,
     'list',
     'those that go on, then those that ended, the newest first',
     (command) => command.option('--limit <n>', 'at most so many', '50'),
     async ({ client, print, signal }, _args, { limit = '50' }) => {
-      const { asked } = await (await client()).tasks({ limit: parseCount(limit, '--limit', 2_000) }, { signal })
-      print('task-list', { asked }, () => asked.map(lineOf).join('\n') || 'no tasks; ask for one with `kindmesh run`')
+      const all = await (await client()).tasks({ limit: parseCount(limit, '--limit', 2_000) }, { signal })
+      print(
+        'task-list',
+        all,
+        ({ asked, served }) => [...asked.map(lineOf), ...served.map(servedLineOf)].join('\n') || 'no tasks; ask for one with `kindmesh run`',
+      )
     },
   )
   add<readonly [string]>(
@@ -23,7 +27,7 @@ export function addTaskCommands(program: Command, add: AddCommand): void {
     (command) => command,
     async ({ client, print, signal }, [id]) => {
       const description = await (await client()).task(id, { signal })
-      print('task-describe', description, describeText)
+      print('task-describe', description, (one) => (one.role === 'asked' ? describeText(one) : servedText(one)))
     },
   )
   add<readonly [string], { readonly follow?: boolean }>(
@@ -61,12 +65,11 @@ export function addTaskCommands(program: Command, add: AddCommand): void {
     'tasks that ended, with what they took and the receipts',
     (command) => command.option('--limit <n>', 'at most so many', '50'),
     async ({ client, print, signal }, _args, { limit = '50' }) => {
-      const { asked } = await (await client()).tasks({ limit: parseCount(limit, '--limit', 2_000), ended: 'true' }, { signal })
-      print(
-        'task-history',
-        { asked },
-        () => asked.map((one) => `${lineOf(one)}  ${tookOf(one)}  receipt ${one.receipt ?? 'none'}`).join('\n') || 'none has ended yet',
-      )
+      const all = await (await client()).tasks({ limit: parseCount(limit, '--limit', 2_000), ended: 'true' }, { signal })
+      print('task-history', all, ({ asked, served }) => {
+        const own = asked.map((one) => `${lineOf(one)}  ${tookOf(one)}  receipt ${one.receipt ?? 'none'}`)
+        return [...own, ...served.map((one) => `${servedLineOf(one)}  receipt ${one.receiptHash ?? 'none'}`)].join('\n') || 'none has ended yet'
+      })
     },
   )
 }
@@ -80,7 +83,7 @@ function lineOf({ id, status, executor, on, createdAt, engine, error, attempts }
 
 const tookOf = ({ createdAt, endedAt }: AskedTask): string => (endedAt === null ? '' : `${endedAt - createdAt} ms`)
 
-function describeText(task: TaskDescription): string {
+function describeText(task: Extract<TaskDescription, { readonly role: 'asked' }>): string {
   const { error, usage, backend, progress, document } = task
   return [
     lineOf(task),
@@ -98,5 +101,25 @@ function describeText(task: TaskDescription): string {
     ...(error === null ? [] : [`error       ${error.message} (${error.code})`]),
     ...(task.status === 'done' ? [`result      ${JSON.stringify(task.result)}`] : []),
     `receipt     ${document?.id ?? 'none'}`,
+  ].join('\n')
+}
+
+function servedLineOf({ id, state, asker, acceptedAt, engine, outcome, position }: ServedTask): string {
+  const place = position === undefined ? '' : `  behind ${position}`
+  return `${id}  ${state.padEnd(9)}  ${when(acceptedAt)}  ${engine}  for ${asker}${place}${outcome === undefined ? '' : `  ${outcome}`}`
+}
+
+function servedText(task: ServedTask): string {
+  const { usage, message, receiptHash } = task
+  return [
+    servedLineOf(task),
+    `code        ${task.codeHash}`,
+    `isolation   ${task.isolation} by ${task.backend}${task.strict ? ', strict' : ''}`,
+    ...(task.capabilities.length === 0 ? [] : [`may         ${task.capabilities.join(', ')}`]),
+    ...task.filesIn.map(({ name, bytes }) => `file        ${name}, ${sizeOf(bytes)}`),
+    ...(usage === undefined ? [] : [`took        cpu ${usage.cpuMs} ms, wall ${usage.wallMs} ms, memory ${sizeOf(usage.memoryBytes)}`]),
+    ...task.filesOut.map(({ name, bytes }) => `left        ${name}, ${sizeOf(bytes)}`),
+    ...(message === undefined ? [] : [`error       ${message}`]),
+    `receipt     ${receiptHash ?? 'none'}${task.countersigned ? ', signed by both' : ''}`,
   ].join('\n')
 }
