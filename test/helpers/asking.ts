@@ -215,8 +215,9 @@ export async function createStage({ executors: count = 1, choose, fault }: Stage
     async run(order = {}) {
       const seen: TaskProgress[] = []
       const running = async (): Promise<void> => {
-        for await (const progress of stage.asker.tasks.run({ on: peers[0]?.own.did ?? keyring.did, code: 'return 42', input: null, ...order }))
+        for await (const progress of stage.asker.tasks.run({ on: peers[0]?.own.did ?? keyring.did, code: 'return 42', input: null, ...order })) {
           seen.push(progress)
+        }
       }
       await (order.files === undefined && order.out === undefined ? clock.run(running()) : running())
       return seen
