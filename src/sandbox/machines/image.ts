@@ -11,6 +11,7 @@ import { buildRootfs, findRootfs, nodeInside, type RootfsOptions } from '../cont
 import { findProgram, unavailable } from '../programs.ts'
 import { guestModules } from './guest-scripts.ts'
 import { writeManifest } from './manifest.ts'
+import { removeOld, touch } from './old.ts'
 
 /** Debian 12, beside what containers have: the kernel, and Perl for the agent. */
 const packages: readonly PinnedPackage[] = [
@@ -32,6 +33,9 @@ const packages: readonly PinnedPackage[] = [
 const layout = 1
 /** Room of the file system beyond its files; it is never written to. */
 const spareBytes = 24 << 20
+
+/** Images for other versions of Node that are kept. */
+const imagesKept = 2
 
 const run = promisify(execFile)
 
@@ -60,7 +64,9 @@ export function findGuestImage(): GuestImage | undefined {
   if (!isSupported()) return undefined
   const key = imageKey()
   const folder = join(cacheFolderPath(), `guest-${key}`)
-  return existsSync(folder) ? imageAt(ownFolder(folder), key) : undefined
+  if (!existsSync(folder)) return undefined
+  touch(ownFolder(folder))
+  return imageAt(folder, key)
 }
 
 /** Builds the image out of Debian's packages and this Node, or finds it built. Takes effect all at once. @throws ERR_SANDBOX_UNAVAILABLE saying what is missing */
@@ -99,6 +105,7 @@ export async function buildGuestImage({ clock, onProgress = () => undefined }: R
       // Somebody else was quicker.
       if (!existsSync(folder)) throw error
     }
+    await removeOld('guest-', imagesKept)
     onProgress(`guest image: ${folder}`)
     return imageAt(ownFolder(folder), key)
   } catch (error) {

@@ -1,8 +1,12 @@
+import { existsSync } from 'node:fs'
+import { PassThrough } from 'node:stream'
 import { type Clock, type Random, realRandom, toMeshError } from '../../base/index.ts'
 import { failureOfThisBoot, noteFailure } from './boot-note.ts'
 import { encodeFrame, frameTypes } from '../frames.ts'
 import type { Launched, Launcher } from '../launched.ts'
 import { unavailable } from '../programs.ts'
+import { byDeadline } from './deadline.ts'
+import { run, warmUp } from './errands.ts'
 import { type GuestImage, guestImage } from './image.ts'
 import type { Accelerator, Lack, Machine, MachineMonitor } from './monitor.ts'
 import { isTemplateMade, prepareTemplate, type Template } from './template.ts'
@@ -36,6 +40,8 @@ export interface MachineLauncher extends Launcher {
   lacks(): Lack | undefined
   /** Whether the machine that is copied lies there: a task ran in a copy of it. */
   isMade(): boolean
+  /** Makes it where it is not there. @throws ERR_SANDBOX_UNAVAILABLE */
+  prepare(): Promise<void>
 }
 
 /** Copies of one saved machine, a new one a task. The machine is saved when the first is asked for. */
@@ -53,16 +59,44 @@ export function machineLauncher(options: MachineLauncherOptions): MachineLaunche
   }
   // That it worked before says nothing when the system has started anew; that it failed says enough until then.
   const isTriedEachBoot = monitor.accelerator === 'kvm'
-  const copy = async (): Promise<Machine> => {
-    const template = await prepared()
-    const machine = await monitor.restore(template.parts, template.stateFile)
+  const note = (error: unknown): void => (isTriedEachBoot ? noteFailure(monitor.name, toMeshError(error).message) : undefined)
+  const noting = async <T>(work: Promise<T>): Promise<T> => {
     try {
-      await wake(machine, clock, random, readyMs)
-      return machine
+      return await work
     } catch (error) {
-      machine.kill()
+      note(error)
       throw error
     }
+  }
+  const lacks = (): Lack | undefined => {
+    const missing = monitor.lacks()
+    if (missing !== undefined) return missing
+    try {
+      image()
+      return undefined
+    } catch (error) {
+      const { message, hint } = toMeshError(error)
+      return { why: message, fix: hint }
+    }
+  }
+  const assertUsable = (): void => {
+    const missing = lacks()
+    if (missing !== undefined) throw unavailable(missing.why, missing.fix)
+    const failed = isTriedEachBoot ? failureOfThisBoot(monitor.name) : undefined
+    if (failed !== undefined) throw unavailable(failed)
+  }
+  const restored = async (): Promise<Machine> => {
+    const template = await prepared()
+    if (existsSync(template.stateFile)) return await monitor.restore(template.parts, template.stateFile)
+    // Removed for being old while this node ran.
+    preparing = undefined
+    const anew = await prepared()
+    return await monitor.restore(anew.parts, anew.stateFile)
+  }
+  /** Wakes a copy and lets it run a task of ours: what that translated is there for the task that comes. */
+  const makeReady = async (machine: Machine): Promise<void> => {
+    await wake(machine, clock, random, readyMs)
+    await byDeadline(clock, readyMs, 'the first task of a machine', run(machine, warmUp))
   }
   return {
     level: 'virtualized',
@@ -73,40 +107,45 @@ export function machineLauncher(options: MachineLauncherOptions): MachineLaunche
     memorySlackBytes: 0,
     poolSizeMax: machinesReadyMax,
     version: () => monitor.version(),
-    lacks() {
-      const lacks = monitor.lacks()
-      if (lacks !== undefined) return lacks
-      try {
-        image()
-        return undefined
-      } catch (error) {
-        const { message, hint } = toMeshError(error)
-        return { why: message, fix: hint }
-      }
-    },
+    lacks,
     isMade: () => isTemplateMade(from),
+    async prepare() {
+      assertUsable()
+      await noting(prepared())
+    },
     async start() {
-      const lacks = monitor.lacks()
-      if (lacks !== undefined) throw unavailable(lacks.why, lacks.fix)
-      const failed = isTriedEachBoot ? failureOfThisBoot(monitor.name) : undefined
-      if (failed !== undefined) throw unavailable(failed)
-      const machine = await copy().catch((error: unknown) => {
-        if (isTriedEachBoot) noteFailure(monitor.name, toMeshError(error).message)
-        throw error
-      })
-      const memoryBytesAtStart = machine.sample()?.memoryBytes ?? 0
-      // The worker said so before its machine was saved.
-      machine.frames.unshift(encodeFrame(frameTypes.ready, new Uint8Array()))
+      assertUsable()
+      const machine = await noting(restored())
+      const output = new PassThrough()
+      let isKilled = false
+      let failure = ''
+      let memoryBytesAtStart = 0
+      makeReady(machine).then(
+        () => {
+          memoryBytesAtStart = machine.sample()?.memoryBytes ?? 0
+          // The worker said so before its machine was saved.
+          output.write(encodeFrame(frameTypes.ready, new Uint8Array()))
+          machine.frames.pipe(output)
+        },
+        (error: unknown) => {
+          if (!isKilled) note(error)
+          failure = toMeshError(error).message
+          machine.kill()
+        },
+      )
       return {
         input: machine.frames,
-        output: machine.frames,
-        said: () => machine.said(),
+        output,
+        said: () => failure + machine.said(),
         closed: machine.closed,
         sample() {
           const sample = machine.sample()
           return sample && { cpuMs: sample.cpuMs, memoryBytes: Math.max(memoryBytesAtStart, sample.memoryBytes - machineSlackBytes) }
         },
-        kill: () => machine.kill(),
+        kill() {
+          isKilled = true
+          machine.kill()
+        },
         freeze: () => machine.freeze(),
         thaw: () => machine.thaw(),
         hold: (busy) => machine.hold(busy),

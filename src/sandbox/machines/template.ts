@@ -5,14 +5,16 @@ import { type Clock, hex, type Random, toMeshError, utf8 } from '../../base/inde
 import { sha256 } from '../../crypto/index.ts'
 import { type App, appFiles, workerEntry } from '../app-files.ts'
 import { cacheFolder, cacheFolderPath, ownFolder } from '../containers/cache.ts'
+import { removeOld, touch } from './old.ts'
 import { nodeInside } from '../containers/rootfs.ts'
 import { containerEnvironment } from '../containers/parts.ts'
-import { encodeFrame, FrameReader, frameTypes, type WorkerTask } from '../frames.ts'
+import { frameTypes } from '../frames.ts'
 import { wasmFlags } from '../launch.ts'
 import { sandboxLimitsMax } from '../limits.ts'
 import { unavailable } from '../programs.ts'
 import { cpioArchive, type CpioEntry } from './cpio.ts'
 import { byDeadline } from './deadline.ts'
+import { nextFrame, probe, run, warmUp } from './errands.ts'
 import { guestAgent, guestInit } from './guest-scripts.ts'
 import { type GuestImage, guestImage } from './image.ts'
 import { checkManifest, writeManifest } from './manifest.ts'
@@ -43,7 +45,10 @@ export interface TemplateOptions {
 
 /** Counts up when templates are made in another way. */
 const layout = 1
-const templateFramesMax = 64 << 10
+/** What runs a few times is compiled. */
+const warmUpRounds = 3
+/** Saved machines of other versions that are kept, for nodes that still run. */
+const templatesKept = 3
 
 const agentOf = ({ entry, addon }: App): string => guestAgent([nodeInside, ...wasmFlags, `/app/${entry.to}`, `/app/${addon.to}`], containerEnvironment)
 
@@ -72,6 +77,7 @@ export async function prepareTemplate(options: TemplateOptions): Promise<Templat
   await checkManifest(image.folder)
   if (!existsSync(folder)) await makeTemplate(options, image, app, folder)
   await checkManifest(ownFolder(folder))
+  touch(folder)
   return template
 }
 
@@ -85,13 +91,14 @@ async function makeTemplate({ monitor, clock, random, timeoutMs }: TemplateOptio
     const machine = await monitor.boot(template.parts)
     machines.push(machine)
     machine.hold(true)
-    await warmUp(machine)
+    await nextFrame(machine, frameTypes.ready)
+    for (let round = 0; round < warmUpRounds; round++) await run(machine, warmUp)
     await machine.save(template.stateFile)
     const copy = await monitor.restore(template.parts, template.stateFile)
     machines.push(copy)
     copy.hold(true)
     await wake(copy, clock, random, timeoutMs)
-    await answerOf(copy, probe.task, probe.result)
+    await run(copy, probe)
   }
   try {
     await byDeadline(clock, timeoutMs, `a machine of ${monitor.name} to boot, to be saved and to run a task`, make())
@@ -102,6 +109,7 @@ async function makeTemplate({ monitor, clock, random, timeoutMs }: TemplateOptio
       // Another process was quicker.
       if (!existsSync(folder)) throw error
     }
+    await removeOld('template-', templatesKept)
   } catch (error) {
     const said = machines
       .map((machine) => machine.said().trim())
@@ -136,49 +144,4 @@ async function initialDisk(image: GuestImage, app: App): Promise<Uint8Array> {
     file('app/agent.pl', utf8(agentOf(app))),
   ]
   return cpioArchive([...folders(files.map(({ path }) => path)).map((path) => ({ path, permissions: 0o755 })), ...files])
-}
-
-const task = (code: string, input: string): WorkerTask => ({
-  engine: 'javascript',
-  code,
-  input,
-  memoryMiB: 64,
-  outputBytes: 1_000,
-  hostCalls: 100,
-  processes: 8,
-})
-/** Makes the engine compile what every task needs, so that copies begin with it compiled. Draws no chance. */
-const warm = { task: task('console.log("warm", input); progress(0.5, "half"); return { a: [input.a + 1] }', '{"a":1}'), result: '{"a":[2]}', rounds: 3 }
-const probe = { task: task('return input.a + 1', '{"a":1}'), result: '2' }
-
-async function warmUp(machine: Machine): Promise<void> {
-  await frameOf(machine, frameTypes.ready)
-  for (let round = 0; round < warm.rounds; round++) await answerOf(machine, warm.task, warm.result)
-}
-
-async function answerOf(machine: Machine, wanted: WorkerTask, result: string): Promise<void> {
-  const answer = frameOf(machine, frameTypes.done)
-  machine.frames.write(encodeFrame(frameTypes.task, utf8(JSON.stringify(wanted))))
-  const found = Buffer.from(await answer).toString()
-  if (found !== result) throw unavailable(`a task gave ${found.slice(0, 100)}`)
-}
-
-/** The payload of the next frame of a type. */
-function frameOf(machine: Machine, type: number): Promise<Uint8Array> {
-  const reader = new FrameReader(templateFramesMax)
-  return new Promise((resolve, reject) => {
-    const onData = (chunk: Uint8Array): void => {
-      for (const frame of reader.push(chunk)) {
-        if (frame.type === frameTypes.failed) reject(unavailable(`a task failed: ${Buffer.from(frame.payload).toString().slice(0, 200)}`))
-        if (frame.type !== type) continue
-        machine.frames.off('data', onData)
-        machine.frames.pause()
-        resolve(frame.payload)
-      }
-    }
-    machine.frames.on('data', onData)
-    // It was paused after the frame before.
-    machine.frames.resume()
-    void machine.closed.then(() => reject(unavailable('the machine ended')))
-  })
 }
