@@ -172,9 +172,9 @@ export function createHostBridge({ configuration, services, clock, random, logge
       if (value === undefined) throw new MeshError('ERR_NOT_FOUND', `the secret ${name} is not set`)
       return value
     },
-    readFile: async ([path, { encoding }], signal) => {
+    readFile: async ([path, { encoding, offset, length }], signal) => {
       await fs.take(1, signal)
-      const bytes = await files.read(path)
+      const bytes = await files.read(path, { offset, length })
       if (encoding === 'base64') return bytes.toString('base64')
       try {
         return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)

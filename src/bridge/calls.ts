@@ -25,7 +25,7 @@ export const callArguments = {
   'memory.set': z.tuple([text(1_024), json, options(z.strictObject({ ttlMs: z.int().min(1).optional() }))]),
   'memory.delete': z.tuple([text(1_024)]),
   'vault.get': z.tuple([text(64)]),
-  readFile: z.tuple([path, options(z.strictObject({ encoding }))]),
+  readFile: z.tuple([path, options(z.strictObject({ encoding, offset: z.int().min(0).optional(), length: z.int().min(0).optional() }))]),
   list: z.tuple([path.nullish()]),
   writeFile: z.tuple([path, z.string(), options(z.strictObject({ encoding, append: z.boolean().default(false), exclusive: z.boolean().default(false) }))]),
   spawn: z.tuple([text(256), z.array(text(65_536)).max(programArgumentsMax).nullish(), options(z.strictObject({ stdin: text(1 << 20).optional() }))]),

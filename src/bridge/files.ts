@@ -25,8 +25,8 @@ export interface FileEntry {
 
 /** The files of one run. Paths begin with the name of a root and never leave it. */
 export interface Files {
-  /** @throws Denied, ERR_NOT_FOUND, ERR_HOST_QUOTA; what the system raises */
-  read(path: string): Promise<Buffer>
+  /** The whole file or, with an offset or a length, that part of it as far as there is one. @throws Denied, ERR_NOT_FOUND, ERR_HOST_QUOTA; what the system raises */
+  read(path: string, part?: { readonly offset?: number | undefined; readonly length?: number | undefined }): Promise<Buffer>
   /** Makes folders on the way. Answers the bytes written. @throws the same */
   write(path: string, bytes: Uint8Array, how: { readonly append: boolean; readonly exclusive: boolean }): Promise<number>
   /** The roots themselves for the empty path. */
@@ -70,12 +70,14 @@ export function createFiles(policy: FileSystemPolicy, work?: string): Files {
   }
 
   return {
-    async read(path) {
+    async read(path, { offset, length } = {}) {
       const bytesMax = Math.min(policy.maxBytes, fileReadBytesMax)
+      if (length !== undefined && length > bytesMax) throw new MeshError('ERR_HOST_QUOTA', `at most ${bytesMax} bytes are read at a time`)
       return await inside(path, 'read', async (folder, name) => {
         const file = await openPlainFile(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY)
         try {
-          return await readUpTo(file, bytesMax)
+          if (offset === undefined && length === undefined) return await readUpTo(file, bytesMax)
+          return await readPart(file, offset ?? 0, length ?? bytesMax)
         } finally {
           await file.close()
         }
@@ -143,6 +145,18 @@ async function readUpTo(file: FileHandle, bytesMax: number): Promise<Buffer> {
     length += bytesRead
   }
   throw tooLarge()
+}
+
+async function readPart(file: FileHandle, offset: number, length: number): Promise<Buffer> {
+  const { size } = await file.stat()
+  const buffer = Buffer.alloc(Math.max(0, Math.min(length, size - offset)))
+  let at = 0
+  while (at < buffer.length) {
+    const { bytesRead } = await file.read(buffer, at, buffer.length - at, offset + at)
+    if (bytesRead === 0) break
+    at += bytesRead
+  }
+  return buffer.subarray(0, at)
 }
 
 async function entriesOf(folder: FileHandle): Promise<FileEntry[]> {

@@ -29,7 +29,7 @@ export const hostCallCapabilities = {
   'memory.delete': 'memory:write',
   /** `(name)` -> text */
   'vault.get': 'vault:access',
-  /** `(path, { encoding })` -> text or base64 */
+  /** `(path, { encoding, offset, length })` -> text or base64 */
   readFile: 'file:read',
   /** `(path)` -> `[{ name, type, size }]` */
   list: 'file:read',

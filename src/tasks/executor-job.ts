@@ -27,7 +27,8 @@ export interface JobOptions {
   readonly folder: TaskFolder | undefined
   readonly queue: FairQueue
   readonly backend: IsolationBackend
-  readonly host: HostBridge | undefined
+  /** Its way out, made when it begins to run and closed when that ends. */
+  bridge(): HostBridge | undefined
   readonly clock: Clock
   readonly audit: Audit
   readonly journal: ServedJournal
@@ -56,7 +57,7 @@ export interface Job {
   readonly ended: Promise<void>
 }
 
-export function createJob({ id, self, task, folder, queue, backend, host, clock, audit, journal, writeEnd, onEnd, ...given }: JobOptions): Job {
+export function createJob({ id, self, task, folder, queue, backend, bridge, clock, audit, journal, writeEnd, onEnd, ...given }: JobOptions): Job {
   const stopper = new AbortController()
   const log = createServedLog()
   const feeds = new Set<Feed<TaskEvent>>()
@@ -103,6 +104,7 @@ export function createJob({ id, self, task, folder, queue, backend, host, clock,
     )
     await emit({ event: 'running' })
     const begunAt = clock.monotonic()
+    const host = bridge()
     let outputBytes = 0
     timers.push(
       clock.after(limits.wallMs + usageEveryMs, () => {

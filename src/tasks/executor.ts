@@ -283,7 +283,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
       await settle(id, failedBy(toMeshError(error).code, 'no room for the files of the task'))
       throw error
     }
-    const host = options.bridgeFor?.({ id, asker: record.subject, capabilities, limits, isolation, work: folder?.path })
+    const bridge = () => options.bridgeFor?.({ id, asker: record.subject, capabilities, limits, isolation, work: folder?.path })
     const { code, input } = request
     const task = { engine, code, input }
     const job = createJob({
@@ -294,7 +294,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
       folder,
       queue: queueOf(isolation),
       backend,
-      host,
+      bridge,
       clock,
       audit,
       journal,
@@ -411,7 +411,10 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
       if (!isRunning) job.stop(reason.code.startsWith('ERR_NET_') ? new MeshError('ERR_TASK_CANCELLED', 'the asker left') : reason)
       throw error
     } finally {
-      if (!isRunning || !detached) job.stop(new MeshError('ERR_TASK_CANCELLED', 'the asker left'))
+      if (!isRunning || !detached) {
+        job.stop(new MeshError('ERR_TASK_CANCELLED', 'the asker left'))
+        await job.ended
+      }
     }
   }
   /** Events of a task until its end, then its files and its result. */
