@@ -22,20 +22,27 @@ async function explode(backend: IsolationBackend, isSlow: boolean, { engine, cod
   expect(outcome.usage.outputBytes).toBeLessThan(2 << 20)
 }
 
+const all = Object.entries(bombs)
+/** Three in five where another level has run them all: the same worker holds them there. */
+const some = process.env['KINDMESH_TEST_LONG'] === '1' ? all : all.filter((_, index) => index % 5 < 3)
 test('there are enough bombs', () => {
-  expect(Object.keys(bombs).length).toBeGreaterThanOrEqual(120)
+  expect(all.length).toBeGreaterThanOrEqual(120)
+  expect(some.length).toBeGreaterThanOrEqual(70)
 })
 
 const preferred = testLevels.filter(({ isFirst }) => isFirst)
 
-describe.each(preferred.map((level) => [level.title, level] as const))('resource bombs, %s', (_title, { lacks, isSlow, start }) => {
-  if (lacks !== undefined) return test.skipIf(true)('each ends within its limits', () => undefined)
-  const backend = start(3)
-  afterAll(() => backend.stop())
+describe.each(preferred.map((level, index) => [level.title, level, index === 0 ? all : some] as const))(
+  'resource bombs, %s',
+  (_title, { lacks, isSlow, start }, cases) => {
+    if (lacks !== undefined) return test.skipIf(true)('each ends within its limits', () => undefined)
+    const backend = start(3)
+    afterAll(() => backend.stop())
 
-  test.concurrent.each(Object.entries(bombs))('%s', async (_name, bomb) => explode(backend, isSlow, bomb), testTimeoutMs)
+    test.concurrent.each(cases)('%s', async (_name, bomb) => explode(backend, isSlow, bomb), testTimeoutMs)
 
-  test('and the next task finds nothing of them', async () => {
-    expect(await resultOf(backend, 'return [typeof n, 6 * 7]')).toEqual(['undefined', 42])
-  })
-})
+    test('and the next task finds nothing of them', async () => {
+      expect(await resultOf(backend, 'return [typeof n, 6 * 7]')).toEqual(['undefined', 42])
+    })
+  },
+)
