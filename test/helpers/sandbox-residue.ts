@@ -10,6 +10,14 @@ const list = (folder: string): readonly string[] => {
   }
 }
 
+const read = (path: string): string => {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch {
+    return ''
+  }
+}
+
 /** Control groups made by this process, in whichever hierarchy. */
 function ownCgroups(): readonly string[] {
   const own = `kindmesh-${process.pid}-`
@@ -65,7 +73,9 @@ export class Residue {
   /** Everything there is more of than before; empty when nothing was left behind. */
   left(): readonly string[] {
     const now = this.#count()
-    const inUse = new Set(list('/proc').flatMap((name) => (/^\d+$/.test(name) ? namespacesOf(Number(name)) : [])))
+    // The kernel gives the number of a namespace that is gone to a new one, of somebody else: what is left of ours is an orphan's.
+    const orphans = list('/proc').filter((name) => /^\d+$/.test(name) && /^PPid:\s+1$/m.test(read(`/proc/${name}/status`)))
+    const inUse = new Set(orphans.flatMap((name) => namespacesOf(Number(name))))
     return [
       ...[...this.#seen].filter(isRunning).map((pid) => `process ${pid}`),
       ...[...this.#namespaces].filter((name) => inUse.has(name)).map((name) => `namespace ${name}`),
