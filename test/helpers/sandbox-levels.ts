@@ -21,8 +21,10 @@ export interface TestLevel {
   start(size: number, tasksPerGuest?: number): IsolationBackend
 }
 
-const startLazily = (launcher: Launcher, size: number): IsolationBackend =>
-  createBackend({ launcher, clock: realClock, pool: WorkerPool.lazy({ launcher, clock: realClock, logger: silentLogger, size }) })
+function startLazily(launcher: Launcher, wanted: number): IsolationBackend {
+  const size = Math.min(wanted, launcher.poolSizeMax ?? wanted)
+  return createBackend({ launcher, clock: realClock, pool: WorkerPool.lazy({ launcher, clock: realClock, logger: silentLogger, size }) })
+}
 
 function levelOf({ title, lacks, launcher }: TestBackend, index: number, all: readonly { readonly level: string }[]): TestLevel {
   const isStrict = title.includes('strict')

@@ -33,7 +33,7 @@ async function attempt(backend: IsolationBackend, code: string, wallMs: number):
   return await runTask(backend, code, {
     input: JSON.parse(escapeInput),
     host: answeringHost(),
-    limits: { wallMs },
+    limits: { wallMs, cpuMs: wallMs, hostCalls: 100_000 },
     signal: over.signal,
     onControl: (own) => (control = own),
     onEvent: ({ type }) => {
@@ -50,7 +50,7 @@ describe.each(testLevels.map((level) => [level.title, level] as const))('escapes
   test.concurrent.each(escapeCases.map(({ name, code }) => [name, code] as const))(
     '%s',
     async (name, code) => {
-      const { outcome, printed } = await attempt(backend, code, isSlow ? 10_000 : 2_000)
+      const { outcome, printed } = await attempt(backend, code, isSlow ? 20_000 : 4_000)
       expect(printed.join()).not.toContain('ESCAPED')
       if (outcome.type === 'done') expect(outcome.result).not.toContain('ESCAPED')
       expect(outcome.type === 'failed' && outcome.code === 'ERR_SANDBOX_CODE').toBe(refused.has(name))
