@@ -27,7 +27,7 @@ const here = fileURLToPath(import.meta.url)
 const requireHere = createRequire(import.meta.url)
 
 /** What a worker imports of its own folder. */
-const workerModules = ['frames', 'code', 'code-uses', 'capabilities', 'guest', 'wasm-guest', 'local-calls'] as const
+const workerModules = ['frames', 'code', 'code-uses', 'capabilities', 'guest', 'wasm-guest', 'local-calls', 'command'] as const
 
 /** A script beside this file: TypeScript in a checkout, JavaScript in the package. */
 const scriptPath = (name: string): string => join(dirname(here), name + extname(here))

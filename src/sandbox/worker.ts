@@ -1,5 +1,5 @@
 /**
- * The process that holds the isolates: `node worker.ts <isolated-vm addon> [device]`. Reads tasks, answers and messages from stdin, writes frames to stdout
+ * The process that holds the isolates: `node worker.ts <isolated-vm addon> [device] [--commands]`. Reads tasks, answers and messages from stdin, writes frames to stdout
  * (both from and to the device when there is one); one task at a time.
  * Runs everything on its main thread; the node outside watches clock, memory and output, and kills this process.
  */
@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import type IsolatedVm from 'isolated-vm'
 import { hostCallCapabilities } from './capabilities.ts'
 import { analyseCode, codeBytesMax, describeMissing, missingUse } from './code.ts'
+import { parseCommand, resultText, runCommand } from './command.ts'
 import {
   encodeFrame,
   failureTextMax,
@@ -37,7 +38,8 @@ const realmMemoryMiB = 128
 /** Globals a task does not get: threads, shared memory, clocks made of them, code below JavaScript. */
 const removed = ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'FinalizationRegistry', 'WeakRef', 'console']
 
-const [, , addonPath = '', device] = process.argv
+const mayRunCommands = process.argv.includes('--commands')
+const [, , addonPath = '', device] = process.argv.filter((word) => word !== '--commands')
 const { ivm } = createRequire(import.meta.url)(addonPath) as { readonly ivm: typeof IsolatedVm }
 const wasmSource = `return (${wasmMain.toString()})($0, $1, $2, JSON.parse($3))`
 const guestSource = `return (${guestMain.toString()})($0, JSON.parse($1))`
@@ -111,7 +113,7 @@ function takeRealm(memoryMiB: number): Realm {
   return createRealm(memoryMiB)
 }
 
-function runTask(task: WorkerTask): void {
+function runTask(task: WorkerTask): Promise<void> | void {
   const cpuAtStart = process.cpuUsage()
   let hostCalls = 0
   let outputBytes = 0
@@ -248,8 +250,17 @@ function runTask(task: WorkerTask): void {
     if (!ended) fail('threw', 'the module gave no result')
   }
 
+  /** Programs write as they please: lines are counted as calls, bytes as output. */
+  const runProgram = async (words: readonly string[]): Promise<void> => {
+    const onText = (stream: 'stdout' | 'stderr', text: string): void => void call('console', text, stream === 'stdout' ? '0' : '3')
+    const result = await runCommand(words, task, { onText, after: (ms, fn) => void setTimeout(fn, ms) })
+    call('done', resultText(result, task.outputBytes - outputBytes), '')
+  }
+
   const problem = problemOf(task)
   if (problem !== undefined) return fail(problem.reason, problem.text)
+  const words = task.engine === 'command' ? parseCommand(task.code) : undefined
+  if (words !== undefined) return runProgram(words)
   try {
     if (task.engine === 'wasm') {
       isolate = createIsolate(task.memoryMiB)
@@ -278,7 +289,14 @@ function problemOf({ engine, code, capabilities }: WorkerTask): Pick<WorkerFailu
     if (code.length > (wasmModuleBytesMax / 3) * 4) return { reason: 'code', text: `a module of more than ${wasmModuleBytesMax} bytes` }
     return /^[A-Za-z0-9+/]+={0,2}$/.test(code) ? undefined : { reason: 'code', text: 'the module is not base64' }
   }
-  if (engine !== 'javascript') return { reason: 'engine', text: `this worker does not run ${engine}` }
+  if (engine === 'command') {
+    if (!mayRunCommands) return { reason: 'engine', text: 'commands run at containerized or virtualized' }
+    if (capabilities !== undefined && !capabilities.includes('subprocess:spawn')) return { reason: 'permission', text: 'a command needs subprocess:spawn' }
+    return code.length <= codeBytesMax && parseCommand(code) !== undefined
+      ? undefined
+      : { reason: 'code', text: 'a command is a JSON array of a program and its arguments' }
+  }
+  if (engine !== 'javascript') return { reason: 'engine', text: `this worker does not run ${String(engine)}` }
   if (Buffer.byteLength(code) > codeBytesMax) return { reason: 'code', text: `longer than ${codeBytesMax} bytes` }
   const { problem, uses = [] } = { uses: undefined, ...analyseCode(code) }
   if (problem !== undefined) return { reason: 'code', text: `${problem.message} (line ${problem.line}, column ${problem.column})` }
@@ -304,7 +322,7 @@ async function serveTasks(): Promise<void> {
     // An answer that came after its task had ended concerns nobody.
     if (frame.type !== frameTypes.task) continue
     const task = JSON.parse(Buffer.from(frame.payload).toString()) as WorkerTask
-    runTask(task)
+    await runTask(task)
     // Lets isolated-vm free what the isolate left behind.
     await new Promise((resolve) => setImmediate(resolve))
     if (mayPrepare && arrived.length === 0) spare ??= createRealm(task.memoryMiB)

@@ -52,9 +52,12 @@ export class Cgroup {
   readonly joined: readonly string[]
   /** Folders to remove at the end, also of hierarchies nobody joined. */
   readonly all: readonly string[]
+  readonly #processesOf: (processes: number) => number
   #limitBytes = Number.POSITIVE_INFINITY
 
-  constructor(place: CgroupPlace, name: string) {
+  /** `processesOf` says how many the system sees when the guest has so many. */
+  constructor(place: CgroupPlace, name: string, processesOf: (processes: number) => number = (processes) => processes) {
+    this.#processesOf = processesOf
     this.#place = place
     this.#name = name
     this.path = join(place.parent, name)
@@ -78,7 +81,7 @@ export class Cgroup {
     this.#limitBytes = used + memoryMiB * 2 ** 20 + cgroupMemorySlackBytes
     const running = Number(read(this.#file('pids', 'pids.current')) ?? 0)
     const quotaUs = Math.max(1_000, (cpuPercent / 100) * cpuPeriodUs)
-    write(this.#file('pids', 'pids.max'), String(running + processes))
+    write(this.#file('pids', 'pids.max'), String(running + this.#processesOf(processes)))
     if (isV2) {
       write(this.#file('memory', 'memory.max'), String(this.#limitBytes))
       write(this.#file('memory', 'memory.swap.max'), '0')
@@ -178,9 +181,9 @@ function removeFolder(path: string): void {
   }
 }
 
-/** Sums a process and all its descendants, where there is no group. */
+/** Sums a process and all its descendants, where there is no group; processor time also of children that have ended. */
 export function sampleTree(pid: number): ProcessSample | undefined {
-  const samples = processTree(pid).flatMap((each) => sampleProcess(each) ?? [])
+  const samples = processTree(pid).flatMap((each) => sampleProcess(each, true) ?? [])
   if (samples.length === 0) return undefined
   return { cpuMs: samples.reduce((sum, { cpuMs }) => sum + cpuMs, 0), memoryBytes: samples.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0) }
 }

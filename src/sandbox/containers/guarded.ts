@@ -112,7 +112,7 @@ export function startGuarded({ command, environment = {}, cgroup, folder = '', s
       lifeline.destroy()
     })
     child.once('error', () => [lifeline, guard].forEach((stream) => stream.destroy()))
-    for (const handle of [lifeline, guard, seccompPipe] as readonly Handle[]) handle.unref?.()
+    for (const handle of [lifeline, seccompPipe] as readonly Handle[]) handle.unref?.()
     const { pid } = child
     const signal = (name: NodeJS.Signals): void => {
       for (const each of pid === undefined ? [] : processTree(pid)) killOne(each, name)
@@ -137,7 +137,7 @@ export function startGuarded({ command, environment = {}, cgroup, folder = '', s
       freeze: () => (cgroup === undefined ? signal('SIGSTOP') : cgroup.freeze()),
       thaw: () => (cgroup === undefined ? signal('SIGCONT') : cgroup.thaw()),
       hold(busy) {
-        for (const handle of [child, input, output, errors] as readonly Handle[]) {
+        for (const handle of [child, input, output, errors, guard] as readonly Handle[]) {
           if (busy && handle.destroyed !== true) handle.ref?.()
           else handle.unref?.()
         }

@@ -30,6 +30,9 @@ const runtimes: Readonly<Record<Runtime['name'], Runtime>> = {
   },
 }
 
+/** gVisor runs a guest's threads on processes of its own, and itself on threads that come and go. */
+const sentryProcesses = (processes: number): number => 2 * processes + 64
+
 /** Numbers no user of the system has: the users of a container, root among them, are these outside. */
 const subordinateUid = 1_879_048_192
 const subordinateCount = 65_536
@@ -53,7 +56,7 @@ export function ociContainer(name: Runtime['name'], { entry, program = findProgr
       }
       const parts = containerParts(entry)
       const id = nextName()
-      const cgroup = new Cgroup(place, id)
+      const cgroup = new Cgroup(place, id, runtime.isKernelShared ? undefined : sentryProcesses)
       const folder = cacheFolder('run', id)
       chmodSync(folder, 0o755)
       mkdirSync(join(folder, 'state'), { mode: 0o700 })

@@ -32,7 +32,7 @@ export function containerParts(entry = workerEntry()): ContainerParts {
     rootfs,
     app: dirname(app.entry.from),
     node: reachableNode(),
-    command: [nodeInside, ...wasmFlags, `/app/${app.entry.to}`, `/app/${app.addon.to}`],
+    command: [nodeInside, ...wasmFlags, `/app/${app.entry.to}`, `/app/${app.addon.to}`, '--commands'],
   }
 }
 

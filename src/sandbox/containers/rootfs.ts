@@ -47,7 +47,7 @@ const packages: Readonly<Record<string, readonly PinnedPackage[]>> = {
 }
 
 /** Counts up when the same packages are laid out in another way. */
-const layout = 1
+const layout = 2
 /** Where something is mounted when a container starts; the node program is a file. */
 const mountPoints = ['app', 'dev', 'proc', 'sys', 'tmp', 'work', 'run']
 export const nodeInside = '/usr/bin/node'
@@ -115,5 +115,6 @@ function layOut(root: string): void {
     writeFileSync(join(root, name), text)
     chmodSync(join(root, name), 0o644)
   }
+  chmodSync(join(root, 'tmp'), 0o1777)
   chmodSync(root, 0o755)
 }
