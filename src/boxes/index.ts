@@ -1,5 +1,5 @@
 export type { ResourceLimits, SandboxConfiguration, SandboxConfigurationGiven } from './configuration.ts'
 export { type LocalSandboxes, openLocalSandboxes } from './local.ts'
 export { profileBundlePins } from './pins.ts'
-export type { SandboxResources } from './resources.ts'
+export { createSandboxResources, type SandboxResources } from './resources.ts'
 export { createSandbox, type ExecutionResult, type Sandbox, type SandboxCode, type SandboxParts, type SandboxStatus } from './sandbox.ts'

@@ -8,6 +8,7 @@ import {
   type RunControl,
   type Sandboxes,
   type SandboxEvent,
+  type SandboxLimits,
   type SandboxOutcome,
   type SandboxUsage,
   type SecurityEvent,
@@ -56,6 +57,17 @@ export interface Sandbox {
   terminate(): Promise<void>
 }
 
+/** What runs where, for the log. */
+export interface RunFacts {
+  readonly agentId: string
+  readonly level: IsolationLevel
+  readonly backend: string
+  readonly limits: SandboxLimits
+  readonly code: string
+  /** JSON text. */
+  readonly input: string
+}
+
 export interface SandboxParts {
   readonly sandboxes: Pick<Sandboxes, 'ready'>
   readonly services: BridgeServices
@@ -64,6 +76,8 @@ export interface SandboxParts {
   readonly random: Random
   readonly logger: Logger
   readonly cache?: CodeCache | undefined
+  /** Writes down that a run begins, and then how it ended; neither goes on before it is written. */
+  readonly watch?: ((run: RunFacts) => Promise<(outcome: SandboxOutcome) => Promise<void>>) | undefined
   /** What a run tried and was refused, as it happens; with `monitoringEnabled`. */
   readonly onSecurityEvent?: ((event: SecurityEvent & { readonly agentId: string }) => void) | undefined
 }
@@ -112,6 +126,8 @@ class AgentSandbox implements Sandbox {
       release = this.#parts.resources.take(limits.memoryMiB)
       const backend = await this.#ready()
       bridge = this.#bridge()
+      const { agentId, isolationLevel: level } = configuration
+      const written = await this.#parts.watch?.({ agentId, level, backend: backend.name, limits, code: task.code, input: task.input })
       const options = {
         limits,
         capabilities: configuration.permissions,
@@ -120,7 +136,10 @@ class AgentSandbox implements Sandbox {
         signal: signal === undefined ? abort.signal : AbortSignal.any([signal, abort.signal]),
       }
       for await (const event of backend.run(task, options)) {
-        if (event.type === 'done' || event.type === 'failed') this.#account(event)
+        if (event.type === 'done' || event.type === 'failed') {
+          this.#account(event)
+          await written?.(event)
+        }
         yield event.type === 'failed' ? asDenied(event) : event
       }
     } finally {

@@ -33,6 +33,7 @@ import {
   createTally,
   minuteMs,
 } from '../base/index.ts'
+import type { Sandbox, SandboxConfigurationGiven } from '../boxes/index.ts'
 import type { BundlePins } from '../bundles/index.ts'
 import { openPrekeys, openReplayGuard, openSequences, openSessions, type PrekeyBundle, prekeyRecordRule } from '../envelope/index.ts'
 import {
@@ -82,6 +83,7 @@ import { negotiate } from './negotiate.ts'
 import { noOperatorGrants, type OperatorGrants, policyWith } from './operator-grants.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
+import { createOwnSandboxes } from './own-sandboxes.ts'
 import { createServed, taskResultTaker } from './served-tasks.ts'
 import { createTasks, type Tasks } from './tasks.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
@@ -166,6 +168,8 @@ export interface MeshRooms {
     /** @throws ERR_AGENT_UNKNOWN */
     remove(name: string): Promise<void>
   }
+  /** A place for code of yours, walled in as it says. Starts nothing yet. @throws ERR_SANDBOX_CONFIG */
+  createSandbox(configuration: SandboxConfigurationGiven): Sandbox
   readonly inbox: Pick<Inbox, 'list'>
   readonly trust: Pick<TrustBook, 'show' | 'snapshot'> & {
     attest(fields: AttestFields): Promise<{ readonly id: string; readonly seq: number }>
@@ -474,6 +478,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     tasks: { run: (order, options) => node.tasks.run(order, options) },
   })
 
+  const createSandbox = createOwnSandboxes({ ...parts, services: bridges.services, did: self, events })
+
   /** The key to reach: of a node, or of the node where an agent lives. */
   async function reach(to: Did, options: SignalOption = {}): Promise<{ readonly peer: Did; readonly agent?: Did }> {
     const isMet = chains.chain(to) !== undefined && host.peers().some(({ did }) => chains.subject(did) === chains.subject(to))
@@ -575,6 +581,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     mailboxes: namedBySubject(mailboxes.doors, chains),
     audit,
     sandboxes,
+    createSandbox,
     onEvent: events.on,
   }
   await mailboxes.start()

@@ -8,6 +8,8 @@ export type NodeEvent =
   | { readonly event: 'delivered'; readonly id: string; readonly to: Did }
   | { readonly event: 'undelivered'; readonly id: string; readonly to: Did; readonly status: string; readonly code: string }
   | { readonly event: 'task'; readonly id: string; readonly asker: Did; readonly outcome: string }
+  /** Code in a sandbox of this program tried what it may not. */
+  | { readonly event: 'security'; readonly agentId: string; readonly kind: string; readonly detail: string }
   | { readonly event: 'identity'; readonly did: Did; readonly key: Did; readonly seq: number; readonly status: 'active' | 'frozen' }
   | { readonly event: 'attestation'; readonly id: string; readonly issuer: Did; readonly subject: Did; readonly change: 'issued' | 'accepted' | 'revoked' }
 

@@ -43,6 +43,14 @@ describe.each(testBackends)(
       expect((await runTask(backend, code, { capabilities: ['memory:write'] })).printed).toEqual(['running'])
     })
 
+    test('a text that is slow to parse is stopped like a task that is slow', async () => {
+      // Names declared one beside the other cost a parser the square of their number.
+      let slow = 'let a'
+      for (let index = 0; slow.length < 250_000; index++) slow += `,$${index.toString(36)}`
+      const { outcome } = await runTask(backend, slow, { limits: { wallMs: 300 } })
+      expect(outcome).toMatchObject({ code: 'ERR_SANDBOX_LIMIT', limit: 'wallMs' })
+    })
+
     test('gives the result of the body, which may await and sees its input', async () => {
       expect(await resultOf(backend, 'const more = await Promise.resolve(1); return { sum: input.a + more }', { input: { a: 41 } })).toEqual({ sum: 42 })
     })

@@ -144,6 +144,7 @@ function tell(context: Context, event: NodeEvent): void {
     if (event.event === 'identity') return `identity  ${short(event.did)}: key number ${event.seq}, ${event.status}`
     if (event.event === 'delivered') return `delivered ${event.id} to ${short(event.to)}`
     if (event.event === 'undelivered') return `undelivered ${event.id} to ${short(event.to)}: ${event.status} ${event.code}`
+    if (event.event === 'security') return `security  ${event.agentId}: ${event.kind}: ${event.detail}`
     return `peer      ${short(event.did)} ${event.event}, ${event.route}`
   })
 }
