@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { basename, join } from 'node:path'
 import { type Clock, hex } from '../../base/index.ts'
@@ -14,7 +14,7 @@ export interface PinnedPackage {
   readonly sha256: string
 }
 
-/** The archive of today, and the one that keeps what was replaced since. What they give is only taken when it has the pinned hash. */
+/** Where apt has not got it: the archive of today, and the one that keeps what was replaced since. What they give is only taken when it has the pinned hash. */
 const archives = ['https://deb.debian.org/debian', 'https://snapshot.debian.org/archive/debian/20261101T000000Z']
 const downloadTimeoutMs = 60_000
 /** No pinned package is larger. */
@@ -32,19 +32,35 @@ export async function unpackPackages(packages: readonly PinnedPackage[], folder:
 }
 
 async function download(wanted: PinnedPackage, folder: string, clock: Clock): Promise<string> {
+  const file = join(folder, basename(wanted.path))
+  const ways = [() => byApt(wanted, folder), ...archives.map((archive) => () => get(`${archive}/${wanted.path}`, clock))]
   const reasons: string[] = []
-  for (const archive of archives) {
+  for (const way of ways) {
     try {
-      const bytes = await get(`${archive}/${wanted.path}`, clock)
-      const file = join(folder, basename(wanted.path))
+      const bytes = await way()
       assertPinned(wanted, bytes)
-      await writeFile(file, bytes, { flag: 'wx', mode: 0o600 })
+      await writeFile(file, bytes, { mode: 0o600 })
       return file
     } catch (error) {
-      reasons.push(error instanceof Error ? error.message : String(error))
+      reasons.push(error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error))
     }
   }
   throw unavailable(`${basename(wanted.path)}: ${reasons.join('; ')}`)
+}
+
+/** From the archive that the machine itself is set up with: its mirrors, proxies and certificates are known to work. */
+async function byApt({ path }: PinnedPackage, folder: string): Promise<Uint8Array> {
+  const apt = findProgram('apt-get')
+  if (apt === undefined) throw unavailable('apt-get is missing')
+  const [name = '', version = '', architecture = ''] = basename(path, '.deb').split('_')
+  const own = await mkdtemp(join(folder, 'apt-'))
+  // Its own user cannot write to a folder of ours.
+  const asUs = process.getuid?.() === 0 ? ['-o', 'APT::Sandbox::User=root'] : []
+  await run(apt, ['-qq', ...asUs, 'download', `${name}:${architecture}=${version}`], { cwd: own, timeout: downloadTimeoutMs })
+  const [found] = await readdir(own)
+  if (found === undefined) throw unavailable('apt-get gave nothing')
+  if ((await stat(join(own, found))).size > packageBytesMax) throw unavailable(`${found} is over ${packageBytesMax} bytes`)
+  return await readFile(join(own, found))
 }
 
 /** @throws ERR_SANDBOX_UNAVAILABLE when these are other bytes */
