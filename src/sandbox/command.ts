@@ -1,5 +1,5 @@
-/** Runs the engine `command` inside a container or a machine. Loaded by the worker. */
-import { spawn } from 'node:child_process'
+/** Runs programs inside a container or a machine: the engine `command`, and the host call `spawn`. Loaded by the worker. */
+import { spawn, spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { release } from 'node:os'
 import { StringDecoder } from 'node:string_decoder'
@@ -9,6 +9,8 @@ import type { WorkerTask } from './frames.ts'
 export const commandWordsMax = 256
 /** Of what a program wrote, the start of each stream that its result repeats, characters. Source: sandbox/v1 section 8. */
 export const commandResultCharsMax = 64 << 10
+/** What a program started by `spawn` may write to each stream; then it is ended. Source: sandbox/v1 section 5.7. */
+export const spawnOutputBytesMax = 1 << 20
 /** A line this long is passed on before it ends. */
 const lineCharsMax = 4 << 10
 /** What programs of the image find. Source: sandbox/v1 section 8. */
@@ -71,6 +73,25 @@ export function runCommand(
     child.once('close', finish)
     child.once('exit', (exitCode, signal) => after(drainMs, () => finish(exitCode, signal)))
   })
+}
+
+/** What the node answered to `spawn`: it let this program start. */
+export interface SpawnOrder {
+  readonly argv: readonly string[]
+  readonly stdin: string
+}
+
+/** Runs a program to its end while all else of the task waits. Never throws: one that does not start exits with 127. Source: sandbox/v1 section 5.7. */
+export function runSpawned({ argv, stdin }: SpawnOrder, processes: number): CommandResult {
+  const script = `${processLimit(processes)}exec "$@"`
+  const { status, signal, stdout, stderr, error } = spawnSync('/bin/sh', ['-c', script, 'sh', ...argv], {
+    cwd: workFolder,
+    env: environment,
+    input: stdin,
+    maxBuffer: spawnOutputBytesMax,
+  })
+  const start = (bytes: Buffer | null): string => (bytes?.toString() ?? '').slice(0, commandResultCharsMax)
+  return { exitCode: error !== undefined && signal === null ? 127 : status, signal, stdout: start(stdout), stderr: start(stderr) }
 }
 
 /** JSON of at most so many bytes where that can be: what it repeats of the streams is cut until it fits. */

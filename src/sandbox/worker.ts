@@ -8,7 +8,7 @@ import { createRequire } from 'node:module'
 import type IsolatedVm from 'isolated-vm'
 import { hostCallCapabilities } from './capabilities.ts'
 import { analyseCode, codeBytesMax, describeMissing, missingUse } from './code.ts'
-import { parseCommand, resultText, runCommand } from './command.ts'
+import { parseCommand, resultText, runCommand, runSpawned, type SpawnOrder } from './command.ts'
 import {
   encodeFrame,
   failureTextMax,
@@ -119,6 +119,8 @@ function runTask(task: WorkerTask): Promise<void> | void {
   let outputBytes = 0
   let lastCall = 0
   let pending = 0
+  /** Calls of `spawn` that wait for the node to let the program start. */
+  const spawning = new Set<string>()
   let isReceiving = false
   let isolate: IsolatedVm.Isolate | undefined
   let ended = false
@@ -148,6 +150,7 @@ function runTask(task: WorkerTask): Promise<void> | void {
     if (pending >= hostCallsInFlightMax || args.length > hostCallBytesMax) return ''
     pending++
     const id = ++lastCall
+    if (name === 'spawn') spawning.add(String(id))
     write(frameTypes.call, numbered(id, Uint8Array.of(name.length), Buffer.from(name), Buffer.from(args)))
     return String(id)
   }
@@ -186,6 +189,14 @@ function runTask(task: WorkerTask): Promise<void> | void {
         return localCall(kind, text, extra) ?? ''
     }
   }
+  /** What the task is told: the node's answer, or what came of the program that it let start. */
+  const answerOf = (id: string, rest: Uint8Array): { readonly isOk: boolean; readonly text: string } => {
+    const isOk = rest[0] === 1
+    const text = Buffer.from(rest.subarray(1)).toString()
+    if (!spawning.delete(id) || !isOk) return { isOk, text }
+    if (!mayRunCommands) return { isOk: false, text: '{"code":"ERR_POLICY_DENIED","message":"no program is started at this level"}' }
+    return { isOk, text: resultText(runSpawned(JSON.parse(text) as SpawnOrder, task.processes), hostCallBytesMax) }
+  }
   /** Hands a call to the node and waits for the answer: a module cannot wait for a promise. */
   const callNow = (name: string, args: string): string => {
     const id = callNode(name, args)
@@ -194,8 +205,8 @@ function runTask(task: WorkerTask): Promise<void> | void {
       const got = readNumbered(frame.payload)
       if (frame.type !== frameTypes.answer || String(got?.id) !== id) continue
       pending--
-      const text = Buffer.from(got?.rest.subarray(1) ?? []).toString()
-      return got?.rest[0] === 1 ? `{"ok":${text}}` : `{"error":${text}}`
+      const { isOk, text } = answerOf(id, got?.rest ?? new Uint8Array())
+      return isOk ? `{"ok":${text}}` : `{"error":${text}}`
     }
     return process.exit()
   }
@@ -237,7 +248,8 @@ function runTask(task: WorkerTask): Promise<void> | void {
       if (got === undefined) continue
       if (frame.type === frameTypes.answer) {
         pending--
-        enter.applySync(undefined, [got.rest[0] === 1 ? 'ok' : 'refused', String(got.id), Buffer.from(got.rest.subarray(1)).toString()])
+        const { isOk, text } = answerOf(String(got.id), got.rest)
+        enter.applySync(undefined, [isOk ? 'ok' : 'refused', String(got.id), text])
       } else if (frame.type === frameTypes.message) {
         enter.applySync(undefined, ['message', String(got.id), Buffer.from(got.rest).toString()])
       }

@@ -75,6 +75,42 @@ describe.each(testBackends.map((backend) => [backend.title, backend] as const))(
     testTimeoutMs,
   )
 
+  const programs = launcher().level === 'containerized' ? test : undefined
+  programs?.(
+    'programs of the list run inside, with what they are given and nothing of the host; a program that writes without end is ended',
+    async () => {
+      const grants = { capabilities: ['subprocess:spawn'], spawn: ['echo', 'cat', 'sh', 'not-there'] }
+      const code = `
+      const sh = (script) => spawn('sh', ['-c', script])
+      return {
+        echo: await spawn('echo', ['a b', '$HOME; ls']),
+        cat: await spawn('cat', [], { stdin: 'grüße' }),
+        failed: await sh('echo out; echo err >&2; exit 3'),
+        killed: (await sh('kill -9 $$')).signal,
+        missing: (await spawn('not-there', [])).exitCode,
+        endless: await spawn('cat', ['/dev/zero']).then(({ signal, stdout }) => [signal, stdout.length]),
+        other: await spawn('ls', ['/']).catch(({ code }) => code),
+        environment: (await sh('env | cut -d= -f1 | grep -v -e ^PWD -e ^SHLVL -e ^OLDPWD -e ^_ | sort | tr "\\n" " "')).stdout,
+        network: (await sh('cat /proc/net/route /proc/net/tcp | tail -n +2 | grep -vc local_address')).stdout.trim(),
+      }`
+      const { outcome } = await runTask(backend, code, { host: world.bridge(grants, { level: 'containerized' }), limits })
+      if (outcome.type !== 'done') throw new Error(`${outcome.code}: ${outcome.message}`)
+      expect(JSON.parse(outcome.result)).toMatchObject({
+        echo: { exitCode: 0, signal: null, stdout: 'a b $HOME; ls\n', stderr: '' },
+        cat: { exitCode: 0, stdout: 'grüße' },
+        failed: { exitCode: 3, stdout: 'out\n', stderr: 'err\n' },
+        killed: 'SIGKILL',
+        missing: 127,
+        endless: ['SIGTERM', 65_536],
+        other: 'ERR_POLICY_DENIED',
+        environment: 'HOME LANG PATH TMPDIR ',
+        network: '0',
+      })
+      expect(outcome.security).toMatchObject([{ kind: 'denied' }])
+    },
+    testTimeoutMs,
+  )
+
   test(
     'what one agent remembers and writes, the next does not find, whoever had its guest before',
     async () => {
