@@ -260,12 +260,10 @@ export function createProgram({ name, clock, random, live, onLine, onChange }: P
       ended = before.then(() => liveOn(signal))
     },
     async stop() {
-      const mine = stopping
-      mine.abort(new MeshError('ERR_STOPPED', `agent ${name} is stopped`))
+      stopping.abort(new MeshError('ERR_STOPPED', `agent ${name} is stopped`))
       become('stopped')
       for (const { answer } of waiting.splice(0)) answer(down('is stopped'))
       await ended
-      if (stopping === mine) become('stopped')
     },
   }
 }

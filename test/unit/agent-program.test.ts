@@ -79,8 +79,14 @@ function stage({
         suspend: async () => undefined,
         resume: async () => undefined,
         usage: () => usage,
-        deliver: async (message) =>
-          answer?.(message) ?? (await new Promise<HostAnswer>((resolve) => handed.push({ message, answer: (given) => resolve(given) }))),
+        deliver: async (message, given) => {
+          const known = answer?.(message)
+          if (known !== undefined) return known
+          return await new Promise<HostAnswer>((resolve) => {
+            handed.push({ message, answer: (answered) => resolve(answered) })
+            given.addEventListener('abort', () => resolve({ ok: false, code: 'ERR_ABORTED', message: '' }), { once: true })
+          })
+        },
       }
       const life: FakeLife = {
         at: clock.monotonic(),
@@ -250,6 +256,7 @@ describe('an agent program', () => {
     const codes = await Promise.all(asked)
     expect(codes.filter((code) => code === 'ok')).toHaveLength(programMessagesWaitingMax + programMessagesAtOnceMax)
     expect(new Set(codes)).toEqual(new Set(['ok', 'ERR_OVERLOADED']))
+    expect(codes.slice(-programMessagesPerSenderMax - 4)).toContain('ok')
     await program.stop()
   })
 
