@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { programMessagesAtOnceMax, programMessagesWaitingMax } from '../../src/agents/program.ts'
-import { MeshError, profilePaths, realRandom, toMeshError } from '../../src/base/index.ts'
+import { type MeshError, profilePaths, realRandom, toMeshError } from '../../src/base/index.ts'
 import { createNode, type MeshNode } from '../../src/node/index.ts'
 import { createSecretFiles } from '../../src/node/secret-files.ts'
 import { descendants, isRunning } from '../helpers/sandbox-processes.ts'
@@ -34,7 +34,9 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
     () => 'ok',
     (error: unknown) => toMeshError(error).code,
   )
-const until = async (holds: () => boolean): Promise<void> => void (await expect.poll(holds, { timeout: 60_000, interval: 50 }).toBe(true))
+const until = async (holds: () => boolean): Promise<void> => {
+  await expect.poll(holds, { timeout: 60_000, interval: 50 }).toBe(true)
+}
 const state = (name: string) => node.agents.programs.get(name)
 const runs = (name: string): Promise<void> => until(() => state(name).status === 'running')
 
