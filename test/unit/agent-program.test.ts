@@ -10,7 +10,7 @@ import {
   type Program,
   specOf,
 } from '../../src/agents/index.ts'
-import { beginMail,programTriesMax } from '../../src/agents/program-mail.ts'
+import { beginMail, programTriesMax } from '../../src/agents/program-mail.ts'
 import { programLogCharsMax, programLogLineCharsMax, programLogLinesMax, programLogReadersMax } from '../../src/agents/program-log.ts'
 import {
   programEndsMax,
