@@ -341,14 +341,6 @@ static int ns_join_1(void) { return join_ns("1"); }
 static int ns_join_victim(void) { char p[32]; snprintf(p, 32, "%d", victim); return join_ns(p); }
 static int ns_join_pidfd(void) { int fd = syscall(434, victim, 0); return fd < 0 ? note("errno %d ", errno) : passed(setns(fd, CLONE_NEWNS)); }
 static int ns_parent(void) { int fd = open("/proc/self/ns/user", O_RDONLY); int up = fd < 0 ? -1 : ioctl(fd, 0xb701 /* NS_GET_USERNS */); int over = fd < 0 ? -1 : ioctl(fd, 0xb702 /* NS_GET_PARENT */); return passed(up) | passed(over); }
-static int ns_uid_map(void) {
-  char text[256] = "";
-  unsigned inside = 0, outside = 1;
-  int fd = open("/proc/self/uid_map", O_RDONLY);
-  if (fd < 0 || read(fd, text, 255) < 1) return note("errno %d ", errno);
-  keep(text, strlen(text));
-  return sscanf(text, "%u %u", &inside, &outside) == 2 && outside == 0;
-}
 static int ns_write_map(void) { return any_open(O_WRONLY, "/proc/self/uid_map", 0) && passed(write(open("/proc/self/uid_map", O_WRONLY), "0 0 1", 5)); }
 
 /* --- processes of the host --- */
@@ -498,7 +490,7 @@ static const struct attempt attempts[] = {
   CASE(mount_tmpfs), CASE(mount_bind), CASE(mount_proc), CASE(mount_sysfs), CASE(mount_remount), CASE(mount_shared), CASE(mount_umount), CASE(mount_pivot), CASE(mount_new_api),
   CASE(mount_setattr_call), CASE(mount_overlay), CASE(mount_9p),
   CASE(ns_user), CASE(ns_user_mount), CASE(ns_mount), CASE(ns_pid), CASE(ns_net), CASE(ns_cgroup), CASE(ns_clone), CASE(ns_clone3), CASE(ns_join_1), CASE(ns_join_victim),
-  CASE(ns_join_pidfd), CASE(ns_parent), CASE(ns_uid_map), CASE(ns_write_map),
+  CASE(ns_join_pidfd), CASE(ns_parent), CASE(ns_write_map),
   CASE(kill_victim), CASE(kill_tgkill), CASE(kill_queue), CASE(kill_pidfd), CASE(kill_owner), CASE(trace_attach), CASE(trace_seize), CASE(trace_memory), CASE(trace_vm_read),
   CASE(trace_getfd), CASE(trace_environ), CASE(trace_kcmp), CASE(trace_limits), CASE(trace_priority), CASE(trace_affinity), CASE(trace_ioprio), CASE(trace_pages), CASE(trace_robust),
   CASE(trace_perf), CASE(trace_lines), CASE(own_environment),
