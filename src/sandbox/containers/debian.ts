@@ -49,10 +49,17 @@ async function download(wanted: PinnedPackage, folder: string, clock: Clock): Pr
 }
 
 /** From the archive that the machine itself is set up with: its mirrors, proxies and certificates are known to work. */
-async function byApt({ path }: PinnedPackage, folder: string): Promise<Uint8Array> {
-  const apt = findProgram('apt-get')
-  if (apt === undefined) throw unavailable('apt-get is missing')
-  const [name = '', version = '', architecture = ''] = basename(path, '.deb').split('_')
+async function byApt({ path, sha256: pinned }: PinnedPackage, folder: string): Promise<Uint8Array> {
+  const [apt, aptCache] = [findProgram('apt-get'), findProgram('apt-cache')]
+  if (apt === undefined || aptCache === undefined) throw unavailable('apt-get is missing')
+  const [name = '', , architecture = ''] = basename(path, '.deb').split('_')
+  // A file's name leaves out the epoch of its version; the index names the version of these very bytes.
+  const { stdout } = await run(aptCache, ['show', `${name}:${architecture}`])
+  const version = stdout
+    .split('\n\n')
+    .find((entry) => entry.includes(`SHA256: ${pinned}`))
+    ?.match(/^Version: (\S+)$/m)?.[1]
+  if (version === undefined) throw unavailable('apt does not list it: run apt-get update')
   const own = await mkdtemp(join(folder, 'apt-'))
   // Its own user cannot write to a folder of ours.
   const asUs = process.getuid?.() === 0 ? ['-o', 'APT::Sandbox::User=root'] : []
