@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { HostBridge, IsolationBackend, RunOptions, Sandboxes } from '../../src/sandbox/index.ts'
 import { findProgram } from '../../src/sandbox/programs.ts'
 import { createTestSandboxes, runTask } from '../helpers/sandbox.ts'
+import { startBackend, testBackends } from '../helpers/sandbox-backends.ts'
 import { alloc, assemble, echo, f64, i32, i64, type Module, op, packed, run } from '../helpers/wasm.ts'
 
 let sandboxes: Sandboxes
@@ -16,6 +17,8 @@ const runModule = (module: Module | string, options: Parameters<typeof runTask>[
   runTask(backend, typeof module === 'string' ? module : assemble(module), { engine: 'wasm', ...options })
 const call = { takes: [i32, i32, i32, i32], gives: [i64], name: 'call' }
 const get = { takes: [i32, i32], gives: [i64], name: 'memory.get' }
+
+const forEver = [...op.loop, ...op.br(0), ...op.end, ...op.unreachable]
 
 /** Answers every call by its name and arguments. */
 const echoing: HostBridge = {
@@ -138,7 +141,6 @@ describe('a WebAssembly module', () => {
     expect(outcome).not.toMatchObject({ code: 'ERR_SANDBOX_CRASHED' })
   })
 
-  const forEver = [...op.loop, ...op.br(0), ...op.end, ...op.unreachable]
   const bombs: readonly (readonly [what: string, module: Module, limits: object, limit: string])[] = [
     ['an endless loop', { functions: [alloc, run(forEver)] }, { wallMs: 300 }, 'wallMs'],
     ['an endless loop in alloc', { functions: [{ ...alloc, code: forEver }, run(echo)] }, { wallMs: 300 }, 'wallMs'],
@@ -235,3 +237,33 @@ describe.skipIf(findProgram('bwrap') === undefined)('without a compiler (needs b
     expect(outcome).toMatchObject({ type: 'failed', code: 'ERR_SANDBOX_UNAVAILABLE' })
   }, 20_000)
 })
+
+const walled = testBackends.filter(({ title }) => /^(?:container|machine) /.test(title))
+describe.each(walled.map((one) => [one.title, one] as const))('in a %s', (_title, { lacks, launcher }) => {
+  test.skipIf(lacks !== undefined)(
+    'a module runs, calls its host and is held to its limits',
+    async () => {
+      const own = await startBackend(launcher(), 1)
+      try {
+        const asks = assemble({ imports: [get], functions: [alloc, run([...op.get(0), ...op.get(1), ...op.call(0)])] })
+        const asked = await runTask(own, asks, { engine: 'wasm', input: ['k'], host: echoing, capabilities: ['memory:read'] })
+        expect(asked.outcome).toMatchObject({ type: 'done', result: JSON.stringify({ ok: { name: 'memory.get', args: '["k"]' } }) })
+        expect((await runTask(own, asks, { engine: 'wasm', capabilities: [] })).outcome).toMatchObject({ code: 'ERR_SANDBOX_PERMISSION' })
+        const endless = assemble({ functions: [alloc, run(forEver)] })
+        expect((await runTask(own, endless, { engine: 'wasm', limits: { wallMs: 2_000 } })).outcome).toMatchObject({ code: 'ERR_SANDBOX_LIMIT' })
+      } finally {
+        await own.stop()
+      }
+    },
+    120_000,
+  )
+})
+
+test('two hundred modules one after the other, good and bad, leave their worker as it was', async () => {
+  const good = assemble({ functions: [alloc, run(echo)], pages: 100 })
+  const bad = assemble({ functions: [alloc, run(op.unreachable)] })
+  for (let number = 0; number < 200; number++) {
+    const { outcome } = await runTask(backend, number % 2 === 0 ? good : bad, { engine: 'wasm', input: number })
+    expect(outcome).toMatchObject(number % 2 === 0 ? { type: 'done', result: String(number) } : { code: 'ERR_SANDBOX_THREW' })
+  }
+}, 60_000)
