@@ -132,6 +132,8 @@ describe('memory', () => {
     expect(value(await call(of('anna'), 'memory.delete', 'k'))).toBe(true)
     expect(value(await call(of('anna'), 'memory.get', 'k'))).toBeNull()
     expect(value(await call(of('anna'), 'memory.delete', 'k'))).toBe(false)
+    // What has no value is not kept.
+    expect(await call(of('anna'), 'memory.set', 'none')).toMatchObject({ ok: false, code: 'ERR_HOST_ARGUMENTS' })
   })
 
   test.each(['../berta/k', 'berta/k', '/k', '..', '%2e%2e/berta/k', 'k\0', 'anna0', '~'])('of another agent cannot be named: %j', async (key) => {

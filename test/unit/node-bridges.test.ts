@@ -58,6 +58,14 @@ describe('sandbox.toml', () => {
     })
   })
 
+  test('of the README is taken', async () => {
+    const [, example = ''] = /```toml\n([\s\S]+?)```/.exec(readFileSync('README.md', 'utf8')) ?? []
+    expect((await read(example)).tasks[TrustLevel.TRUSTED]).toMatchObject({
+      capabilities: expect.arrayContaining(['network:outbound']) as string[],
+      llm: { allowed: ['small'] },
+    })
+  })
+
   test.each([
     ['[tasks', /line 1, column \d+/],
     ['a = 1\nb = "x', /line 2, column \d+/],
