@@ -5,15 +5,15 @@ import { release } from 'node:os'
 import { StringDecoder } from 'node:string_decoder'
 import type { WorkerTask } from './frames.ts'
 
-/** Program and arguments of one command, together with the code limit of every engine. Source: sandbox/v1 section 8. */
+/** Program and arguments of one command, together with the code limit of every engine. Source: sandbox/v1 section 3.3. */
 export const commandWordsMax = 256
-/** Of what a program wrote, the start of each stream that its result repeats, characters. Source: sandbox/v1 section 8. */
+/** Of what a program wrote, the start of each stream that its result repeats, characters. Source: sandbox/v1 section 3.3. */
 export const commandResultCharsMax = 64 << 10
 /** What a program started by `spawn` may write to each stream; then it is ended. Source: sandbox/v1 section 5.7. */
 export const spawnOutputBytesMax = 1 << 20
 /** A line this long is passed on before it ends. */
 const lineCharsMax = 4 << 10
-/** What programs of the image find. Source: sandbox/v1 section 8. */
+/** What programs of the image find. Source: sandbox/v1 section 3.3. */
 const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/work', LANG: 'C.UTF-8', TMPDIR: '/tmp' }
 const workFolder = '/work'
 /** From the end of the program to the end of its streams, which a child it left behind may hold open. */

@@ -1,3 +1,5 @@
+export { buildRootfs } from './containers/rootfs.ts'
+export { setUpMachines } from './machines/set-up.ts'
 export type { Launched, Launcher } from './launched.ts'
 export { hostCallBytesMax } from './frames.ts'
 export { stripTypes } from './strip-types.ts'

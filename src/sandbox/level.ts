@@ -2,6 +2,7 @@ import { type Clock, errorTable, type Logger, MeshError, toMeshError } from '../
 import { createBackend } from './backend.ts'
 import type { Launcher } from './launched.ts'
 import { sandboxLimitsDefault } from './limits.ts'
+import { mendOf } from './mend.ts'
 import { WorkerPool } from './pool.ts'
 import type { BackendReport, Engine, IsolationBackend, IsolationLevel } from './types.ts'
 
@@ -103,7 +104,8 @@ export class Level {
       return backend
     } catch (error) {
       const { message, hint, code } = toMeshError(error)
-      const fix = hint === errorTable[code].hint ? {} : { fix: hint.replaceAll('`', '') }
+      const mend = hint === errorTable[code].hint ? mendOf(message) : hint.replaceAll('`', '')
+      const fix = mend === undefined ? {} : { fix: mend }
       this.#reports.set(launcher, { name: launcher.name, ok: false, version, why: message, ...fix })
       return undefined
     }

@@ -7,12 +7,12 @@ import { base64, realClock, silentLogger } from '../../src/base/index.ts'
 import { bubblewrapContainer } from '../../src/sandbox/containers/bubblewrap.ts'
 import { containerLaunchers } from '../../src/sandbox/containers/launchers.ts'
 import { ociContainer } from '../../src/sandbox/containers/oci.ts'
-import type { IsolationBackend, Launcher, LevelReport, Sandboxes } from '../../src/sandbox/index.ts'
+import type { IsolationBackend, Launcher, LevelReport, Sandboxes, SandboxLimits } from '../../src/sandbox/index.ts'
 import { openSandboxes } from '../../src/sandbox/sandboxes.ts'
 import { stripTypes } from '../../src/sandbox/strip-types.ts'
 import { systemCallProgram } from '../helpers/system-call.ts'
 import { leftovers } from '../helpers/containers.ts'
-import { resultOf, runTask } from '../helpers/sandbox.ts'
+import { type Ran, resultOf, runTask } from '../helpers/sandbox.ts'
 
 const walls = stripTypes(readFileSync(new URL('../helpers/container-walls.ts', import.meta.url), 'utf8'))
 
@@ -216,6 +216,29 @@ describe.each(
   },
   60_000,
 )
+
+test('without control groups bubblewrap holds processes, memory and processor time all the same', async () => {
+  const sandboxes = open(bubblewrapContainer({ place: undefined }))
+  await using stack = new AsyncDisposableStack()
+  stack.defer(() => sandboxes.stop())
+  const backend = await sandboxes.ready('containerized')
+  const run = async (...command: readonly [code: readonly string[], limits: Partial<SandboxLimits>]): Promise<Ran> =>
+    await runTask(backend, JSON.stringify(command[0]), { engine: 'command', limits: command[1] })
+  expect((await run(['sh', '-c', 'b() { b | b & }; b; sleep 60'], { wallMs: 1_000 })).printed.join()).toContain("can't fork")
+  const eater = 'const kept = []; for (;;) kept.push(Buffer.alloc(16 << 20, 1))'
+  expect((await run(['node', '-e', eater], { memoryMiB: 96 })).outcome).toMatchObject({ limit: 'memoryMiB' })
+  // Each of its programs is gone before anybody looks: their time counts with whoever waited for them.
+  expect((await run(['sh', '-c', 'while :; do true | cat; done'], { cpuMs: 300 })).outcome).toMatchObject({ limit: 'cpuMs' })
+}, 60_000)
+
+test('a level without containers refuses commands', async () => {
+  const sandboxes = openSandboxes({ clock: realClock, logger: silentLogger, poolSize: 1 })
+  await using stack = new AsyncDisposableStack()
+  stack.defer(() => sandboxes.stop())
+  for (const level of ['native', 'sandboxed'] as const) {
+    expect((await runTask(await sandboxes.ready(level), '["true"]', { engine: 'command' })).outcome).toMatchObject({ code: 'ERR_SANDBOX_UNAVAILABLE' })
+  }
+})
 
 describe('levels are honest', () => {
   test.each([

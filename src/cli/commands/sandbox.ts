@@ -1,10 +1,6 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { createLogger, exitCodes, MeshError, realClock, realRandom, secondMs } from '../../base/index.ts'
 import type { ExecutionResult, LocalSandboxes } from '../../boxes/index.ts'
@@ -204,23 +200,11 @@ async function runBatch(context: Context, given: SandboxRunGiven & { readonly in
   context.say(`${files.length} files, ${failed} failed, ${((realClock.monotonic() - startedAt) / secondMs).toFixed(1)} s`)
 }
 
-/** What is built once: by scripts of the repository, from packages of the system. */
-const buildScripts = [
-  { name: 'root file system of containers', script: 'make-rootfs.ts' },
-  { name: 'image of virtual machines', script: 'make-guest.ts' },
-] as const
-
+/** What is there already stays. */
 async function setUp(context: Context): Promise<readonly string[]> {
-  const scripts = fileURLToPath(new URL('../../../scripts/', import.meta.url))
-  const found = buildScripts.filter(({ script }) => existsSync(join(scripts, script)))
-  if (found.length === 0) {
-    throw new MeshError('ERR_NOT_FOUND', 'the scripts that build are not part of this package', { hint: 'run it from a checkout of the repository' })
-  }
-  for (const { name, script } of found) {
-    context.say(`building: ${name}`)
-    const child = spawn(process.execPath, [join(scripts, script)], { stdio: ['ignore', context.isTalking ? 2 : 'ignore', 'inherit'], signal: context.signal })
-    const [code] = (await once(child, 'close')) as [number | null]
-    if (code !== 0) throw new MeshError('ERR_INTERNAL', `${script} ended with ${code ?? 'a signal'}`, { hint: 'see its words above' })
-  }
-  return found.map(({ name }) => name)
+  const { buildRootfs, setUpMachines } = await import('../../sandbox/index.ts')
+  const options = { clock: realClock, onProgress: (line: string) => context.say(line) }
+  await buildRootfs(options)
+  await setUpMachines(options)
+  return ['root file system of containers', 'image of virtual machines']
 }

@@ -2,7 +2,7 @@ import { findProgram, unavailable, versionOf } from '../programs.ts'
 import type { Launcher } from '../launched.ts'
 import { seccompProgram } from '../seccomp.ts'
 import { containerProfile } from './calls.ts'
-import { Cgroup, findCgroupPlace } from './cgroup.ts'
+import { Cgroup, type CgroupPlace, findCgroupPlace } from './cgroup.ts'
 import { seccompDescriptor, startGuarded } from './guarded.ts'
 import { containerEnvironment, containerParts, containerUser, type ContainerParts, temporaryFolderBytes, workFolderBytes } from './parts.ts'
 import { nodeInside } from './rootfs.ts'
@@ -13,10 +13,13 @@ export interface ContainerLauncherOptions {
   readonly entry?: string
   /** The program that makes the container; found where the system keeps its programs when undefined. */
   readonly program?: string
+  /** Where control groups can be made; found out when missing. */
+  readonly place?: CgroupPlace | undefined
 }
 
 /** A container out of bubblewrap alone: own namespaces of every kind, no user in common with the system, a list of system calls. */
-export function bubblewrapContainer({ entry, program = findProgram('bwrap') }: ContainerLauncherOptions = {}): Launcher {
+export function bubblewrapContainer(options: ContainerLauncherOptions = {}): Launcher {
+  const { entry, program = findProgram('bwrap') } = options
   return {
     level: 'containerized',
     name: 'bubblewrap',
@@ -29,7 +32,7 @@ export function bubblewrapContainer({ entry, program = findProgram('bwrap') }: C
       if (seccomp === undefined || process.platform !== 'linux') throw unavailable('bubblewrap needs Linux on x64 or arm64')
       if (program === undefined) throw unavailable('bubblewrap is missing', 'apt-get install bubblewrap')
       const parts = containerParts(entry)
-      const place = findCgroupPlace()
+      const place = 'place' in options ? options.place : findCgroupPlace()
       return startGuarded({
         command: [...droppedUser(), program, ...bubblewrapArguments(parts), '--seccomp', String(seccompDescriptor), '--', ...parts.command],
         seccomp,

@@ -16,8 +16,9 @@ export interface ContainerParts {
   readonly command: readonly string[]
 }
 
-/** Of /work and of /tmp each; what lies there counts as memory where the system has control groups. Source: sandbox/v1 section `containerized`. */
+/** Of /work; what lies there counts as memory where the system has control groups. Source: sandbox/v1 section 3.1. */
 export const workFolderBytes = 64 << 20
+/** The same of /tmp. Source: sandbox/v1 section 3.1. */
 export const temporaryFolderBytes = 64 << 20
 
 export const containerUser = 65_534

@@ -50,7 +50,8 @@ const warmUpRounds = 3
 /** Saved machines of other versions that are kept, for nodes that still run. */
 const templatesKept = 3
 
-const agentOf = ({ entry, addon }: App): string => guestAgent([nodeInside, ...wasmFlags, `/app/${entry.to}`, `/app/${addon.to}`], containerEnvironment)
+const agentOf = ({ entry, addon }: App): string =>
+  guestAgent([nodeInside, ...wasmFlags, `/app/${entry.to}`, `/app/${addon.to}`, '--commands'], containerEnvironment)
 
 /** Where the template of this machine, this Node and this version of the worker lies, made or not. */
 function placeOf(image: GuestImage, app: App, monitor: MachineMonitor): { readonly folder: string; readonly template: Template } {
