@@ -411,7 +411,9 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
       if (!isRunning) job.stop(reason.code.startsWith('ERR_NET_') ? new MeshError('ERR_TASK_CANCELLED', 'the asker left') : reason)
       throw error
     } finally {
-      if (!isRunning || !detached) {
+      // Its asker left before it heard that the task is taken; no file is due, so it has all it needs.
+      if (!isRunning && detached && order.request.artefacts.length === 0) job.start({ artefactsIn: [] })
+      else if (!isRunning || !detached) {
         job.stop(new MeshError('ERR_TASK_CANCELLED', 'the asker left'))
         await job.ended
       }
