@@ -2,9 +2,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { realClock, silentLogger } from '../../../src/base/index.ts'
 import { createBackend } from '../../../src/sandbox/backend.ts'
+import { containerLaunchers } from '../../../src/sandbox/containers/launchers.ts'
 import { type IsolationBackend, sandboxLimitsDefault, type TaskCode } from '../../../src/sandbox/index.ts'
 import { bubblewrapLauncher, nativeLauncher } from '../../../src/sandbox/launch.ts'
 import type { Launcher } from '../../../src/sandbox/launched.ts'
+import { machineLaunchers } from '../../../src/sandbox/machines/launchers.ts'
 import { WorkerPool } from '../../../src/sandbox/pool.ts'
 import type { HostBridge } from '../../../src/sandbox/types.ts'
 import { WorkerProcess } from '../../../src/sandbox/worker-process.ts'
@@ -21,15 +23,26 @@ interface Level {
   readonly coldGoal?: number
 }
 
+/** The first container counts as the level, the others stand beside it. */
 const levels: readonly Level[] = [
   { id: 'native', launcher: nativeLauncher() },
   { id: 'isolate', launcher: bubblewrapLauncher() },
   { id: 'strict', launcher: bubblewrapLauncher({ strict: true }) },
+  ...containerLaunchers().map((launcher, index) => ({ id: `container-${launcher.name}`, launcher, ...(index === 0 ? { coldGoal: 1.3 } : {}) })),
+  ...machineLaunchers(realClock).map((launcher) => ({ id: `machine-${launcher.name}`, launcher })),
 ]
 
 /** Every level cold (nothing is up) and warm (a guest waits), against a plain Node process that runs the same. */
 export async function* sandboxLevels(bench: Bench): AsyncIterable<Row> {
-  for (const { id, launcher, coldGoal } of levels) yield* measureLevel(bench, id, launcher, coldGoal)
+  for (const { id, launcher, coldGoal } of levels) {
+    try {
+      await coldRun(launcher)
+    } catch (error) {
+      process.stderr.write(`${id} is left out: ${error instanceof Error ? error.message : String(error)}\n`)
+      continue
+    }
+    yield* measureLevel(bench, id, launcher, coldGoal)
+  }
   yield* memoryOfWarm(bench)
   yield* bridge(bench)
 }
@@ -141,7 +154,7 @@ interface Started extends IsolationBackend, AsyncDisposable {
 }
 
 async function start(launcher: Launcher): Promise<Started> {
-  const pool = await WorkerPool.start({ launcher, clock: realClock, logger: silentLogger, size: poolSize })
+  const pool = await WorkerPool.start({ launcher, clock: realClock, logger: silentLogger, size: Math.min(poolSize, launcher.poolSizeMax ?? poolSize) })
   const backend = createBackend({ launcher, pool, clock: realClock })
   return { ...backend, settled: () => pool.settled(), [Symbol.asyncDispose]: () => backend.stop() }
 }
