@@ -9,6 +9,7 @@ import { mailboxVectors } from './vectors/mailbox.ts'
 import { netVectors } from './vectors/net.ts'
 import { auditVectors, messageVectors, taskVectors, trustVectors } from './vectors/others.ts'
 import { messageTypeVectors } from './vectors/message-types.ts'
+import { sandboxVectors } from './vectors/sandbox.ts'
 import { signedJsonVectors } from './vectors/signed-json.ts'
 import { streamVectors } from './vectors/stream.ts'
 import { plain } from './vectors/world.ts'
@@ -27,6 +28,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     task: await taskVectors(),
     mailbox: await mailboxVectors(),
     stream: streamVectors(),
+    sandbox: await sandboxVectors(),
     audit: await auditVectors(),
   }
   return new Map(

@@ -1257,6 +1257,47 @@ def read_signed_document(v, _x):
             check_signed_json(d['message'], d['audience'], d[name], d['signature'])
 
 
+# --- bundles, sandbox/v1 section 10 -----------------------------------------------------------------------------------
+
+CODE_CAPABILITIES = (
+    'file:read file:write network:inbound network:outbound memory:read memory:write subprocess:spawn vectordb:access llm:invoke '
+    'agent:delegate vault:access system:api'
+).split()
+BUNDLE_FIELDS = {
+    'name': r'[a-z0-9][a-z0-9._-]{0,63}',
+    'version': r'[0-9A-Za-z][0-9A-Za-z.+-]{0,63}',
+    'codeHash': r'[0-9a-f]{64}',
+    'engine': r'javascript|wasm|command',
+    'publisher': r'.{1,128}',
+}
+
+
+def open_code_bundle(text):
+    try:
+        d = strict_json(text)
+        m = d['message']
+        assert set(d) == {'schema', 'did', 'audience', 'message', 'signature'} and set(m) == {*BUNDLE_FIELDS, 'permissions'}
+        assert d['schema'] == 'kindmesh.signed-json/1' and d['audience'] == 'kindmesh.bundle/1'
+        assert all(re.fullmatch(form, m[name]) for name, form in BUNDLE_FIELDS.items())
+        assert isinstance(m['permissions'], list) and all(name in CODE_CAPABILITIES for name in m['permissions'])
+        assert key_of(d['did']) == key_of(m['publisher'])
+        check_signed_json(m, d['audience'], m['publisher'], d['signature'])
+        return m
+    except (AssertionError, KeyError, TypeError, Refused):
+        raise Refused('ERR_BUNDLE_INVALID')
+
+
+def read_bundle(v, _x):
+    bundle = open_code_bundle(v['text'])
+    if (v['codeHash'], v['engine']) != (bundle['codeHash'], bundle['engine']):
+        raise Refused('ERR_BUNDLE_INVALID')
+    if not set(v['capabilities']) <= set(bundle['permissions']):
+        raise Refused('ERR_SANDBOX_PERMISSION')
+    pinned_keys = [key_of(pin) for pin in v['pins'] if pin.startswith('did:')]
+    if bundle['codeHash'] not in v['pins'] and key_of(bundle['publisher']) not in pinned_keys:
+        raise Refused('ERR_BUNDLE_UNPINNED')
+
+
 # --- groups, klp/v1 section 3.3 and group/v1 ---------------------------------------------------------------------------
 
 
@@ -1787,6 +1828,7 @@ READERS = {
     'jcs-number': read_jcs_number,
     'signed-json': read_signed_json,
     'signed-document': read_signed_document,
+    'bundle': read_bundle,
     'group-frame': read_group_frame,
     'roster': read_roster,
     'topic': read_topic,

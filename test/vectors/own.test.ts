@@ -7,7 +7,9 @@ import { makeVectors } from '../../scripts/make-vectors.ts'
 import { entryCodec } from '../../src/audit/entry.ts'
 import { openCheckpoint, verifyConsistency, verifyProof } from '../../src/audit/index.ts'
 import { growTree, leafHash } from '../../src/audit/tree.ts'
-import { base64, createSeededRandom, type Did, didFromKey, fromBase64, fromHex, fromUtf8, hex, keyFromDid, MeshError } from '../../src/base/index.ts'
+import { base64, createSeededRandom, type Did, didFromKey, fromBase64, fromHex, fromUtf8, hex, keyFromDid, MeshError, utf8 } from '../../src/base/index.ts'
+import { checkBundle, createBundlePins, openBundle as openCodeBundle, parsePin } from '../../src/bundles/index.ts'
+import type { AgentCapability, Engine } from '../../src/sandbox/index.ts'
 import { createKemPrivateKey, createSigner, deriveFromPassphrase, verify } from '../../src/crypto/index.ts'
 import { decodeGroupFrame, openBox, openBundle, openGroupFrame, receivingChain } from '../../src/envelope/index.ts'
 import { agentRecordRule, chainRecordRule, openAgentRecord, kindDidFromDid, openChainStatement, openKeyFile, openStatement, parseDid, readChain, peerIdFromDid, type StatementKind, verifySignedJson } from '../../src/identity/index.ts'
@@ -156,6 +158,19 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
   'signed-document'(vector) {
     if (!verifySignedDocument(parseDocument(text(vector, 'text')), {}).valid) throw new MeshError('ERR_AUDIT_TAMPERED', 'bad')
   },
+  async 'bundle'(vector) {
+    const opened = openCodeBundle(utf8(text(vector, 'text')))
+    const capabilities = vector['capabilities'] as readonly AgentCapability[]
+    checkBundle(opened, { codeHash: bytes(vector, 'codeHash'), engine: text(vector, 'engine') as Engine, capabilities })
+    const folder = await mkdtemp(join(tmpdir(), 'kindmesh-vectors-'))
+    try {
+      const pins = createBundlePins(join(folder, 'pins.json'), createSeededRandom(1))
+      for (const pin of vector['pins'] as readonly string[]) await pins.add(parsePin(pin, ''))
+      await pins.check(opened)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  },
   'group-frame'(vector) {
     const chain = receivingChain({ suite: number(vector, 'suite') === 2 ? 2 : 1, tag: bytes(vector, 'tag'), n: number(vector, 'n'), key: bytes(vector, 'key') })
     const context = { group: bytes(vector, 'group'), epoch: bytes(vector, 'epoch'), sender: didFromKey(bytes(vector, 'sender')) }
@@ -262,7 +277,7 @@ test('every protocol of bytes has vectors of both kinds', () => {
     const room = path.split('/')[1] ?? ''
     kinds.set(room, (kinds.get(room) ?? new Set()).add((JSON.parse(made) as Vector).expect === 'ok'))
   }
-  for (const room of ['identity', 'klp', 'topic', 'group', 'signed-json', 'message', 'trust', 'task', 'mailbox', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
+  for (const room of ['identity', 'klp', 'topic', 'group', 'signed-json', 'message', 'trust', 'task', 'mailbox', 'audit', 'sandbox']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
   for (const room of ['identity', 'klp', 'topic', 'signed-json', 'message', 'trust', 'task', 'stream', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
 })
 
