@@ -1,7 +1,8 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { type Clock, MeshError, secondMs, within } from '../base/index.ts'
+import { type Clock, MeshError, secondMs } from '../base/index.ts'
 import type { Allowance } from './allowance.ts'
+import { withDeadline } from './deadline.ts'
 import type { Destinations } from './destinations.ts'
 import { Denied } from './refusal.ts'
 
@@ -40,10 +41,11 @@ export function createEgress({ destinations, allowance, clock, mustBeTls }: Egre
       if (open >= egressConnectionsMax) throw new Denied(`more than ${egressConnectionsMax} connections at a time`)
       open++
       try {
-        const ends = within(clock, egressConnectMsMax, signal, 'connecting')
-        const destination = await destinations.ofHost(host, port, ends)
-        const socket = await firstThatAnswers(destination.addresses, port, ends)
-        const stream = new PacedConnection({ socket, allowance, signal, mustBeTls: mustBeTls(destination.host, port) })
+        const { socket, name } = await withDeadline({ clock, ms: egressConnectMsMax, signal, what: 'connecting' }, async (ends) => {
+          const destination = await destinations.ofHost(host, port, ends)
+          return { socket: await firstThatAnswers(destination.addresses, port, ends), name: destination.host }
+        })
+        const stream = new PacedConnection({ socket, allowance, signal, mustBeTls: mustBeTls(name, port) })
         stream.once('close', () => open--)
         return stream
       } catch (error) {

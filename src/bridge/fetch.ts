@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { type Clock, MeshError, secondMs, within } from '../base/index.ts'
+import { type Clock, MeshError, secondMs } from '../base/index.ts'
+import { withDeadline } from './deadline.ts'
 import type { Destinations } from './destinations.ts'
 import type { Exchange, HttpAnswer } from './exchange.ts'
 import { Denied } from './refusal.ts'
@@ -61,12 +62,11 @@ export interface FetchOptions {
 }
 
 /** Fetches for a guest: each hop is checked as if it were the first. @throws Denied, ERR_HOST_*, ERR_NET_UNREACHABLE, ERR_TIMEOUT */
-export async function guestFetch(
-  [address, init]: readonly [string, FetchInit],
-  { destinations, exchange, clock }: FetchOptions,
-  signal: AbortSignal,
-): Promise<Fetched> {
-  const ends = within(clock, fetchMsMax, signal, 'the fetch')
+export async function guestFetch(given: readonly [string, FetchInit], options: FetchOptions, signal: AbortSignal): Promise<Fetched> {
+  return await withDeadline({ clock: options.clock, ms: fetchMsMax, signal, what: 'the fetch' }, (ends) => followed(given, options, ends))
+}
+
+async function followed([address, init]: readonly [string, FetchInit], { destinations, exchange }: FetchOptions, ends: AbortSignal): Promise<Fetched> {
   const { redirect = 'follow', encoding = 'text' } = init
   let hop = firstHop(address, init)
   for (let hops = 0; ; hops++) {

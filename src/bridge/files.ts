@@ -121,7 +121,7 @@ export function createFiles(policy: FileSystemPolicy, work?: string): Files {
     async close() {
       closed = true
       const path = await scratch?.catch(() => undefined)
-      if (path !== undefined) await rm(path, { recursive: true, force: true })
+      if (path !== undefined) await rm(path, { recursive: true, force: true, maxRetries: 3 })
     },
   }
 }

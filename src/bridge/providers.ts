@@ -1,5 +1,6 @@
-import { type Clock, MeshError, minuteMs, within } from '../base/index.ts'
+import { type Clock, MeshError, minuteMs } from '../base/index.ts'
 import type { ProviderPolicy } from '../sandbox/index.ts'
+import { withDeadline } from './deadline.ts'
 import { createDestinations, type Resolver } from './destinations.ts'
 import type { Exchange } from './exchange.ts'
 import { Denied } from './refusal.ts'
@@ -33,13 +34,16 @@ export async function callProvider(
   }
   const body = Buffer.from(JSON.stringify(request))
   if (body.length > policy.maxBytes) throw new MeshError('ERR_HOST_QUOTA', `the request exceeds ${policy.maxBytes} bytes`)
-  const ends = within(clock, providerMsMax, signal, 'the provider')
   const { headers, used } = await fillIn(policy.headers, secrets)
   const url = new URL(policy.url)
-  const answer = await exchange.send(
-    await destinationOf(url, resolve, ends),
-    { url, method: 'POST', headers: { accept: 'application/json', 'content-type': 'application/json', ...headers }, body, maxBytes: policy.maxBytes },
-    ends,
+  const answer = await withDeadline(
+    { clock, ms: providerMsMax, signal, what: 'the provider' },
+    async (ends) =>
+      await exchange.send(
+        await destinationOf(url, resolve, ends),
+        { url, method: 'POST', headers: { accept: 'application/json', 'content-type': 'application/json', ...headers }, body, maxBytes: policy.maxBytes },
+        ends,
+      ),
   )
   if (answer.status < 200 || answer.status > 299) throw new MeshError('ERR_HOST_FAILED', `the provider answered with status ${answer.status}`)
   try {

@@ -2,6 +2,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createSeededRandom, createVirtualClock, fromBase64, MeshError, realClock, silentLogger, utf8 } from '../../src/base/index.ts'
 import { type BridgeConfiguration, type BridgeServices, createHostBridge, createMemories, type Refusal, type RunBridge } from '../../src/bridge/index.ts'
+import { fetchMsMax } from '../../src/bridge/fetch.ts'
 import { verify } from '../../src/crypto/index.ts'
 import { agentCapabilities, type HostAnswer, hostCallBytesMax, hostCallCapabilities, parsePolicy, grantsSchema } from '../../src/sandbox/index.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
@@ -448,6 +449,34 @@ describe('rates', () => {
     expect(sleptMs).toBeLessThan(11_000)
     await bridge.close()
   })
+})
+
+test('a server that stays silent is left after a minute', async () => {
+  const clock = createVirtualClock()
+  const bridge = createHostBridge({
+    configuration: {
+      agentId: 'a',
+      level: 'sandboxed',
+      limits: { netKiBps: 1_000, fsOps: 0 },
+      grants: parsePolicy(grantsSchema, {
+        capabilities: ['network:outbound'],
+        network: world.filled({ allowOutbound: true, allowedPrivate: ['127.0.0.1:{outside}'] }),
+      }),
+    },
+    services: {},
+    clock,
+    random: createSeededRandom(1),
+    logger: silentLogger,
+  })
+  const arrived = new Promise<void>((resolve) => world.at('/silent', () => resolve()))
+  const answer = call(bridge, 'fetch', world.filled('http://127.0.0.1:{outside}/silent'))
+  await arrived
+  await clock.advance(fetchMsMax - 1)
+  await clock.advance(1)
+  expect(await answer).toEqual({ ok: false, code: 'ERR_TIMEOUT', message: `the fetch took longer than ${fetchMsMax} ms` })
+  // Nothing of it is left in the clock.
+  expect(await clock.step()).toBe(false)
+  await bridge.close()
 })
 
 describe('connections of programs', () => {
