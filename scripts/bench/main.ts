@@ -14,6 +14,7 @@ import { memory } from './suites/memory.ts'
 import { network } from './suites/network.ts'
 import { sandbox } from './suites/sandbox.ts'
 import { sandboxLevels } from './suites/sandbox-levels.ts'
+import { sandboxRemote } from './suites/sandbox-remote.ts'
 import { sandboxWorkerd } from './suites/sandbox-workerd.ts'
 import { store } from './suites/store.ts'
 
@@ -21,9 +22,10 @@ import { store } from './suites/store.ts'
 const suites: Readonly<Record<string, readonly Suite[]>> = {
   network: [network],
   box: [box],
-  sandbox: [sandbox, sandboxLevels, sandboxWorkerd],
+  sandbox: [sandbox, sandboxLevels, sandboxWorkerd, sandboxRemote],
   'sandbox-isolate': [sandbox],
   'sandbox-levels': [sandboxLevels],
+  'sandbox-remote': [sandboxRemote],
   memory: [memory],
   store: [store],
   klp: [klpSession, klpBox, klpAsk, klpStream, klpMemory],

@@ -1,6 +1,6 @@
 import { link, mkdir, open, stat, unlink } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { equal, hex, MeshError } from '../base/index.ts'
+import { equal, hex, MeshError, numbered, safeFileName } from '../base/index.ts'
 import { createSha256 } from '../crypto/index.ts'
 import { type Artefact, type ArtefactSink, taskArtefactBytesMax, taskArtefactsMax } from '../protocols/task/index.ts'
 
@@ -8,10 +8,11 @@ import { type Artefact, type ArtefactSink, taskArtefactBytesMax, taskArtefactsMa
 const chunkBytes = 64 * 1024
 /** Tries at a name that is free in the folder of results. */
 const namesTriedMax = 1_000
-/** A name both sides can use as a file's: one component, no control or format characters, not hidden, no device. */
-const fitName = /^(?!\.)(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[^/\\:*?"<>|\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]{1,200}(?<![. ])$/iu
+/** A name both sides can use as a file's as it is. */
+const isFitName = (name: string): boolean => safeFileName(name) === name
 
-export const isFitName = (name: string): boolean => fitName.test(name) && Buffer.byteLength(name) <= 200
+/** On some disks two names that differ in case are one file. */
+const isSame = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
 
 /** A file that goes with a task: from the disk, read when it is sent, or from memory. */
 export interface TaskFile {
@@ -37,7 +38,7 @@ export async function openFiles(files: readonly TaskFile[]): Promise<readonly Ou
       throw new MeshError('ERR_USAGE', 'a file of a task needs a name, and a path or bytes')
     }
     if (!isFitName(name)) throw new MeshError('ERR_USAGE', `'${name}' is no name for a file of a task`)
-    if (opened.some((other) => other.name === name)) throw new MeshError('ERR_USAGE', `two files of the task are called ${name}`)
+    if (opened.some((other) => isSame(other.name, name))) throw new MeshError('ERR_USAGE', `two files of the task are called ${name}`)
     const size = bytes?.length ?? (await sizeOf(path ?? ''))
     total += size
     if (total > taskArtefactBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `the files of a task have at most ${taskArtefactBytesMax} bytes together`)
@@ -118,7 +119,7 @@ export function createIncomingFiles({ dir, id }: { readonly dir: string | undefi
   return {
     async begin(artefact) {
       if (!isFitName(artefact.name)) throw new MeshError('ERR_PROTOCOL', 'the executor sends a file with a name that is none')
-      if (came.some((other) => other.artefact.name === artefact.name)) throw new MeshError('ERR_PROTOCOL', `the executor sends ${artefact.name} twice`)
+      if (came.some((other) => isSame(other.artefact.name, artefact.name))) throw new MeshError('ERR_PROTOCOL', `the executor sends ${artefact.name} twice`)
       const part = folder === undefined ? undefined : join(folder, `.${id}-${came.length}.part`)
       if (folder !== undefined) await mkdir(folder, { recursive: true })
       // An earlier attempt of this very task may have left one.
@@ -158,10 +159,8 @@ export function createIncomingFiles({ dir, id }: { readonly dir: string | undefi
 
 /** Gives a part its name, or the name with a number. */
 async function named(part: string, folder: string, name: string): Promise<string> {
-  const dot = name.lastIndexOf('.')
-  const [stem, extension] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, '']
   for (let count = 1; count <= namesTriedMax; count++) {
-    const path = join(folder, count === 1 ? name : `${stem} (${count})${extension}`)
+    const path = join(folder, numbered(name, count))
     try {
       await link(part, path)
       await unlink(part)
