@@ -43,15 +43,15 @@ export class MessageTimes {
     this.#rest = spent
   }
 
-  /** What is over its limit, and messages whose time is over. `wallMs` alone is over while the agent has not begun to receive. */
-  over(spent: Spent): { readonly limit: (typeof counted)[number] | 'wallMs' | undefined; readonly late: readonly number[] } {
+  /** What is over its limit (`wallMs` only while the agent has not begun to receive), messages whose time is over, and whether it has rested for one more time of a message. */
+  over(spent: Spent): { readonly limit: (typeof counted)[number] | 'wallMs' | undefined; readonly late: readonly number[]; readonly rested: boolean } {
     const since = [...(this.#open.size === 0 ? [this.#rest] : this.#open.values())]
     const limit = counted.find((name) => since.some((begun) => spent[name] - begun[name] > this.#limits[name]))
-    if (limit !== undefined) return { limit, late: [] }
+    if (limit !== undefined) return { limit, late: [], rested: false }
     const isLate = (begun: Spent): boolean => spent.wallMs - begun.wallMs > this.#limits.wallMs
-    if (this.#open.size > 0) return { limit: undefined, late: [...this.#open].flatMap(([id, begun]) => (isLate(begun) ? [id] : [])) }
-    if (!isLate(this.#rest)) return { limit: undefined, late: [] }
+    if (this.#open.size > 0) return { limit: undefined, late: [...this.#open].flatMap(([id, begun]) => (isLate(begun) ? [id] : [])), rested: false }
+    if (!isLate(this.#rest)) return { limit: undefined, late: [], rested: false }
     this.#rest = spent
-    return { limit: this.#isReceiving ? undefined : 'wallMs', late: [] }
+    return this.#isReceiving ? { limit: undefined, late: [], rested: true } : { limit: 'wallMs', late: [], rested: false }
   }
 }

@@ -51,6 +51,8 @@ export class TaskRun {
   /** Share of the processor that an agent did not use and has lost. */
   #lostShareMs = 0
   #stopPing: (() => void) | undefined
+  /** An agent that rests was asked whether it is still there, and has not said so. */
+  #isMute = false
   #usageTold = false
   #ending = false
   #ended = false
@@ -266,7 +268,16 @@ export class TaskRun {
     void this.#worker.send(frameTypes.ping, new Uint8Array())
   }
 
+  /** One that computes on without a message cannot answer: it has the time of a message for that. */
+  #isStillMute(): boolean {
+    if (this.#isMute) return true
+    this.#isMute = true
+    this.#worker.send(frameTypes.ping, new Uint8Array())
+    return false
+  }
+
   #onPong(): void {
+    this.#isMute = false
     // One that was asked before the agent was held, and answered after, says nothing.
     if (this.#stopPing === undefined) return
     this.#stopPing()
@@ -314,9 +325,9 @@ export class TaskRun {
   #exceeded(): keyof SandboxLimits | undefined {
     if (this.#usage.memoryBytes > this.#limits.memoryMiB * 2 ** 20 + residentSlackBytes) return 'memoryMiB'
     if (this.#times !== undefined) {
-      const { limit, late } = this.#times.over(this.#spent())
+      const { limit, late, rested } = this.#times.over(this.#spent())
       if (late.length > 0) this.#askAlive()
-      return limit
+      return rested && !this.#isThrottled && this.#isStillMute() ? 'wallMs' : limit
     }
     return this.#usage.cpuMs > this.#limits.cpuMs ? 'cpuMs' : undefined
   }
