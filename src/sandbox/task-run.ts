@@ -272,7 +272,7 @@ export class TaskRun {
   #isStillMute(): boolean {
     if (this.#isMute) return true
     this.#isMute = true
-    this.#worker.send(frameTypes.ping, new Uint8Array())
+    void this.#worker.send(frameTypes.ping, new Uint8Array())
     return false
   }
 
