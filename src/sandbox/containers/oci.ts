@@ -34,8 +34,8 @@ const runtimes: Readonly<Record<Runtime['name'], Runtime>> = {
 const sentryProcesses = (processes: number): number => 2 * processes + 64
 
 /** Numbers no user of the system has: the users of a container, root among them, are these outside. */
-const subordinateUid = 1_879_048_192
-const subordinateCount = 65_536
+export const subordinateUid = 1_879_048_192
+export const subordinateCount = 65_536
 
 /** A container by a runtime and a bundle. Needs root: only then are its groups sure to be ours. */
 export function ociContainer(name: Runtime['name'], { entry, program = findProgram(name) }: ContainerLauncherOptions = {}): Launcher {
@@ -78,7 +78,7 @@ export function ociContainer(name: Runtime['name'], { entry, program = findProgr
 }
 
 /** crun refuses a system where both versions of control groups have controllers: it is shown the one we use. */
-function withoutHybrid({ version, unified }: CgroupPlace): readonly string[] {
+export function withoutHybrid({ version, unified }: CgroupPlace): readonly string[] {
   if (version === 2 || unified === undefined) return []
   const unshare = findProgram('unshare')
   if (unshare === undefined) throw unavailable('unshare is missing', 'apt-get install util-linux')
