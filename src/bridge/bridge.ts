@@ -37,7 +37,7 @@ export interface BridgeConfiguration {
   readonly level: IsolationLevel
   readonly limits: Pick<SandboxLimits, 'netKiBps' | 'fsOps'>
   readonly grants: Grants
-  /** How many agents and tasks of this node asked one another until this run; 0 when none did. */
+  /** How many agents and tasks asked one another until this run, where that is known; 0 when none did. */
   readonly depth?: number
   /** Folder that is the root `work` of this run. Not removed at its end. */
   readonly work?: string | undefined

@@ -75,7 +75,7 @@ describe.each(testBackends.map((backend) => [backend.title, backend] as const))(
     testTimeoutMs,
   )
 
-  const programs = launcher().level === 'containerized' ? test : undefined
+  const programs = ['containerized', 'virtualized'].includes(launcher().level) ? test : undefined
   programs?.(
     'programs of the list run inside, with what they are given and nothing of the host; a program that writes without end is ended',
     async () => {

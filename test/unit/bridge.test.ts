@@ -322,6 +322,23 @@ describe('agents and tasks elsewhere', () => {
     expect(await call(world.bridge(all, {}, { ask }), 'mesh.ask', 'did:x', 'x'.repeat(1 << 20))).toMatchObject({ ok: false, code: 'ERR_HOST_QUOTA' })
   })
 
+  test('that ask each other in a circle come to an end', async () => {
+    let asked = 0
+    const pair: RunBridge[] = []
+    const asks =
+      (other: number): BridgeServices['ask'] =>
+      async () => {
+        asked++
+        const answer = await call(pair[other] ?? bridge(0), 'mesh.ask', 'did:x', 1)
+        if (!answer.ok) throw new MeshError(answer.code, answer.message)
+        return null
+      }
+    const bridge = (other: number) => world.bridge(all, {}, { ask: asks(other) })
+    pair.push(bridge(1), bridge(0))
+    expect(await call(pair[0] ?? bridge(0), 'mesh.ask', 'did:x', 1)).toMatchObject({ ok: false, code: 'ERR_OVERLOADED' })
+    expect(asked).toBe(64)
+  })
+
   test('that refuse are told by their code', async () => {
     const ask = async (): Promise<never> => {
       throw new MeshError('ERR_TRUST_LOW', 'it trusts us too little')
