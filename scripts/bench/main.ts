@@ -13,6 +13,7 @@ import { klpStream } from './suites/klp-stream.ts'
 import { memory } from './suites/memory.ts'
 import { network } from './suites/network.ts'
 import { sandbox } from './suites/sandbox.ts'
+import { sandboxAnalysis } from './suites/sandbox-analysis.ts'
 import { sandboxLevels } from './suites/sandbox-levels.ts'
 import { sandboxRemote } from './suites/sandbox-remote.ts'
 import { sandboxWorkerd } from './suites/sandbox-workerd.ts'
@@ -22,9 +23,10 @@ import { store } from './suites/store.ts'
 const suites: Readonly<Record<string, readonly Suite[]>> = {
   network: [network],
   box: [box],
-  sandbox: [sandbox, sandboxLevels, sandboxWorkerd, sandboxRemote],
+  sandbox: [sandbox, sandboxLevels, sandboxAnalysis, sandboxWorkerd, sandboxRemote],
   'sandbox-isolate': [sandbox],
   'sandbox-levels': [sandboxLevels],
+  'sandbox-analysis': [sandboxAnalysis],
   'sandbox-remote': [sandboxRemote],
   memory: [memory],
   store: [store],

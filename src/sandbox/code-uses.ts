@@ -87,8 +87,13 @@ export function collectUses(program: Node): { readonly refused: Place | undefine
     if (isNode(value)) open.push({ node: value, scope })
     else if (Array.isArray(value)) for (const item of value) if (isNode(item)) open.push({ node: item, scope })
   }
-  const visitFields = (node: Node, scope: Scope, ...except: readonly string[]): void => {
-    for (const [name, value] of Object.entries(node)) if (!except.includes(name)) visit(value, scope)
+  const visitFields = (node: Node, scope: Scope, except = ''): void => {
+    const fields = node as unknown as Fields
+    for (const name in fields) {
+      const value = fields[name]
+      // Names, places and literals are most of what a node has.
+      if (typeof value === 'object' && value !== null && name !== except && name !== 'loc') visit(value, scope)
+    }
   }
   const declare = (value: unknown, scope: Scope, declares: Scope): void => {
     for (const item of Array.isArray(value) ? value : [value]) if (isNode(item)) open.push({ node: item, scope, declares })

@@ -6,6 +6,7 @@ import { createSeededRandom, createVirtualClock, didFromKey, fromHex, hex, utf8 
 import { type Bundle, bundleBytesMax, checkBundle, createBundlePins, createCodeCache, openBundle, parsePin, signBundle } from '../../src/bundles/index.ts'
 import { contentHash, createSigner } from '../../src/crypto/index.ts'
 import { kindDidFromDid } from '../../src/identity/index.ts'
+import { bundleCheck } from '../../src/node/bundles.ts'
 import { signedJsonInput } from '../../src/identity/signed-json.ts'
 
 const signer = createSigner(createSeededRandom(7).bytes(32))
@@ -94,6 +95,17 @@ describe('pins', () => {
       await pinsIn().remove(pin.value)
       await expect(pinsIn().check(bundle)).rejects.toThrow(coded('ERR_BUNDLE_UNPINNED'))
     }
+  })
+  test('decide whether the bundle of a task counts', async () => {
+    const task = { codeHash: bundle.codeHash, engine: 'javascript', capabilities: ['memory:read'] } as const
+    const check = bundleCheck(pinsIn())
+    await expect(check(utf8(text), task)).rejects.toThrow(coded('ERR_BUNDLE_UNPINNED'))
+    await expect(bundleCheck(undefined)(utf8(text), task)).rejects.toThrow(coded('ERR_BUNDLE_UNPINNED'))
+    await pinsIn().add(parsePin(publisher, ''))
+    await check(utf8(text), task)
+    await expect(check(altered('version', '2'), task)).rejects.toThrow(coded('ERR_BUNDLE_INVALID'))
+    await expect(check(utf8(text), { ...task, codeHash: fromHex('0'.repeat(64)) })).rejects.toThrow(coded('ERR_BUNDLE_INVALID'))
+    await expect(check(utf8(text), { ...task, capabilities: ['vault:access'] })).rejects.toThrow(coded('ERR_SANDBOX_PERMISSION'))
   })
   test('of a damaged file trust nothing', async () => {
     await pinsIn().add(parsePin(publisher, ''))
