@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createPlayground, type Finished } from '../helpers/cli.ts'
@@ -59,6 +59,15 @@ test('tasks from the command line: on any peer, on many, planned, detached, foll
     ],
   })
 
+  const copy = await file('copy.js', "await writeFile('work/out/copy.txt', `${await readFile('work/in/in.txt')} copied`)\nreturn await list('work/in')")
+  const out = join(ground.folder, 'out')
+  const copied = await ask(anna.did, copy, '--file', await file('in.txt', 'hello'), '--out', out, '--cap', 'file:read,file:write')
+  expect([copied.code, copied.stderr]).toEqual([0, ''])
+  expect(copied.json()).toMatchObject({ result: [{ name: 'in.txt' }], artefacts: [{ name: 'copy.txt', bytes: 12, path: join(out, 'copy.txt') }] })
+  expect(await readFile(join(out, 'copy.txt'), 'utf8')).toBe('hello copied')
+  const program = await ben.run('run', anna.did, '--json', '--', 'sort', '-n')
+  expect([program.code, program.problem()]).toMatchObject([14, { code: 'ERR_POLICY_DENIED', message: expect.stringContaining('subprocess:spawn') }])
+
   const endless = await file('endless.js', "console.log('begun')\nfor (;;);")
   const begun = await ben.run('run', anna.did, endless, '--detach', '--limit', 'time=60000')
   expect(begun.code).toBe(0)
@@ -81,7 +90,7 @@ test('tasks from the command line: on any peer, on many, planned, detached, foll
   })
 
   const { asked } = (await ben.run('task', 'history', '--json')).json() as { readonly asked: readonly Shown[] }
-  expect(asked.map(({ status }) => status)).toEqual(['cancelled', 'failed', 'done', 'done'])
+  expect(asked.map(({ status }) => status)).toEqual(['cancelled', 'failed', 'done', 'failed', 'done', 'done'])
   const none = await ben.run('task', 'describe', 'ffffffff', '--json')
   expect([none.code, none.problem().code]).toEqual([2, 'ERR_NOT_FOUND'])
 })

@@ -61,8 +61,8 @@ export function addRunCommand(program: Command, add: AddCommand): void {
         .option('--deadline <duration>', 'all of it must be over by then, such as 30s')
         .option('--idempotent', 'running it twice does no harm: it is tried again where that may help')
         .option('--retries <n>', 'how often, with --idempotent')
-        .option('--file <path>', 'a file the task gets; repeatable', collectPath)
-        .option('--out <folder>', 'where the files it leaves go')
+        .option('--file <path>', 'a file the task gets as work/in/<name>; repeatable', collectPath)
+        .option('--out <folder>', 'folder for the files it leaves in work/out')
         .option('--bundle <file>', "a publisher's signed bundle of the code")
         .option('--trace <id>', '32 hexadecimal digits that tie it to other work')
         .option('--dry-run', 'show what would be sent and what the executor says to it; run nothing')
@@ -125,7 +125,8 @@ async function bodyOf({ file, argv, inputText, options }: Given): Promise<Omit<T
     limits: options.limit === undefined ? undefined : parseLimits(options.limit),
     isolation,
     strict: options.strict,
-    capabilities: options.cap as TaskBody['capabilities'],
+    // A program is one: whoever asks for it asks for that.
+    capabilities: (argv === undefined ? options.cap : [...new Set([...(options.cap ?? []), 'subprocess:spawn'])]) as TaskBody['capabilities'],
     priority: options.priority === undefined ? undefined : parseCount(options.priority, '--priority', 9),
     deadlineMs: options.deadline === undefined ? undefined : parseDuration(options.deadline),
     idempotent: options.idempotent,
