@@ -173,7 +173,7 @@ describe.each(testBackends)(
     test('usage counts what was used', async () => {
       const { outcome } = await runTask(
         backend,
-        'console.log("four"); progress(1); const a = new Uint8Array(2e7).fill(1); let n = 0; for (let i = 0; i < 1e7; i++) n += i; return "ok"',
+        'console.log("four"); progress(1); globalThis.held = new Uint8Array(2e7).fill(1); let n = 0; for (let i = 0; i < 1e7; i++) n += i; return "ok"',
       )
       expect(outcome).toMatchObject({ type: 'done', usage: { hostCalls: 2, outputBytes: 4 + '1 '.length + 4 } })
       expect(outcome.usage.memoryBytes).toBeGreaterThan(2e7)
