@@ -98,8 +98,8 @@ function lacksKvm(): Lack | undefined {
   if (!existsSync(kvmDevice)) return { why: 'this machine has no /dev/kvm', fix: 'enable virtualization in the firmware, or for the machine this one runs in' }
   if (process.getuid?.() === 0) {
     // QEMU runs as nobody, with the group of the device.
-    const { mode } = statSync(kvmDevice)
-    return (mode & 0o060) === 0o060 ? undefined : { why: '/dev/kvm is for root alone', fix: 'chgrp kvm /dev/kvm && chmod 0660 /dev/kvm' }
+    const { gid, mode } = statSync(kvmDevice)
+    return gid !== 0 && (mode & 0o060) === 0o060 ? undefined : { why: '/dev/kvm is for root alone', fix: 'groupadd -rf kvm && chgrp kvm /dev/kvm && chmod 0660 /dev/kvm' }
   }
   try {
     accessSync(kvmDevice, constants.R_OK | constants.W_OK)
