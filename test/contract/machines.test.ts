@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MeshError, realClock, realRandom, silentLogger } from '../../src/base/index.ts'
 import { encodeFrame, frameTypes } from '../../src/sandbox/frames.ts'
-import { type IsolationBackend, type Sandboxes, sandboxLimitsMax } from '../../src/sandbox/index.ts'
+import { type IsolationBackend, type Sandboxes, sandboxLimitsDefault, sandboxLimitsMax } from '../../src/sandbox/index.ts'
 import { cpioArchive } from '../../src/sandbox/machines/cpio.ts'
 import { type MachineLauncher, machineLauncher } from '../../src/sandbox/machines/launcher.ts'
 import { checkManifest } from '../../src/sandbox/machines/manifest.ts'
@@ -76,6 +76,27 @@ describe.skipIf(lacks !== undefined)(`machines${lacks === undefined ? '' : ` (NO
       await machine.closed
     }
     expect(drawn[0]).toEqual(drawn[1])
+  }, 60_000)
+
+  test('a program of the image runs in a machine: arguments, stdin, streams, exit code; and it draws chance of its own', async () => {
+    const backend = await startBackend(launcher, 2)
+    await using stack = new AsyncDisposableStack()
+    stack.defer(() => backend.stop())
+    const program = ['sh', '-c', 'cat; echo to-stderr >&2; head -c 16 /dev/urandom | od -An -tx1; exit 3']
+    const options = { limits: { ...sandboxLimitsDefault, wallMs: 60_000, cpuMs: 60_000 } }
+    const outcomes = await Promise.all(
+      [1, 2].map(async () => {
+        for await (const event of backend.run({ engine: 'command', code: JSON.stringify(program), input: '"given "' }, options)) {
+          if (event.type === 'done') return JSON.parse(event.result) as { readonly exitCode: number; readonly stdout: string; readonly stderr: string }
+        }
+        throw new Error('no result')
+      }),
+    )
+    expect(outcomes).toMatchObject([
+      { exitCode: 3, stdout: expect.stringMatching(/^given (?: [0-9a-f]{2}){16}\n$/) as string, stderr: 'to-stderr\n' },
+      { exitCode: 3 },
+    ])
+    expect(outcomes[0]?.stdout).not.toBe(outcomes[1]?.stdout)
   }, 60_000)
 
   test('the monitor is nobody, without capabilities, network and anything writable, and may start no program', async () => {
