@@ -16,6 +16,8 @@ export interface Launched {
   said(): string
   /** Resolves when nothing of it is left: no process, pipe, file, mount, cgroup or namespace. Never rejects. */
   readonly closed: Promise<void>
+  /** Its clock is its own and goes on while it waits for a processor: what it says of processor time counts for nothing. */
+  readonly hasOwnClock?: boolean
   /** Undefined when it is gone. */
   sample(): ProcessSample | undefined
   /** Narrows what all of it together may use to the limits of the task it is about to get, as far as the system can (cgroups, rlimits). The node watches besides. */

@@ -193,7 +193,7 @@ export class TaskRun {
       const value = claim[name]
       return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0
     }
-    this.#raise({ cpuMs: count('cpuMs'), memoryBytes: count('memoryBytes') })
+    this.#raise({ cpuMs: this.#worker.hasOwnClock ? 0 : count('cpuMs'), memoryBytes: count('memoryBytes') })
     this.#usage.hostCalls = Math.max(this.#usage.hostCalls, Math.min(count('hostCalls'), this.#limits.hostCalls))
   }
 

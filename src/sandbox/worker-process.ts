@@ -78,6 +78,10 @@ export class WorkerProcess {
     return !this.#ended && !this.#killed
   }
 
+  get hasOwnClock(): boolean {
+    return this.#launched.hasOwnClock === true
+  }
+
   get stderr(): string {
     return this.#launched.said()
   }

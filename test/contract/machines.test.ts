@@ -41,7 +41,7 @@ describe.skipIf(lacks !== undefined)(`machines${lacks === undefined ? '' : ` (NO
   const launcher = machineLauncher({ monitor: tcg, clock })
   let template: Template
   beforeAll(async () => {
-    template = await prepareTemplate({ monitor: tcg, clock, random: realRandom, timeoutMs: 120_000 })
+    template = await prepareTemplate({ monitor: tcg, clock, random: realRandom, timeoutMs: 180_000 })
   }, 150_000)
 
   const copies = 5
@@ -153,7 +153,7 @@ describe.skipIf(lacks !== undefined)(`machines${lacks === undefined ? '' : ` (NO
     let backend: IsolationBackend
     let made: Template
     beforeAll(async () => {
-      made = await prepareTemplate({ monitor: tcg, clock, random: realRandom, timeoutMs: 120_000, entry: hostileEntry })
+      made = await prepareTemplate({ monitor: tcg, clock, random: realRandom, timeoutMs: 180_000, entry: hostileEntry })
       backend = await startBackend(hostile, 1)
     }, 200_000)
     afterAll(async () => {

@@ -13,7 +13,7 @@ import { isTemplateMade, prepareTemplate, type Template } from './template.ts'
 import { wake } from './wake.ts'
 
 /** From power on until a copy of the saved machine has run a task, and from the start of a copy until it takes tasks. Generous without KVM: the machine may be busy. */
-const deadlines = { tcg: { makeMs: 120_000, readyMs: 30_000 }, kvm: { makeMs: 5_000, readyMs: 5_000 } } as const satisfies Record<Accelerator, Deadlines>
+const deadlines = { tcg: { makeMs: 180_000, readyMs: 30_000 }, kvm: { makeMs: 5_000, readyMs: 5_000 } } as const satisfies Record<Accelerator, Deadlines>
 /** Machines that are kept ready, each with the memory of one; and so tasks that run at once. Source: sandbox/v1 section 3.2. */
 export const machinesReadyMax = 2
 /** Memory of a machine beyond what its task takes: code translated for it, pages of the guest's kernel and of Node that are written to. Source: sandbox/v1 section 3.2. */
@@ -138,6 +138,7 @@ export function machineLauncher(options: MachineLauncherOptions): MachineLaunche
         output,
         said: () => failure + machine.said(),
         closed: machine.closed,
+        hasOwnClock: true,
         sample() {
           const sample = machine.sample()
           return sample && { cpuMs: sample.cpuMs, memoryBytes: Math.max(memoryBytesAtStart, sample.memoryBytes - machineSlackBytes) }

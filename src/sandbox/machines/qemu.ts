@@ -99,7 +99,9 @@ function lacksKvm(): Lack | undefined {
   if (process.getuid?.() === 0) {
     // QEMU runs as nobody, with the group of the device.
     const { gid, mode } = statSync(kvmDevice)
-    return gid !== 0 && (mode & 0o060) === 0o060 ? undefined : { why: '/dev/kvm is for root alone', fix: 'groupadd -rf kvm && chgrp kvm /dev/kvm && chmod 0660 /dev/kvm' }
+    return gid !== 0 && (mode & 0o060) === 0o060
+      ? undefined
+      : { why: '/dev/kvm is for root alone', fix: 'groupadd -rf kvm && chgrp kvm /dev/kvm && chmod 0660 /dev/kvm' }
   }
   try {
     accessSync(kvmDevice, constants.R_OK | constants.W_OK)
