@@ -4,7 +4,7 @@
  */
 import { readdirSync, readSync, writeFileSync, writeSync, openSync, existsSync } from 'node:fs'
 
-const channel = openSync(process.argv[3] ?? '', 'r+')
+const channel = openSync(process.argv.at(-1) ?? '', 'r+')
 
 function send(type: number, payload: string | Uint8Array): void {
   const bytes = Buffer.from(payload as string)

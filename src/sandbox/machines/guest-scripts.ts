@@ -76,7 +76,12 @@ sub port {
 
 my $frames = port('${ports.frames}');
 chown ${workerUid}, ${workerUid}, $frames;
-my $worker = fork // off("no process: $!");
+my $worker = 0;
+# Reaps whatever has lost its parent as well.
+$SIG{CHLD} = sub {
+  while ((my $ended = waitpid -1, 1) > 0) { off("the worker ended: $?") if $ended == $worker }
+};
+$worker = fork // off("no process: $!");
 if ($worker == 0) {
   open STDIN, '<', '/dev/null';
   open STDOUT, '>', '/dev/null';
@@ -106,6 +111,5 @@ ioctl $random, $reseed, 0 or off("no new seed: $!");
 syscall($clockSettime, 0, pack('q q', $seconds, $nanoseconds)) == 0 or off("no clock: $!");
 syswrite $control, "${wokenAnswer.trimEnd()}\\n";
 close $control;
-1 while waitpid(-1, 0) != $worker;
-off("the worker ended: $?");
+sleep while 1;
 `
