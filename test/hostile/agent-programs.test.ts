@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -184,4 +184,20 @@ test('code on disk that was changed is not run, and the agent says why', async (
   expect(await codeOf(again.ask(again.did, 1, { agent: 'a' }))).toBe('ERR_AGENT_DOWN')
   await again.agents.programs.update('a', { code: 'agent.receive(() => 3)', language: 'javascript' })
   expect((await again.ask(again.did, 1, { agent: 'a' })).reply).toBe(3)
+}, 120_000)
+
+test('the example of the specification keeps notes, also when the key of its node is replaced', async () => {
+  const spec = await readFile(new URL('../../protocols/sandbox/v1/spec.md', import.meta.url), 'utf8')
+  const [, code = ''] = /## 9\. Agents[\s\S]*?```ts\n([\s\S]*?)```/.exec(spec) ?? []
+  await using own = await createNode({ dataDir: join(folder, 'example'), upnp: false })
+  await own.agents.add('notes', { code, language: 'typescript', grants: { capabilities: ['memory:read', 'memory:write'] } })
+  const tell = async (data: unknown): Promise<unknown> => (await own.ask(own.did, data, { agent: 'notes' })).reply
+  expect(await tell({ add: 'a' })).toBe(1)
+  await own.rotate()
+  expect(await tell({ add: 'b' })).toBe(2)
+  expect(await tell({})).toEqual([
+    { text: 'a', from: own.did },
+    { text: 'b', from: own.did },
+  ])
+  expect(own.agents.programs.get('notes')).toMatchObject({ status: 'running', restarts: 0, handled: 2 })
 }, 120_000)
