@@ -62,6 +62,8 @@ const recordCodec = codec('served task', recordShape, 64 * 1024)
 /** What is on disk of the tasks run for others. Results and logs are sealed. Keys are task ids, hexadecimal. */
 export interface ServedJournal {
   load(): AsyncIterable<readonly [id: string, record: ServedRecord]>
+  /** As it is on disk. */
+  find(id: string): Promise<ServedRecord | undefined>
   /** Writes for a durable batch of the caller's, under their full keys. */
   keep(id: string, record: ServedRecord): readonly StoreOp[]
   keepEnd(
@@ -93,6 +95,10 @@ export function createServedJournal(root: Store, keyring: Pick<Keyring, 'box'>):
   return {
     async *load() {
       for await (const [id, value] of records.range({})) yield [id, recordCodec.decode(value)]
+    },
+    async find(id) {
+      const value = await records.get(id)
+      return value === undefined ? undefined : recordCodec.decode(value)
     },
     keep: (id, record) => records.qualify([put(id, recordCodec.encode(record))]),
     keepEnd(id, { result, log, receipt }) {

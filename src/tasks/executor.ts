@@ -330,6 +330,9 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
   async function settle(id: string, outcome: ReturnType<typeof failedBy>): Promise<void> {
     const record = records.get(id)
     if (record === undefined || record.state === 'done' || live.has(id)) return
+    // A write that failed may have landed all the same: the disk decides.
+    const kept = await journal.find(id)
+    if (kept?.state === 'done') return remember(id, kept)
     const written = await writeEnd(id, record, outcome, nothingSaid)
     remember(id, written.record)
     options.onEnd({ id, asker: record.asker, outcome: written.record.outcome })
