@@ -1,36 +1,17 @@
-import { type Audit, receiptCountersigned, taskCancelled, taskRequested } from '../audit/index.ts'
-import { type Did, equal, hex, isErrorCode, type Logger, MeshError, secondMs, type SignalOption, toMeshError } from '../base/index.ts'
+import { receiptCountersigned, taskCancelled, taskRequested } from '../audit/index.ts'
+import { equal, hex, MeshError, secondMs, toMeshError } from '../base/index.ts'
 import { openStatement } from '../identity/index.ts'
-import { receiptCodec, receiptLifetimeMs, type TaskDecision, type TaskEvent } from '../protocols/task/index.ts'
-import type { Store } from '../store/index.ts'
-import {
-  type AskedRecord,
-  type AskedRecords,
-  type AskedStatus,
-  askedEndedMax,
-  askedOpenMax,
-  type AskedTask,
-  createAskedRecords,
-  fileViewOf,
-  isOpenStatus,
-  viewOf,
-} from './asked-records.ts'
-import { type AttemptOptions, type Attempts, createAttempts, type Request, type ResultEvent } from './asker-attempt.ts'
-import { createIncomingFiles, type IncomingFiles, type ReceivedFile } from './asker-files.ts'
-import {
-  prepareOrder,
-  type PreparedOrder,
-  taskAnswerMsMax,
-  taskGraceMs,
-  type TaskOrder,
-  type TaskProgress,
-  taskQueueMsMax,
-  type TaskResult,
-} from './asker-order.ts'
-import { createFeed, type Feed } from './feed.ts'
+import { receiptCodec, receiptLifetimeMs, type TaskEvent } from '../protocols/task/index.ts'
+import { type AskedRecord, type AskedRecords, askedEndedMax, askedOpenMax, createAskedRecords, fileViewOf, isOpenStatus, viewOf } from './asked-records.ts'
+import type { AskedTasks, Asker, AskerOptions, Choice } from './asked-tasks.ts'
+import { type Attempts, createAttempts, type Request, type ResultEvent } from './asker-attempt.ts'
+import { createIncomingFiles, type IncomingFiles } from './asker-files.ts'
+import { bodiesOf, codeOf, countersignedOf, createJob, cut, isLoss, type Job, orderOf, recordOf, resultOf, retryable } from './asker-job.ts'
+import { prepareOrder, type PreparedOrder, taskAnswerMsMax, taskGraceMs, type TaskProgress, taskQueueMsMax, type TaskResult } from './asker-order.ts'
+import { createFeed } from './feed.ts'
 import { createPatience, type Patience } from './patience.ts'
-import { documentOf, type ReceiptDocument } from './receipt.ts'
-import { type LogCut, type LogLine, openTaskLog, readTaskLog, type TaskLog } from './task-log.ts'
+import { documentOf } from './receipt.ts'
+import { type LogLine, openTaskLog, readTaskLog } from './task-log.ts'
 
 /** First and longest pause before an executor that went away is asked again, and before another attempt. */
 export const taskAgainMsMin = secondMs
@@ -40,89 +21,6 @@ export const taskStopMsMax = 10 * secondMs
 /** Progress that waits for its reader before the executor is slowed down. */
 const progressWaitingMax = 256
 
-/** Failures after which another attempt of an idempotent task may end better. Source: task/v1 section 9. */
-const retryable = /^ERR_(?:NET_.*|TIMEOUT|OVERLOADED|TASK_LOST|TASK_NOT_RUN|SANDBOX_CRASHED|RECORD_MISSING|STOPPED)$/
-/** Ends of a stream that say nothing about the task. */
-const cut = /^ERR_(?:NET_.*|TIMEOUT|RECORD_MISSING)$/
-
-export interface AskerOptions extends AttemptOptions {
-  readonly audit: Audit
-  /** The root store. */
-  readonly store: Store
-  readonly logger: Logger
-  /** Whose key it is, and which is in force. */
-  readonly keys: { subject(key: Did): Did; current(identity: Did, options: SignalOption): Promise<Did> }
-  /** Picks who runs a task for `any`: never one of `tried` while there are others. @throws ERR_NOT_FOUND, ERR_CAPABILITY_DENIED */
-  choose(order: PreparedOrder, options: { readonly tried: readonly Did[]; readonly signal: AbortSignal }): Promise<Choice>
-}
-
-export interface Choice {
-  /** The key to reach. */
-  readonly executor: Did
-  /** One sentence. */
-  readonly why: string
-}
-
-export interface TaskDescription extends AskedTask {
-  readonly progress: { readonly fraction: number; readonly note: string } | null
-  readonly result: unknown
-  readonly usage: TaskResult['usage'] | null
-  readonly document: ReceiptDocument | null
-}
-
-export type TaskLogItem = ({ readonly type: 'cut' } & LogCut) | ({ readonly type: 'line' } & LogLine) | { readonly type: 'end'; readonly status: AskedStatus }
-
-/** Tasks on other machines. */
-export interface AskedTasks {
-  /**
-   * Runs code on another machine. Yields progress and ends with one `result`, of which both sides then hold a receipt signed by both.
-   * Aborting or leaving early stops the task.
-   * @throws ERR_TRUST_LOW, ERR_POLICY_DENIED, ERR_SANDBOX_UNAVAILABLE, ERR_OVERLOADED, ERR_RECEIPT_INVALID, ERR_TASK_LOST, ERR_TIMEOUT, ERR_NET_*, ERR_USAGE
-   */
-  run(order: TaskOrder, options?: SignalOption): AsyncGenerator<TaskProgress>
-  /** The same, but it goes on by itself; resolves once it is on disk. */
-  start(order: TaskOrder): Promise<AskedTask>
-  /** Those that go on, then those that ended, the newest first. */
-  list(): readonly AskedTask[]
-  /** By its id, or the beginning of one. @throws ERR_NOT_FOUND, ERR_USAGE when several fit */
-  describe(id: string): Promise<TaskDescription>
-  /** What it printed; with `follow` until it ends. */
-  logs(id: string, options?: SignalOption & { readonly follow?: boolean }): AsyncGenerator<TaskLogItem>
-  /** Stops a task; resolves once it has ended. False when it had already. */
-  stop(id: string): Promise<{ readonly id: string; readonly stopped: boolean; readonly status: AskedStatus }>
-}
-
-export interface Asker {
-  readonly tasks: AskedTasks
-  /** Bytes of the signed request that would be sent. @throws ERR_WIRE_TOO_LARGE */
-  sizeOf(order: PreparedOrder, executor: Did): number
-  /** Asks one executor whether it would take an order. @throws its coded refusal, ERR_NET_* */
-  probe(order: PreparedOrder, executor: Did, options: { readonly signal: AbortSignal }): Promise<TaskDecision>
-  /** This peer is here again: what it may still know of lost tasks is asked for. */
-  wake(peer: Did): void
-  /** Somebody says that a task ended. */
-  hint(from: Did, requestHash: string): void
-  /** Leaves what goes on to the next start. */
-  stop(): Promise<void>
-}
-
-interface Job {
-  record: AskedRecord
-  order: PreparedOrder | undefined
-  log: TaskLog | undefined
-  lines: number
-  progress: { readonly fraction: number; readonly note: string } | undefined
-  result: TaskResult | undefined
-  readonly feeds: Set<Feed<TaskProgress>>
-  readonly logFeeds: Set<Feed<LogLine>>
-  readonly stopper: AbortController
-  /** The attempt that goes on may have left this machine. */
-  isSent: boolean
-  /** Resolves when the first attempt is on disk, or all is over. */
-  readonly recorded: PromiseWithResolvers<void>
-  driving: Promise<void> | undefined
-}
-
 /** The asking side: every task is on disk before it is sent, and ends once. Source: task/v1 section 9. */
 export async function openAsker(options: AskerOptions): Promise<Asker> {
   const { keyring, clock, random, audit, store: root, logger, keys, choose } = options
@@ -131,20 +29,6 @@ export async function openAsker(options: AskerOptions): Promise<Asker> {
   const jobs = new Map<string, Job>()
   const stopping = new AbortController()
 
-  const jobOf = (record: AskedRecord, order: PreparedOrder | undefined): Job => ({
-    record,
-    order,
-    log: undefined,
-    lines: 0,
-    progress: undefined,
-    result: undefined,
-    feeds: new Set(),
-    logFeeds: new Set(),
-    stopper: new AbortController(),
-    isSent: false,
-    recorded: Promise.withResolvers(),
-    driving: undefined,
-  })
   const isOpen = ({ record }: Job): boolean => isOpenStatus(record.status)
   const idOf = ({ record }: Job): string => hex(record.id)
   const change = (job: Job, fields: Partial<AskedRecord>): void => {
@@ -166,7 +50,7 @@ export async function openAsker(options: AskerOptions): Promise<Asker> {
   function begin(order: PreparedOrder): Job {
     if (stopping.signal.aborted) throw new MeshError('ERR_STOPPED', 'the node is stopping')
     if ([...jobs.values()].filter(isOpen).length >= askedOpenMax) throw new MeshError('ERR_OVERLOADED', `${askedOpenMax} tasks go on already`)
-    const job = jobOf(recordOf(order, clock.now()), order)
+    const job = createJob(recordOf(order, clock.now()), order)
     // Who waits for it may have left.
     job.recorded.promise.catch(() => undefined)
     jobs.set(idOf(job), job)
@@ -441,7 +325,6 @@ export async function openAsker(options: AskerOptions): Promise<Asker> {
       ...records.keepEnd(id, { receipt: receipt.bytes, countersigned: back.bytes, result: event.result }),
     ])
     job.record = record
-    job.result = result
     return { result, countersigned: back.bytes }
   }
 
@@ -586,7 +469,7 @@ export async function openAsker(options: AskerOptions): Promise<Asker> {
     },
   }
 
-  for await (const record of records.load()) jobs.set(hex(record.id), jobOf(record, undefined))
+  for await (const record of records.load()) jobs.set(hex(record.id), createJob(record, undefined))
   for (const job of jobs.values()) {
     job.recorded.promise.catch(() => undefined)
     const last = isOpen(job) ? (await readTaskLog(records, job.record.id)).lines.at(-1) : undefined
@@ -615,104 +498,5 @@ export async function openAsker(options: AskerOptions): Promise<Asker> {
       await Promise.all([...jobs.values()].flatMap(({ driving }) => driving ?? []))
       await Promise.all([...jobs.values()].flatMap(({ log }) => log?.flush() ?? []))
     },
-  }
-}
-
-/** Whether it ran is not known. */
-const isLoss = ({ isSent }: Job, { code, details }: MeshError): boolean =>
-  code === 'ERR_TASK_LOST' || (isSent && code === 'ERR_TIMEOUT' && details?.['refused'] !== true)
-
-const codeOf = (code: string | undefined) => (isErrorCode(code) ? code : 'ERR_REFUSED')
-
-const bodiesOf = (order: PreparedOrder | undefined): { bodies?: () => AsyncIterable<Uint8Array> } => {
-  if (order === undefined || order.files.length === 0) return {}
-  return {
-    async *bodies() {
-      for (const file of order.files) yield* file.read()
-    },
-  }
-}
-
-const countersignedOf = (bytes: Uint8Array) => openStatement('task-countersign', bytes, { now: 0, lifetimeMsMax: receiptLifetimeMs, atAnyTime: true })
-
-function recordOf(order: PreparedOrder, createdAt: number): AskedRecord {
-  const { id, on, engine, isolation, strict, capabilities, limits, priority, idempotent, retries, codeHash, inputHash, traceId, deadlineAt } = order
-  return {
-    version: 1,
-    id,
-    on,
-    status: 'asked',
-    engine,
-    isolation,
-    strict,
-    capabilities,
-    limits,
-    files: order.files.map(({ name, size, hash }) => ({ name, size, hash })),
-    out: order.out ?? '',
-    priority,
-    idempotent,
-    retries,
-    codeHash,
-    codeBytes: Buffer.byteLength(order.code),
-    inputHash,
-    inputBytes: Buffer.byteLength(order.inputText),
-    traceId,
-    createdAt,
-    deadlineAt,
-    acceptedAt: undefined,
-    endedAt: undefined,
-    backend: undefined,
-    attempts: [],
-    error: undefined,
-    artefacts: [],
-    receipt: undefined,
-  }
-}
-
-/** The order again from what was sent; files are not: a task with some is not tried again after a restart. */
-function orderOf(record: AskedRecord, { fields }: Request): PreparedOrder | undefined {
-  if (fields.artefacts.length > 0) return undefined
-  const { id, engine, isolation, strict, capabilities, limits, priority, idempotent, retries, codeHash, inputHash, traceId, deadlineAt } = record
-  return {
-    id,
-    on: record.on === 'any' ? 'any' : (record.on as Did),
-    code: fields.code,
-    codeHash,
-    inputText: fields.input,
-    inputHash,
-    engine,
-    limits,
-    isolation,
-    strict,
-    capabilities,
-    files: [],
-    out: record.out === '' ? undefined : record.out,
-    bundle: fields.bundle,
-    priority,
-    deadlineAt,
-    idempotent,
-    retries,
-    traceId,
-  }
-}
-
-function resultOf({ result, message, limit }: ResultEvent, receipt: ReceiptDocument, files: readonly ReceivedFile[]): TaskResult {
-  const ok = receipt.outcome === 'ok'
-  return {
-    type: 'result',
-    ok,
-    result: result === undefined ? undefined : parseResult(result),
-    error: ok ? undefined : { code: codeOf(receipt.outcome), message, limit },
-    usage: receipt.usage,
-    artefacts: files.map((file) => ({ ...fileViewOf(file), path: file.path })),
-    receipt,
-  }
-}
-
-function parseResult(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new MeshError('ERR_SANDBOX_RESULT', 'the result is no JSON', { cause })
   }
 }

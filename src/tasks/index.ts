@@ -1,5 +1,6 @@
 export { type AskedTask } from './asked-records.ts'
-export { type AskedTasks, type Asker, type Choice, openAsker, type TaskDescription, type TaskLogItem } from './asker.ts'
+export type { AskedTasks, Asker, Choice, TaskDescription, TaskLogItem } from './asked-tasks.ts'
+export { openAsker } from './asker.ts'
 export type { TaskFile } from './asker-files.ts'
 export { prepareOrder, type PreparedOrder, type TaskOrder, type TaskProgress } from './asker-order.ts'
 export { type Candidate, type CandidateAnswer, chooseExecutor } from './choose.ts'
