@@ -244,7 +244,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const { store, keyring, sandboxes, audit, host, clock, random, logger, grants = noOperatorGrants } = parts
   const policy = policyWith(parts.policy ?? policyDefault, grants)
   const { events = createEventHub(parts.logger) } = parts
-  const canRun = sandboxes.available().some(({ backend }) => backend !== undefined)
+  // `native` isolates nothing and is always there: it makes no offer to others.
+  const canRun = sandboxes.available().some(({ level, backend }) => backend !== undefined && level !== 'native')
   const hasMailbox = parts.serveMailbox !== undefined && parts.serveMailbox !== false
   const capabilities: Capabilities = createCapabilities({
     offers: [...offersAlways, ...(canRun ? ['task'] : []), ...(hasMailbox ? ['mailbox'] : []), ...(parts.offers ?? [])],

@@ -66,7 +66,8 @@ export function openSandboxes({ clock, logger, poolSize = poolSizeDefault, launc
       [...levels.values()].map((found) => {
         const { level, backend, reports } = found
         const used = reports.find(({ name }) => name === backend?.name)
-        const lacks = used === undefined ? (found.isTried ? found.refusal().message : 'not tried yet') : used.why
+        const lacks =
+          used === undefined ? (found.isTried ? found.refusal().message : 'not needed so far, so not tried; `kindmesh sandbox probe` tries it') : used.why
         return { level, backend: backend?.name, lacks }
       }),
     async probe(only = isolationLevels) {

@@ -55,6 +55,12 @@ describe('sandbox run answers with the result of the run and an exit code', () =
     expect(ran.problem().code).toBe(code)
     expect(resultOf(ran).securityEvents.length > 0).toBe(exit === 14 || exit === 18)
   })
+  test('of a --timeout: 16, and the run is ended', async () => {
+    const ran = await sandbox('run', await file('late.js', 'for (;;);'), '--limit', 'time=600000', '--timeout', '1s', '--json')
+    expect(ran.code).toBe(16)
+    expect(resultOf(ran)).toMatchObject({ success: false, error: { code: 'ERR_TASK_CANCELLED' } })
+    expect(ran.problem().code).toBe('ERR_TIMEOUT')
+  })
   test('of a level that does not exist: 2, and nothing runs', async () => {
     const ran = await sandbox('run', await file('one.js', 'return 1'), '--level', 'strongest', '--json')
     expect(ran).toMatchObject({ code: 2, stdout: '' })

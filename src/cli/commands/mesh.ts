@@ -23,7 +23,7 @@ export function addMeshCommands(program: Command, add: AddCommand): void {
           `agents    ${agents.join(', ') || 'none'}`,
           `offers    ${capabilities.join(', ')}`,
           `as        ${roles.join(', ')}, ${presence}`,
-          ...sandboxes.map(({ level, backend, lacks }) => `sandbox   ${level}: ${backend ?? 'not available'}${lacks === null ? '' : ` (${lacks})`}`),
+          ...sandboxes.map(({ level, backend, lacks }) => `sandbox   ${level}: ${backend ?? 'none'}${lacks === null ? '' : ` (${lacks})`}`),
         ].join('\n'),
       )
     },

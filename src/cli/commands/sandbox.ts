@@ -54,11 +54,14 @@ export function addSandboxCommands(program: Command, add: AddCommand): void {
       const { createSandbox } = await import('../../boxes/index.ts')
       await using parts = await openParts(context, given, 1)
       const box = createSandbox(configurationOf(given), parts)
-      const result = await box.execute(code, inputOf(given), { signal: signalOf(context), onEvent: (event) => tell(context, event) })
+      const signal = signalOf(context)
+      const result = await box.execute(code, inputOf(given), { signal, onEvent: (event) => tell(context, event) })
       context.print('sandbox-run', result, () => (result.success ? JSON.stringify(result.result, undefined, 2) : ''))
       const { cpuMs, wallMs, memoryBytes } = result.resourceUsage
       context.say(`${result.level} by ${result.backend || 'nothing'}: cpu ${cpuMs} ms, wall ${wallMs} ms, memory ${Math.round(memoryBytes / 1024)} KiB`)
       for (const { kind, detail } of result.securityEvents) context.say(`${kind}: ${detail}`)
+      // --timeout gave up, nobody interrupted.
+      if (signal.aborted && !context.signal.aborted) throw signal.reason
       if (result.error !== undefined) throw new MeshError(result.error.code, result.error.message, hintOf(result))
     },
   )
