@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { type App, appFiles, isolatedVmVersion, nativeEntry, workerEntry } from './app-files.ts'
 import type { Launched, Launcher } from './launched.ts'
-import { launchedFromChild } from './launched-child.ts'
+import { killGroup, launchedFromChild } from './launched-child.ts'
 import { droppedUser, findProgram, isReachable, nodeBuild, reachableNode, unavailable, versionOf, workerUid } from './programs.ts'
 import { sandboxLimitsMax } from './limits.ts'
 import { seccompProgram } from './seccomp.ts'
@@ -42,7 +42,7 @@ export function bubblewrapLauncher({ entry = workerEntry(), bwrap = findProgram(
     name,
     ...(strict || wasm ? {} : { others: [{ engine: 'wasm', launcher: bubblewrapLauncher({ entry, bwrap, wasm: true }) }] }),
     version: async () => `${await versionOf(bwrap)}, isolated-vm ${isolatedVmVersion()}`,
-    async start() {
+    async start(late) {
       const seccomp = seccompProgram(process.arch)
       const system = `${process.platform} ${process.arch}`
       if (process.platform !== 'linux' || seccomp === undefined) throw unavailable(`bubblewrap needs Linux on x64 or arm64, this is ${system}`)
@@ -77,6 +77,8 @@ export function bubblewrapLauncher({ entry = workerEntry(), bwrap = findProgram(
         lifeline?.on('error', () => undefined)
         lifeline?.unref()
         child.on('exit', () => lifeline?.destroy())
+        // One that hangs says neither which process it started nor that it failed.
+        late?.addEventListener('abort', () => killGroup(child), { once: true })
         return await launchedFromChild(child, { name, guestPid: innerPid(child) })
       } finally {
         descriptors.forEach((descriptor) => closeSync(descriptor))

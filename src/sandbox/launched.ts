@@ -50,6 +50,6 @@ export interface Launcher {
   version?(): Promise<string>
   /** Why it is weaker than it could be although it works, and what mends that. */
   readonly weakness?: Pick<BackendReport, 'why' | 'fix'>
-  /** Starts one and returns at once or when the process exists; the frame `ready` says that it takes tasks. @throws ERR_SANDBOX_UNAVAILABLE saying what is missing and what to install */
-  start(): Promise<Launched> | Launched
+  /** Starts one and returns at once or when the process exists; the frame `ready` says that it takes tasks. `late` aborts when `readyTimeoutMs` are over and this has not returned: what cannot say for itself when it hangs is killed then. @throws ERR_SANDBOX_UNAVAILABLE saying what is missing and what to install */
+  start(late?: AbortSignal): Promise<Launched> | Launched
 }

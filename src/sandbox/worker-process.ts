@@ -35,7 +35,9 @@ export class WorkerProcess {
 
   /** @throws ERR_SANDBOX_UNAVAILABLE when it does not come up, ERR_STOPPED when the signal aborts before */
   static async start(launcher: Launcher, clock: Clock, { signal }: SignalOption = {}): Promise<WorkerProcess> {
-    const launched = await launcher.start()
+    const late = new AbortController()
+    const inTime = clock.after(launcher.readyTimeoutMs, () => late.abort())
+    const launched = await Promise.resolve(launcher.start(late.signal)).finally(inTime)
     const reader = new FrameReader(1)
     const ready = Promise.withResolvers<void>()
     const fail = (why: string): void =>

@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import type { IsolationBackend, SandboxOutcome } from '../../src/sandbox/index.ts'
 import { resultOf, runTask } from '../helpers/sandbox.ts'
 import { type Bomb, bombLimits, bombs, wall } from '../helpers/sandbox-bombs.ts'
+import { programBombs } from '../helpers/sandbox-bombs-programs.ts'
 import { answeringHost } from '../helpers/sandbox-host.ts'
 import { testLevels } from '../helpers/sandbox-levels.ts'
 
@@ -34,13 +35,14 @@ const preferred = testLevels.filter(({ isFirst }) => isFirst)
 
 describe.each(preferred.map((level, index) => [level.title, level, index === 0 ? all : some] as const))(
   'resource bombs, %s',
-  (_title, { lacks, isSlow, hasOwnKernel, start }, cases) => {
+  (_title, { lacks, isSlow, hasPrograms, hasOwnKernel, start }, cases) => {
     if (lacks !== undefined) return test.skipIf(true)('each ends within its limits', () => undefined)
     const backend = start(3)
     afterAll(() => backend.stop())
 
+    const programs = hasPrograms ? Object.entries(programBombs).map(([name, bomb]) => [`program: ${name}`, bomb] as const) : []
     // A machine a task makes neighbours dear: one bomb in eight has one there.
-    test.concurrent.each(cases.map(([name, bomb], index) => [name, bomb, !hasOwnKernel || index % 8 === 0] as const))(
+    test.concurrent.each([...cases, ...programs].map(([name, bomb], index) => [name, bomb, !hasOwnKernel || index % 8 === 0] as const))(
       '%s',
       async (_name, bomb, hasNeighbour) => explode(backend, isSlow, hasNeighbour, bomb),
       testTimeoutMs,

@@ -1,18 +1,19 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { containerLaunchers } from '../../src/sandbox/containers/launchers.ts'
 import { findRootfs } from '../../src/sandbox/containers/rootfs.ts'
+import { realClock } from '../../src/base/index.ts'
+import { machineLaunchers } from '../../src/sandbox/machines/launchers.ts'
 import type { IsolationBackend } from '../../src/sandbox/index.ts'
 import type { Launcher } from '../../src/sandbox/launched.ts'
 import { findProgram } from '../../src/sandbox/programs.ts'
 import { type Canaries, layCanaries } from '../helpers/breakouts/canaries.ts'
 import { runTask } from '../helpers/sandbox.ts'
 import { startBackend } from '../helpers/sandbox-backends.ts'
-import { descendants } from '../helpers/sandbox-processes.ts'
 import { buildProbe, type BuiltProbe, judge, probeLacks } from '../helpers/breakouts/probe.ts'
 
 const testTimeoutMs = 120_000
@@ -25,12 +26,14 @@ interface Place {
   readonly launcher: Launcher
 }
 
+const machine = machineLaunchers(realClock).find(({ name }) => name === 'qemu-tcg')
 const places: readonly Place[] = [
   ...containerLaunchers().map((launcher) => {
     const isMissing = findProgram(launcher.name === 'bubblewrap' ? 'bwrap' : launcher.name) === undefined
     const lacks = findRootfs() === undefined ? 'no root file system' : isMissing ? `${launcher.name} is not installed` : undefined
     return { name: `container by ${launcher.name}`, lacks, sharesKernel: launcher.name !== 'runsc', launcher }
   }),
+  ...(machine === undefined ? [] : [{ name: 'machine by qemu-tcg', lacks: machine.lacks()?.why, sharesKernel: false, launcher: machine }]),
 ]
 const limits = { wallMs: 60_000, cpuMs: 60_000, outputBytes: 16 << 20, hostCalls: 100_000, memoryMiB: 256 }
 /** Brings the probe in by stdin: nothing of the host is there to be started. */
@@ -102,7 +105,11 @@ describe.skipIf(probeLacks !== undefined)(`programs that try to break out (${pro
         'nothing in it has a user of this machine but nobody, a capability, or a way to more',
         async () => {
           const inside: string[] = []
-          const { outcome } = await runTask(backend, JSON.stringify(['sh', '-c', 'echo here; sleep 1']), { engine: 'command', onEvent: () => look(inside) })
+          const marker = `kindmesh-look-${process.pid}`
+          const { outcome } = await runTask(backend, JSON.stringify(['sh', '-c', 'echo here; sleep 1; true', marker]), {
+            engine: 'command',
+            onEvent: () => look(marker, inside),
+          })
           expect(outcome).toMatchObject({ type: 'done' })
           expect(inside.length).toBeGreaterThan(0)
           expect([...new Set(inside)]).toEqual([expect.stringMatching(/^uid [1-9]\d* CapEff 0 CapBnd 0 NoNewPrivs 1 Seccomp 2$/)])
@@ -113,12 +120,12 @@ describe.skipIf(probeLacks !== undefined)(`programs that try to break out (${pro
   )
 })
 
-/** Adds what the kernel says of every process below this one that has a process namespace and a root of its own. */
-function look(seen: string[]): void {
-  for (const pid of descendants(process.pid)) {
+/** Adds what the kernel says of every process of this machine whose command line has the marker, and whose process namespace is not this one. */
+function look(marker: string, seen: string[]): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
-      const isOutside = readlinkSync(`/proc/${pid}/ns/pid`) === readlinkSync('/proc/self/ns/pid') || readlinkSync(`/proc/${pid}/exe`).endsWith('/bwrap')
-      if (isOutside) continue
+      if (!readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(marker)) continue
+      if (readlinkSync(`/proc/${pid}/ns/pid`) === readlinkSync('/proc/self/ns/pid')) continue
       const status = readFileSync(`/proc/${pid}/status`, 'latin1')
       const field = (name: string): string => new RegExp(`^${name}:\\s+(\\w+)`, 'm').exec(status)?.[1] ?? '?'
       const capabilities = (name: string): string => BigInt(`0x${field(name)}`).toString(16)
