@@ -115,10 +115,11 @@ function lacksKvm(): Lack | undefined {
 async function save(machine: Machine & { readonly monitor: Socket }, socketPath: string, stateFile: string, clock: Clock): Promise<void> {
   const server = createServer({ pauseOnConnect: false })
   server.maxConnections = 1
+  let isCompleted = false
   const written = new Promise<void>((resolve, reject) => {
     server.once('connection', (socket) => pipeline(socket, createWriteStream(stateFile, { flags: 'wx', mode: 0o444 })).then(resolve, reject))
     server.once('error', reject)
-    void machine.closed.then(() => reject(unavailable(`the machine ended before it was saved: ${machine.said().trim()}`)))
+    void machine.closed.then(() => isCompleted || reject(unavailable(`the machine ended before it was saved: ${machine.said().trim()}`)))
   })
   written.catch(() => undefined)
   try {
@@ -127,7 +128,9 @@ async function save(machine: Machine & { readonly monitor: Socket }, socketPath:
       let answers = ''
       machine.monitor.on('data', (chunk: Uint8Array) => {
         answers = (answers + Buffer.from(chunk).toString()).slice(-64_000)
-        if (answers.includes('"status": "completed"')) resolve()
+        if (!answers.includes('"status": "completed"')) return
+        isCompleted = true
+        resolve()
       })
     })
     for (const command of saveCommands) machine.monitor.write(`${JSON.stringify(command)}\n`)
