@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Clock, type Did, type Logger, MeshError, type Random } from '../base/index.ts'
 import { type AskOptions, type BridgeServices, createHostBridge, createMemories, type RunBridge, type SecretSource } from '../bridge/index.ts'
 import { type AgentCapability, engines, type Grants, type IsolationLevel, isolationLevels, noGrants, type SandboxLimits } from '../sandbox/index.ts'
+import { taskArtefactBytesMax } from '../protocols/task/index.ts'
 import type { Store } from '../store/index.ts'
 import type { Tasks } from './tasks.ts'
 import type { Level } from '../trust/index.ts'
@@ -72,7 +73,7 @@ export function createBridges({ clock, random, logger, store, secrets, grants, l
   return {
     services,
     forTask({ asker, capabilities, limits, isolation, work }) {
-      const granted = grants.tasks[level(asker)] ?? noGrants
+      const granted = grants.tasks[level(asker)] ?? taskGrantsDefault
       return createHostBridge({
         // Askers and agents are of one kind of name: what a task of an asker remembers is not an agent's.
         configuration: { agentId: `task ${asker}`, level: isolation, limits, grants: { ...granted, capabilities }, work },
@@ -104,6 +105,9 @@ export function createBridges({ clock, random, logger, store, secrets, grants, l
     },
   }
 }
+
+/** Where the operator says nothing a task reaches its own folder alone, with all that may come back from it. */
+const taskGrantsDefault: Grants = { ...noGrants, files: { ...noGrants.files, maxBytes: taskArtefactBytesMax } }
 
 const partitionOf = (agent: Did): string => `agent ${agent}`
 
