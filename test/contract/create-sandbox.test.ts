@@ -6,6 +6,7 @@ import { createSeededRandom, type MeshError, realClock, silentLogger } from '../
 import type { SandboxEvent, Sandboxes, SecurityEvent } from '../../src/sandbox/index.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 import { createTestSandboxes } from '../helpers/sandbox.ts'
+import { startBackend, testBackends } from '../helpers/sandbox-backends.ts'
 
 let sandboxes: Sandboxes
 beforeAll(async () => {
@@ -196,4 +197,41 @@ describe('a sandbox', () => {
     await expect(box.suspend()).rejects.toThrow(coded('ERR_USAGE'))
     await expect(box.resume()).rejects.toThrow(coded('ERR_USAGE'))
   })
+})
+
+/** Busy for so long, by the clock of the guest. */
+const busy = (ms: number): string => `for (const until = Date.now() + ${ms}; Date.now() < until;);`
+
+describe.each(testBackends.map((one) => [one.title, one] as const))('%s', (_title, { lacks, launcher }) => {
+  test.skipIf(lacks !== undefined)(
+    'stops in its tracks when it is suspended, and goes on',
+    async () => {
+      const own = await startBackend(launcher(), 1)
+      try {
+        const box = make({ isolationLevel: own.level, resourceLimits: { maxExecutionTimeMs: 30_000 } }, { sandboxes: { ready: async () => own } })
+        const printed: string[] = []
+        const begun = Promise.withResolvers<void>()
+        const code = `const end = Date.now() + 1500; let n = 0; while (Date.now() < end) { ${busy(5)} console.log(n++) } return n`
+        const running = box.execute(code, null, {
+          onEvent: (event) => {
+            if (event.type === 'console' && printed.push(event.text) === 3) begun.resolve()
+          },
+        })
+        await begun.promise
+        await box.suspend()
+        // Others tell the time: what was on its way has arrived after the first, nothing comes during the second.
+        await make().execute(busy(300), null)
+        const before = printed.length
+        await make().execute(busy(700), null)
+        expect(printed.length).toBe(before)
+        await box.resume()
+        const result = await running
+        expect(result).toMatchObject({ success: true, level: own.level, result: printed.length })
+        expect(result.executionTime - result.resourceUsage.wallMs).toBeGreaterThan(900)
+      } finally {
+        await own.stop()
+      }
+    },
+    120_000,
+  )
 })
