@@ -22,7 +22,7 @@ import {
 import { decodeFrame, encodeFrame, type Frame } from '../../src/protocols/klp/frames.ts'
 import { framed, unframed } from '../../src/protocols/channel.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
-import { decodeEvent, encodeEvent, receiptCodec, requestCodec, resumeCodec } from '../../src/protocols/task/codec.ts'
+import { decodeEvent, encodeEvent, probeCodec, receiptCodec, requestCodec, resumeCodec } from '../../src/protocols/task/codec.ts'
 import { messageCodec } from '../../src/agents/message.ts'
 import { attestationCodec, headCodec, openTrustStatement, revocationCodec } from '../../src/trust/statements.ts'
 import { decodeTicket, encodeTicket } from '../../src/node/ticket.ts'
@@ -178,6 +178,23 @@ const decoders: Readonly<Record<string, Decoder>> = {
     samples: [task],
     decode: (bytes) => requestCodec.decode(bytes),
     encode: (value: ReturnType<typeof requestCodec.decode>) => requestCodec.encode(value),
+  },
+  'task probe': {
+    samples: [
+      probeCodec.encode({
+        version: 1,
+        engine: 'command',
+        limits: requestOf({}).limits,
+        isolation: 'containerized',
+        strict: true,
+        capabilities: ['file:read'],
+        deadline: 1,
+        fileBytes: 9,
+        replySecret: bytes32,
+      }),
+    ],
+    decode: (bytes) => probeCodec.decode(bytes),
+    encode: (value: ReturnType<typeof probeCodec.decode>) => probeCodec.encode(value),
   },
   'task resume': {
     samples: [resumeCodec.encode({ version: 1, requestHash: bytes32, action: 'stop', replySecret: bytes32 })],
