@@ -96,6 +96,16 @@ describe('tasks that wait', () => {
     expect(Math.abs(2 * bens - since.length)).toBeLessThanOrEqual(2)
   })
 
+  test('are weighed by the time runs took, not by what they were believed to take', async () => {
+    const bench = createBench(1)
+    bench.submit(anna, 'long', 10_000)
+    bench.submit(anna, 'next', 1_000)
+    for (let index = 0; index < 12; index++) bench.submit(ben, `ben ${index}`, 1_000)
+    await bench.clock.advance(60_000)
+    expect(bench.began.indexOf('next')).toBeGreaterThanOrEqual(9)
+    expect(bench.began.indexOf('next')).toBeLessThanOrEqual(12)
+  })
+
   test('that are called off leave no hole: the next moves up and is told so', async () => {
     const { queue, clock } = createBench(1)
     const moves: string[] = []
