@@ -23,7 +23,7 @@ const attacks: readonly (readonly [code: string, limits: Partial<SandboxLimits>]
 ]
 
 /** Most of a thousand where a run costs least; some at every other level. */
-const shares: Readonly<Record<string, number>> = { containerized: 80, virtualized: 20 }
+const shares: Readonly<Record<string, number>> = { containerized: 60, virtualized: 10 }
 
 async function attack(backend: IsolationBackend, index: number, slowWallMs: number): Promise<void> {
   // One in five is killed; the others end by themselves and leave their guest to the next.
@@ -39,7 +39,7 @@ test.skipIf(process.platform !== 'linux')(
   async () => {
     const residue = new Residue()
     const levels = testLevels.filter(({ isFirst, lacks }) => isFirst && lacks === undefined)
-    const others = levels.slice(1).map((level) => ({ level, runs: shares[level.title.split(':')[0] ?? ''] ?? 60 }))
+    const others = levels.slice(1).map((level) => ({ level, runs: shares[level.title.split(':')[0] ?? ''] ?? 30 }))
     const first = levels.slice(0, 1).map((level) => ({ level, runs: 1_000 - others.reduce((sum, { runs }) => sum + runs, 0) }))
     let done = 0
     for (const { level, runs } of [...first, ...others]) {
