@@ -15,7 +15,10 @@ export interface PoolOptions {
   readonly launcher: Launcher
   readonly clock: Clock
   readonly logger: Logger
+  /** Tasks that run at once. */
   readonly size: number
+  /** Workers that wait besides, so that nobody waits for the replacement of one that was killed; 1 unless a guest is a machine. */
+  readonly spares?: number
 }
 
 interface Waiting {
@@ -33,15 +36,12 @@ export class WorkerPool {
   readonly #kills = new Set<Promise<void>>()
   #failures = 0
   readonly #stopping = new AbortController()
-
-  get #stopped(): boolean {
-    return this.#stopping.signal.aborted
-  }
+  readonly #workersMax: number
 
   /** One of the same kind for one task: its guest serves nobody else. Stopped by the caller. */
   alone(): WorkerPool {
     const { launcher } = this.#options
-    const pool = new WorkerPool({ ...this.#options, launcher: { ...launcher, tasksPerGuest: 1 }, size: 1 })
+    const pool = new WorkerPool({ ...this.#options, launcher: { ...launcher, tasksPerGuest: 1 }, size: 1, spares: 0 })
     if (this.#stopped) pool.#stopping.abort()
     return pool
   }
@@ -52,7 +52,17 @@ export class WorkerPool {
   }
 
   private constructor(options: PoolOptions) {
+    const { launcher, size, spares = launcher.poolSizeMax === undefined ? 1 : 0 } = options
     this.#options = options
+    this.#workersMax = size + spares
+  }
+
+  get #stopped(): boolean {
+    return this.#stopping.signal.aborted
+  }
+
+  get #busy(): number {
+    return this.#all.size - this.#idle.length
   }
 
   /** @throws ERR_SANDBOX_UNAVAILABLE when the first worker does not come up */
@@ -67,7 +77,9 @@ export class WorkerPool {
   async take(signal: AbortSignal | undefined): Promise<WorkerProcess> {
     if (this.#stopped) throw new MeshError('ERR_STOPPED', 'the sandboxes have stopped')
     if (signal?.aborted === true) throw new MeshError('ERR_TASK_CANCELLED', 'cancelled before it began')
-    for (let worker = this.#idle.pop(); worker !== undefined; worker = this.#idle.pop()) {
+    while (this.#busy < this.#options.size) {
+      const worker = this.#idle.pop()
+      if (worker === undefined) break
       if (worker.alive) return worker
       this.#retire(worker)
     }
@@ -126,9 +138,18 @@ export class WorkerPool {
   }
 
   #offer(worker: WorkerProcess): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#idle.push(worker)
-    else next.give(worker)
+    this.#idle.push(worker)
+    this.#serve()
+  }
+
+  /** Lends idle workers to those who wait. */
+  #serve(): void {
+    while (this.#waiting.length > 0 && this.#busy < this.#options.size) {
+      const worker = this.#idle.pop()
+      if (worker === undefined) return
+      if (worker.alive) this.#waiting.shift()?.give(worker)
+      else this.#retire(worker)
+    }
   }
 
   #retire(worker: WorkerProcess): void {
@@ -136,11 +157,12 @@ export class WorkerPool {
     const killed = worker.kill()
     this.#kills.add(killed)
     void killed.then(() => this.#kills.delete(killed))
+    this.#serve()
     this.#fill()
   }
 
   #fill(): void {
-    while (!this.#stopped && this.#all.size + this.#starting.size < this.#options.size) {
+    while (!this.#stopped && this.#all.size + this.#starting.size < this.#workersMax) {
       const starting = this.#startOne()
       this.#starting.add(starting)
       void starting.then(() => {
