@@ -108,8 +108,10 @@ export class Cgroup {
   }
 
   ranOutOfMemory(): boolean {
-    const isV2 = this.#place.version === 2
-    return field(read(this.#file('memory', isV2 ? 'memory.events' : 'memory.oom_control')), 'oom_kill') > 0
+    const events = this.#place.version === 2 ? 'memory.events' : 'memory.oom_control'
+    const group = this.#file('memory', '')
+    // Version 1 counts where the victim was: runtimes put the guest into a group below.
+    return [group, ...(readNames(group) ?? []).map((name) => join(group, name))].some((folder) => field(read(join(folder, events)), 'oom_kill') > 0)
   }
 
   freeze(): void {
