@@ -111,7 +111,7 @@ test('an agent that loops, fills its memory or ends comes back, and neither the 
   await writeFile(wildFile, wild)
   await writeFile(notesFile, notes)
   const ben = await ground.up('ben')
-  await add(ben, 'wild', wildFile, '--limit', 'time=1500,memory=64')
+  await add(ben, 'wild', wildFile, '--limit', 'time=1500,cputime=60000,memory=64')
   await add(ben, 'notes', notesFile, '--cap', 'memory:read', 'memory:write')
   const ask = async (agent: string, data: unknown) => await ben.run('ask', ben.did, JSON.stringify(data), '--agent', agent, '--timeout', '60s', '--json')
 
