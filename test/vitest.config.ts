@@ -1,14 +1,14 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-/** Tests that start real processes come after the others. */
-const processes = ['test/integration/**/*.test.ts', 'test/interop/**/*.test.ts']
+/** Tests that start real processes, and kill them, come after the others. */
+const processes = ['test/integration/**/*.test.ts', 'test/interop/**/*.test.ts', 'test/faults/{kill,files-kill,task-kill,tasks-kill}.test.ts']
 /** Hostile input to codecs and stores in one process: much computing, nothing that another file could disturb. */
 const computing = [
   'test/hostile/{decoders,group-decoders,identity,replays,sessions,audit,groups,stream-protocol}.test.ts',
   'test/faults/{power,power-storm,files-power,key-file,disk,mailbox}.test.ts',
 ]
-/** Tests that open hundreds of connections, fill memory or kill processes run one file at a time, last. */
+/** Tests that open hundreds of connections, fill memory or measure how soon something is killed run one file at a time, last. */
 const heavy = ['test/hostile/**/*.test.ts', 'test/faults/**/*.test.ts']
 
 const isLong = process.env['KINDMESH_TEST_LONG'] === '1'
@@ -22,7 +22,7 @@ export default defineConfig({
       { test: { ...shared, name: 'quick', include: ['test/**/*.test.ts'], exclude: [...processes, ...heavy], maxWorkers: 2, sequence: { groupOrder: 0 } } },
       { test: { ...shared, name: 'computing', include: computing, maxWorkers: 2, sequence: { groupOrder: 0 } } },
       { test: { ...shared, name: 'processes', include: processes, maxWorkers: 2, sequence: { groupOrder: 1 } } },
-      { test: { ...shared, name: 'heavy', include: heavy, exclude: computing, maxWorkers: 1, sequence: { groupOrder: 2 } } },
+      { test: { ...shared, name: 'heavy', include: heavy, exclude: [...computing, ...processes], maxWorkers: 1, sequence: { groupOrder: 2 } } },
     ],
   },
 })
