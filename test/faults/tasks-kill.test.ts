@@ -19,6 +19,11 @@ return input.n`
   const client = await clientOf(ben)
   const limits = { wallMs: 60_000, cpuMs: 60_000 }
   const ids = await Promise.all([1, 2].map(async (n) => (await client.startTask({ on: anna.did, code, input: { n, ms: 4_000 * n }, limits })).id))
+  // Before that nobody but the asker knows of them, and they are lost with it.
+  await eventually(async () => {
+    const found = await Promise.all(ids.map((id) => client.task(id)))
+    return found.every((task) => task.role === 'asked' && task.status === 'running') ? found : undefined
+  })
   await ben.end('SIGKILL')
   const again = await ground.up('ben')
   await again.end('SIGKILL')
