@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { MeshError } from '../base/index.ts'
-import { agentCapabilities, signedJsonBytesMax } from '../identity/index.ts'
+import { agentCapabilities, MeshError } from '../base/index.ts'
+import { signedJsonBytesMax } from '../identity/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { parseJsonText } from '../wire/index.ts'
 import type { Route } from './routes.ts'

@@ -1,5 +1,6 @@
+import { agentCapabilities } from '../base/index.ts'
 import { z } from 'zod'
-import { agentCapabilities, engines, isolationLevels } from '../sandbox/index.ts'
+import { engines, isolationLevels } from '../sandbox/index.ts'
 
 /** What the local API takes and gives, one place for server, client and OpenAPI. Times are ms since 1970, sizes bytes. */
 const name = z.string().min(1).max(512)

@@ -1,3 +1,4 @@
+export { type AgentCapability, agentCapabilities } from './agent-capabilities.ts'
 export { base64, base64url, compare, concat, equal, fromBase64, fromHex, fromUtf8, hex, utf8 } from './bytes.ts'
 export {
   type Clock,

@@ -1,6 +1,6 @@
+import type { AgentCapability } from '../base/index.ts'
 import { z } from 'zod'
 import {
-  type AgentCapability,
   type FileSystemPolicy,
   type Grants,
   grantsSchema,

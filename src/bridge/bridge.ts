@@ -1,8 +1,7 @@
 import type { Duplex } from 'node:stream'
-import { type Clock, type Logger, MeshError, type Random, toMeshError, utf8 } from '../base/index.ts'
+import { type AgentCapability, type Clock, type Logger, MeshError, type Random, toMeshError, utf8 } from '../base/index.ts'
 import { createSigner, seedBytesLength } from '../crypto/index.ts'
 import {
-  type AgentCapability,
   type Grants,
   type HostAnswer,
   type HostBridge,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { base64, type Did, equal, fromHex, fromUtf8, hex, MeshError } from '../base/index.ts'
+import { agentCapabilities, type AgentCapability, base64, type Did, equal, fromHex, fromUtf8, hex, MeshError } from '../base/index.ts'
 import { kindDidFromDid, parseDid, signedJsonInput, verifySignedJson } from '../identity/index.ts'
-import { type AgentCapability, agentCapabilities, type Engine, engines } from '../sandbox/index.ts'
+import { type Engine, engines } from '../sandbox/index.ts'
 import { parseJsonText } from '../wire/index.ts'
 
 /** The text of a bundle, bytes. Source: sandbox/v1 section 10. */

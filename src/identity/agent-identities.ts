@@ -1,4 +1,4 @@
-import { base64, type Clock, type Did, didFromKey, MeshError, type Random, utf8 } from '../base/index.ts'
+import { agentCapabilities, type AgentCapability, base64, type Clock, type Did, didFromKey, MeshError, type Random, utf8 } from '../base/index.ts'
 import { createSigner, seedBytesLength, type Signer } from '../crypto/index.ts'
 import { put, type Store, type StoreOp } from '../store/index.ts'
 import { bytesOf, bytesUpTo, codec, instant, listOf, literal, oneOf, row, uintUpTo } from '../wire/index.ts'
@@ -8,23 +8,6 @@ import { signedJsonInput, verifySignedJson } from './signed-json.ts'
 
 export const agentIdentitiesMax = 1_024
 const createHint = 'make one with `kindmesh identity create <agent>`'
-
-/** What an agent may be allowed. The words of the customer's document. Source: signed-json/v1 section 5. */
-export const agentCapabilities = [
-  'file:read',
-  'file:write',
-  'network:inbound',
-  'network:outbound',
-  'memory:read',
-  'memory:write',
-  'subprocess:spawn',
-  'vectordb:access',
-  'llm:invoke',
-  'agent:delegate',
-  'vault:access',
-  'system:api',
-] as const
-export type AgentCapability = (typeof agentCapabilities)[number]
 
 /** An agent's identity as anybody may see it. Its private key is in the store, sealed, and in memory only to sign. Times in ms since 1970. */
 export interface AgentIdentity {

@@ -1,12 +1,4 @@
-export {
-  type AgentCapability,
-  agentCapabilities,
-  type AgentIdentities,
-  type AgentIdentity,
-  type AudienceOption,
-  type IdentityChange,
-  openAgentIdentities,
-} from './agent-identities.ts'
+export { type AgentIdentities, type AgentIdentity, type AudienceOption, type IdentityChange, openAgentIdentities } from './agent-identities.ts'
 export { kindDidFromDid, parseDid, peerIdFromDid } from './did.ts'
 export { type AgentRecord, agentRecordRule, openAgentRecord, signAgentRecord } from './agent-record.ts'
 export { type Chain, type ChainKey, readChain, recoveryWindowMs, type SeenStatement } from './chain.ts'

@@ -1,6 +1,6 @@
 import { agentIdentityCreated, type Audit, jsonSigned } from '../audit/index.ts'
-import type { Clock, Did, Random } from '../base/index.ts'
-import { type AgentCapability, type AgentIdentities, type AgentIdentity, type Keyring, openAgentIdentities } from '../identity/index.ts'
+import { type AgentCapability, type Clock, type Did, type Random } from '../base/index.ts'
+import { type AgentIdentities, type AgentIdentity, type Keyring, openAgentIdentities } from '../identity/index.ts'
 import type { Store } from '../store/index.ts'
 import { type Level, TrustLevel } from '../trust/index.ts'
 

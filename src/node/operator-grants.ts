@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises'
 import { parse, TomlError } from 'smol-toml'
 import { z } from 'zod'
-import { type Did, didFromKey, MeshError, parseDidKey } from '../base/index.ts'
+import { type AgentCapability, type Did, didFromKey, MeshError, parseDidKey } from '../base/index.ts'
 import type { Policy } from '../policy/index.ts'
-import { type AgentCapability, type Grants, grantsSchema, parsePolicy } from '../sandbox/index.ts'
+import { type Grants, grantsSchema, parsePolicy } from '../sandbox/index.ts'
 import { type Level, TrustLevel } from '../trust/index.ts'
 
 /** Source: sandbox/v1 section 5.1. */

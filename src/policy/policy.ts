@@ -1,5 +1,5 @@
-import type { Did, ErrorCode } from '../base/index.ts'
-import { type AgentCapability, type Engine, type IsolationLevel, isolationLevels, type SandboxLimits } from '../sandbox/index.ts'
+import { type AgentCapability, type Did, type ErrorCode } from '../base/index.ts'
+import { type Engine, type IsolationLevel, isolationLevels, type SandboxLimits } from '../sandbox/index.ts'
 import { type Level, levelName, TrustLevel } from '../trust/index.ts'
 
 /** May *who* do *what* now? Denials carry a code and a sentence. */

@@ -1,19 +1,5 @@
-/** What code may be allowed to do. Source: the seed's AgentCapability. */
-export const agentCapabilities = [
-  'file:read',
-  'file:write',
-  'network:inbound',
-  'network:outbound',
-  'memory:read',
-  'memory:write',
-  'subprocess:spawn',
-  'vectordb:access',
-  'llm:invoke',
-  'agent:delegate',
-  'vault:access',
-  'system:api',
-] as const
-export type AgentCapability = (typeof agentCapabilities)[number]
+// A type alone: this file goes into workers, where no other room is.
+import type { AgentCapability } from '../base/index.ts'
 
 /** Calls a guest may make of its host, by name, with the capability each needs. There are no others. Source: sandbox/v1 section 4. */
 export const hostCallCapabilities = {

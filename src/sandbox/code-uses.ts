@@ -1,5 +1,6 @@
+import type { AgentCapability } from '../base/index.ts'
 import type { Node } from 'acorn'
-import { type AgentCapability, hostCallCapabilities } from './capabilities.ts'
+import { hostCallCapabilities } from './capabilities.ts'
 
 /** A place where a text names what its host lends it. */
 export interface CodeUse {

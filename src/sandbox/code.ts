@@ -1,5 +1,5 @@
+import type { AgentCapability } from '../base/index.ts'
 import { type Node, parse } from 'acorn'
-import type { AgentCapability } from './capabilities.ts'
 import { collectUses, type CodeUse } from './code-uses.ts'
 
 /** Longest text of a task, bytes. Parsing a stranger's text happens in the worker, under the limits of the task. Source: sandbox/v1 section 6. */

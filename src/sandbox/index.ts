@@ -4,7 +4,7 @@ export type { Launched, Launcher } from './launched.ts'
 export { hostCallBytesMax } from './frames.ts'
 export { stripTypes } from './strip-types.ts'
 export { limitsProblem, sandboxLimitsDefault, sandboxLimitsMax } from './limits.ts'
-export { type AgentCapability, agentCapabilities, type HostCallName, hostCallCapabilities } from './capabilities.ts'
+export { type HostCallName, hostCallCapabilities } from './capabilities.ts'
 export {
   type FileRoot,
   type FileSystemPolicy,

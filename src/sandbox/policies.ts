@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import { MeshError } from '../base/index.ts'
-import { type AgentCapability, agentCapabilities } from './capabilities.ts'
+import { agentCapabilities, type AgentCapability, MeshError } from '../base/index.ts'
 
 /** Entries of any list of a policy. Source: sandbox/v1 section 5. */
 export const policyEntriesMax = 256

@@ -1,6 +1,5 @@
-import { fromUtf8, MeshError } from '../base/index.ts'
+import { type AgentCapability, fromUtf8, MeshError } from '../base/index.ts'
 import { analyseCode, codeBytesMax, permissionsOf } from './code.ts'
-import type { AgentCapability } from './capabilities.ts'
 import type { CodeUse } from './code-uses.ts'
 import { stripTypes } from './strip-types.ts'
 import type { Engine } from './types.ts'

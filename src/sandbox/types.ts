@@ -1,5 +1,4 @@
-import type { ErrorCode } from '../base/index.ts'
-import type { AgentCapability } from './capabilities.ts'
+import { type AgentCapability, type ErrorCode } from '../base/index.ts'
 
 /** Strongest last. Source: the seed's IsolationLevel; sandbox/v1. */
 export const isolationLevels = ['native', 'sandboxed', 'containerized', 'virtualized'] as const

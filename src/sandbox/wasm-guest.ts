@@ -1,4 +1,5 @@
-import { type AgentCapability, hostCallCapabilities } from './capabilities.ts'
+import type { AgentCapability } from '../base/index.ts'
+import { hostCallCapabilities } from './capabilities.ts'
 import type { CodeUse } from './code-uses.ts'
 import type { GuestCall } from './guest.ts'
 

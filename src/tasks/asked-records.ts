@@ -1,7 +1,7 @@
-import { type Did, fromUtf8, hex, utf8 } from '../base/index.ts'
+import { agentCapabilities, type Did, fromUtf8, hex, utf8 } from '../base/index.ts'
 import type { Keyring } from '../identity/index.ts'
-import { taskArtefactsMax, taskReceiptBytesMax, taskResultBytesMax } from '../protocols/task/index.ts'
-import { agentCapabilities, engines, isolationLevels } from '../sandbox/index.ts'
+import { limitsShape, taskArtefactsMax, taskReceiptBytesMax, taskResultBytesMax } from '../protocols/task/index.ts'
+import { engines, isolationLevels } from '../sandbox/index.ts'
 import { del, put, type Store, type StoreOp } from '../store/index.ts'
 import { bool, bytesOf, bytesUpTo, codec, type Decoded, did, instant, listOf, literal, nullable, oneOf, row, textUpTo, uintUpTo } from '../wire/index.ts'
 import { taskRetriesMax } from './asker-order.ts'
@@ -28,17 +28,6 @@ const attempt = row({
   code: textUpTo(64),
   message: textUpTo(512),
 })
-const limits = row({
-  memoryMiB: count,
-  wallMs: count,
-  cpuMs: count,
-  outputBytes: count,
-  hostCalls: count,
-  cpuPercent: count,
-  netKiBps: count,
-  fsOps: count,
-  processes: count,
-})
 
 const file = row({ name: textUpTo(255), size: count, hash: bytesOf(32) })
 const kept = row({ name: textUpTo(255), size: count, hash: bytesOf(32), path: textUpTo(8_192) })
@@ -53,7 +42,7 @@ const askedShape = row({
   isolation: oneOf(isolationLevels),
   strict: bool,
   capabilities: listOf(oneOf(agentCapabilities), agentCapabilities.length),
-  limits,
+  limits: limitsShape,
   files: listOf(file, taskArtefactsMax),
   /** Folder for what it leaves; empty when that is thrown away. */
   out: textUpTo(4_096),

@@ -1,16 +1,6 @@
-import { type Clock, type Did, hex, MeshError, minuteMs, type Random, secondMs, utf8 } from '../base/index.ts'
+import { agentCapabilities, type AgentCapability, type Clock, type Did, hex, MeshError, minuteMs, type Random, secondMs, utf8 } from '../base/index.ts'
 import { taskBundleBytesMax, taskCodeBytesMax, taskInputBytesMax } from '../protocols/task/index.ts'
-import {
-  agentCapabilities,
-  type AgentCapability,
-  type Engine,
-  engines,
-  type IsolationLevel,
-  isolationLevels,
-  type SandboxLimits,
-  sandboxLimitsDefault,
-  type SandboxUsage,
-} from '../sandbox/index.ts'
+import { type Engine, engines, type IsolationLevel, isolationLevels, type SandboxLimits, sandboxLimitsDefault, type SandboxUsage } from '../sandbox/index.ts'
 import { openFiles, type OutgoingFile, type TaskFile } from './asker-files.ts'
 import { hashText } from './hashes.ts'
 import type { ReceiptDocument } from './receipt.ts'

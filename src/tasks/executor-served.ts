@@ -1,6 +1,6 @@
-import { type Did, hex, MeshError, type SignalOption } from '../base/index.ts'
+import { type AgentCapability, type Did, hex, MeshError, type SignalOption } from '../base/index.ts'
 import type { Artefact } from '../protocols/task/index.ts'
-import type { AgentCapability, Engine, IsolationLevel, SandboxLimits, SandboxUsage } from '../sandbox/index.ts'
+import type { Engine, IsolationLevel, SandboxLimits, SandboxUsage } from '../sandbox/index.ts'
 import type { Job } from './executor-job.ts'
 import type { ServedJournal, ServedRecord } from './executor-journal.ts'
 import { type KeptLog, nothingSaid, type ServedLine } from './executor-log.ts'

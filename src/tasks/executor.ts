@@ -1,5 +1,19 @@
 import { type Audit, receiptCountersigned, taskRefused, taskRequested } from '../audit/index.ts'
-import { type Clock, createTally, type Did, equal, hex, type Logger, MeshError, minuteMs, type Random, secondMs, toMeshError, utf8 } from '../base/index.ts'
+import {
+  type AgentCapability,
+  type Clock,
+  createTally,
+  type Did,
+  equal,
+  hex,
+  type Logger,
+  MeshError,
+  minuteMs,
+  type Random,
+  secondMs,
+  toMeshError,
+  utf8,
+} from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import { openBox, type PrekeyRing, type ReplayGuard } from '../envelope/index.ts'
 import { type Keyring, openStatement, type Signed } from '../identity/index.ts'
@@ -20,7 +34,7 @@ import {
   type TaskResume,
   taskStatementTypes,
 } from '../protocols/task/index.ts'
-import type { AgentCapability, HostBridge, IsolationBackend, IsolationLevel, SandboxLimits, Sandboxes } from '../sandbox/index.ts'
+import type { HostBridge, IsolationBackend, IsolationLevel, SandboxLimits, Sandboxes } from '../sandbox/index.ts'
 import type { Store } from '../store/index.ts'
 import { createEndWriter, failedBy, noticeOf, type TaskEndNotice } from './executor-end.ts'
 import { artefactsProblem, createTaskFolders, type TaskFolder } from './executor-files.ts'

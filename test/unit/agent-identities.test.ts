@@ -1,9 +1,9 @@
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { base64, createSeededRandom, createVirtualClock, fromBase64, hex } from '../../src/base/index.ts'
+import { agentCapabilities, base64, createSeededRandom, createVirtualClock, fromBase64, hex } from '../../src/base/index.ts'
 import { createSigner } from '../../src/crypto/index.ts'
 import { type AgentIdentities, agentIdentitiesMax } from '../../src/identity/agent-identities.ts'
-import { agentCapabilities, openAgentIdentities, parseDid } from '../../src/identity/index.ts'
+import { openAgentIdentities, parseDid } from '../../src/identity/index.ts'
 import { createMemoryStore, type Store } from '../../src/store/index.ts'
 import { keyringOf } from '../helpers/raw-peer.ts'
 

@@ -1,10 +1,10 @@
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createSeededRandom, createVirtualClock, fromBase64, MeshError, realClock, silentLogger, utf8 } from '../../src/base/index.ts'
+import { agentCapabilities, createSeededRandom, createVirtualClock, fromBase64, MeshError, realClock, silentLogger, utf8 } from '../../src/base/index.ts'
 import { type BridgeConfiguration, type BridgeServices, createHostBridge, createMemories, type Refusal, type RunBridge } from '../../src/bridge/index.ts'
 import { fetchMsMax } from '../../src/bridge/fetch.ts'
 import { verify } from '../../src/crypto/index.ts'
-import { agentCapabilities, type HostAnswer, hostCallBytesMax, hostCallCapabilities, parsePolicy, grantsSchema } from '../../src/sandbox/index.ts'
+import { type HostAnswer, hostCallBytesMax, hostCallCapabilities, parsePolicy, grantsSchema } from '../../src/sandbox/index.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 import { type BridgeWorld, createBridgeWorld } from '../helpers/bridge-world.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createSeededRandom, randomInt } from '../../src/base/index.ts'
-import { agentCapabilities, type AgentCapability, engines, type IsolationLevel, isolationLevels, type SandboxLimits } from '../../src/sandbox/index.ts'
+import { agentCapabilities, type AgentCapability, createSeededRandom, randomInt } from '../../src/base/index.ts'
+import { engines, type IsolationLevel, isolationLevels, type SandboxLimits } from '../../src/sandbox/index.ts'
 import { decideMessage, decideTask, type Policy, type TaskQuestion } from '../../src/policy/index.ts'
 import { type Level, TrustLevel } from '../../src/trust/index.ts'
 import { createOwner } from '../helpers/audit.ts'

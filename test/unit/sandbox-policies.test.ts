@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { MeshError } from '../../src/base/index.ts'
+import { agentCapabilities, MeshError } from '../../src/base/index.ts'
 import {
-  agentCapabilities,
   fileSystemPolicySchema,
   grantsSchema,
   hostCallCapabilities,

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Bundle, BundlePin } from '../../bundles/index.ts'
-import { hex, MeshError, realClock, realRandom, utf8 } from '../../base/index.ts'
+import { agentCapabilities, hex, MeshError, realClock, realRandom, utf8 } from '../../base/index.ts'
 import type { AddCommand } from '../program.ts'
 import { readBytes, readTask } from '../sandbox-options.ts'
 
@@ -29,7 +29,7 @@ export function addBundleCommands(program: Command, add: AddCommand): void {
         .option('--engine <engine>', 'javascript, wasm or command; by the name of the file unless given')
         .option('--out <file>', 'where to write it; stdout unless given'),
     async (context, [file], { name, release, cap, engine, out }) => {
-      const { analyse, agentCapabilities } = await import('../../sandbox/index.ts')
+      const { analyse } = await import('../../sandbox/index.ts')
       const { contentHash } = await import('../../bundles/index.ts')
       const { signProfileBundle } = await import('../../node/index.ts')
       const code = await readTask(context, file, [], { engine })

@@ -1,6 +1,6 @@
-import { minuteMs } from '../../base/index.ts'
+import { agentCapabilities, minuteMs } from '../../base/index.ts'
 import { signedBytesMax } from '../../identity/index.ts'
-import { agentCapabilities, engines, isolationLevels } from '../../sandbox/index.ts'
+import { engines, isolationLevels } from '../../sandbox/index.ts'
 import {
   bool,
   bytesOf,
