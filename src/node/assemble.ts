@@ -17,12 +17,11 @@ import {
   type Taker,
   type Topics,
 } from '../agents/index.ts'
-import { attestationAccepted, attestationIssued, attestationRevoked, type Audit, peerConnected, peerDisconnected } from '../audit/index.ts'
+import { type Audit, peerConnected, peerDisconnected } from '../audit/index.ts'
 import type { SecretSource } from '../bridge/index.ts'
 import {
   type Clock,
   type Did,
-  hex,
   type Logger,
   MeshError,
   type Random,
@@ -47,29 +46,18 @@ import {
   peerIdFromDid,
 } from '../identity/index.ts'
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
-import { type Decision, decideFile, decideMessage, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
-import { serveStatements } from '../protocols/att/index.ts'
+import { decideFile, decideMessage, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
 import { createPlane, creditBytes, evidenceBytesMax, evidenceMax, type Hello, klpVersion, type Link, type Plane, type Role } from '../protocols/klp/index.ts'
 import { taskResultBytesMax } from '../protocols/task/index.ts'
 import { type Sandboxes, sandboxLimitsMax } from '../sandbox/index.ts'
 import { del, put, type Store } from '../store/index.ts'
 import type { ServedTasks } from '../tasks/index.ts'
-import {
-  type AttestFields,
-  type Explanation,
-  headRecordRule,
-  type KeyBook,
-  type Level,
-  openTrustBook,
-  type TrustBook,
-  type TrustItem,
-  TrustLevel,
-} from '../trust/index.ts'
+import { headRecordRule, type Level, type TrustBook, type TrustItem, TrustLevel } from '../trust/index.ts'
 import { type AgentPrograms, openAgentPrograms } from './agent-programs.ts'
 import { agentNamespace, type AgentKey, type AgentKeys, openAgentKeys } from './agent-keys.ts'
 import { createAskHere } from './ask-here.ts'
 import { createBridges } from './bridges.ts'
-import { chainNamespace, type KeyChains, openKeyChains } from './key-chains.ts'
+import { chainNamespace, type KeyChains } from './key-chains.ts'
 import { type Capabilities, createCapabilities } from './capabilities.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
 import { createGroups } from './groups.ts'
@@ -88,12 +76,11 @@ import { createServed, taskResultTaker } from './served-tasks.ts'
 import { createTasks, type Tasks } from './tasks.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { createTurns } from './turns.ts'
-import { createTrustSync, headNamespace, type TrustSync } from './trust-sync.ts'
+import { openTrust, type TrustDoors } from './trust.ts'
+import { headNamespace, type TrustSync } from './trust-sync.ts'
 
 /** News of an introducer older than this are asked for before its word decides on a task. */
 const admissionAgeMsMax = 30 * secondMs
-/** Before a person is told why. */
-const explainAgeMsMax = secondMs
 /** What every node does for others; one with a sandbox also runs tasks. */
 const offersAlways: readonly string[] = ['message', 'ask', 'stream']
 /** Connections and disconnections written down per minute; a crowd must not fill the log. */
@@ -171,12 +158,7 @@ export interface MeshRooms {
   /** A place for code of yours, walled in as it says. Starts nothing yet. @throws ERR_SANDBOX_CONFIG */
   createSandbox(configuration: SandboxConfigurationGiven): Sandbox
   readonly inbox: Pick<Inbox, 'list'>
-  readonly trust: Pick<TrustBook, 'show' | 'snapshot'> & {
-    attest(fields: AttestFields): Promise<{ readonly id: string; readonly seq: number }>
-    revoke(id: string, kind?: 'soft' | 'hard'): Promise<{ readonly id: string }>
-    /** Asks the introducers for news, then says how far `subject` is trusted and why. */
-    explain(subject: Did, options?: SignalOption & { readonly scope?: string; readonly name?: (did: Did) => string }): Promise<Explanation>
-  }
+  readonly trust: TrustDoors
   /** Keys of agents, and what they sign. */
   readonly identities: Identities
   readonly topics: Topics
@@ -255,24 +237,12 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const prekeys = await openPrekeys({ store: store.sub('prekeys'), keyring, clock, random })
   const replay = await openReplayGuard({ store: store.sub('replay'), clock })
   const inbox = await openInbox(store.sub('inbox'))
-  const { book, chains } = await openWho(parts, events)
+  const trust = await openTrust({ ...parts, events })
+  const { book, chains, sync, level, standing } = trust
   const self = keyring.identity
   const agents = await openAgents(store.sub('agents'), () => capabilities.changed())
   const directory = createDirectory({ host, clock, logger, prekeys })
-  const sync = createTrustSync({ host, clock, logger, book, self, reach: chains, scopes: [taskScope, messageScope, fileScope] })
-
-  const level = (did: Did, scope: string): Level => book.snapshot(scope).level(chains.subject(did))
   const identities = await openIdentities({ store: store.sub('identities'), keyring, clock, random, audit, level: (did) => level(did, taskScope) })
-  /** Refuses what a key says that is no longer in force. */
-  const standing = (key: Did): Decision<never> | undefined => {
-    try {
-      chains.check(key)
-      return undefined
-    } catch (error) {
-      const { code, message } = toMeshError(error)
-      return { allow: false, code, reason: message }
-    }
-  }
   const agentKeys = await openAgentKeys({ ...parts, store: store.sub('agent-keys'), chains })
   // Agents that moved in before agents had keys.
   for (const name of agents.list()) if (!agentKeys.list().some((agent) => agent.name === name)) await agentKeys.add(name, [])
@@ -414,7 +384,6 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       return decideFile(policy, level(from, fileScope))
     },
   })
-  serveStatements({ host, logger, list: book.list })
   const stopWatching = watchPeers({
     host,
     audit,
@@ -456,10 +425,6 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     // The key of a ticket may be out of date by now, the identity is not.
     const current = await chains.current(did, { signal })
     return { to: current === did ? key : current, expected: chains.subject(did) }
-  }
-  /** In the background: the statement is on disk, and others also learn of it when they ask. */
-  function announce(): void {
-    sync.announce().catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
   }
 
   const recent = await openRecentPeers({ store: store.sub('peers'), host, clock, logger })
@@ -555,26 +520,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     },
     inbox: { list: async (page) => (await inbox.list(page)).map((message) => ({ ...message, from: chains.subject(message.from) })) },
     identities,
-    trust: {
-      show: book.show,
-      snapshot: book.snapshot,
-      async attest(fields) {
-        const signed = await book.attest({ ...fields, subject: chains.subject(fields.subject) })
-        announce()
-        // Somebody whom we now follow may have introduced others already.
-        void sync.pull(fields.subject)
-        return { id: signed.ref, seq: book.newestSeq(self) }
-      },
-      async revoke(id, kind = 'soft') {
-        const signed = await book.revoke(id, kind)
-        announce()
-        return { id: signed.ref }
-      },
-      async explain(subject, { scope = taskScope, name, signal } = {}) {
-        await sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })
-        return book.explain(chains.subject(subject), scope, { name })
-      },
-    },
+    trust: trust.doors,
     tasks: { ...asked.tasks, served: served.doors },
     topics,
     files: files.doors,
@@ -633,39 +579,6 @@ function namedBySubject(doors: MailboxDoors, chains: Pick<KeyChains, 'subject' |
       return { ...verdict, holder: chains.subject(verdict.holder) }
     },
   }
-}
-
-/** Who is who, and who trusts whom: each asks the other. */
-async function openWho(parts: Parts, events: EventHub): Promise<{ readonly book: TrustBook; readonly chains: KeyChains }> {
-  const { store } = parts
-  const late: { book?: TrustBook } = {}
-  const chains = await openKeyChains({
-    ...parts,
-    store: store.sub('key-chains'),
-    events,
-    isKnown: (did) => late.book?.knows(did) ?? false,
-    onChange: (keys) => late.book?.rekey(keys),
-  })
-  late.book = await openBook(parts, events, chains)
-  return { book: late.book, chains }
-}
-
-async function openBook({ store, keyring, clock, random, audit }: Parts, events: EventHub, keys: KeyBook): Promise<TrustBook> {
-  const entries = { issued: attestationIssued, accepted: attestationAccepted } as const
-  return await openTrustBook({
-    store: store.sub('trust'),
-    keyring,
-    clock,
-    random,
-    keys,
-    async commit(change, ops) {
-      const { event, ...facts } = change
-      const entry =
-        event === 'revoked' ? attestationRevoked({ did: keyring.identity, ...facts, reason: '' }) : entries[event]({ did: keyring.identity, ...facts })
-      await audit.record(entry, ops)
-      events.emit({ event: 'attestation', id: hex(change.id), issuer: change.issuer, subject: change.subject, change: event })
-    },
-  })
 }
 
 async function openAgents(store: Store, onChange: () => void): Promise<Agents> {

@@ -1,0 +1,124 @@
+import { attestationAccepted, attestationIssued, attestationRevoked, type Audit } from '../audit/index.ts'
+import { type Clock, type Did, hex, type Logger, type Random, secondMs, type SignalOption, toMeshError } from '../base/index.ts'
+import type { Keyring } from '../identity/index.ts'
+import type { Host } from '../net/index.ts'
+import { type Decision, fileScope, messageScope, taskScope } from '../policy/index.ts'
+import { serveStatements } from '../protocols/att/index.ts'
+import type { Store } from '../store/index.ts'
+import { type AttestFields, type Explanation, type KeyBook, type Level, openTrustBook, type TrustBook } from '../trust/index.ts'
+import type { EventHub } from './events.ts'
+import { type KeyChains, openKeyChains } from './key-chains.ts'
+import { createTrustSync, type TrustSync } from './trust-sync.ts'
+
+/** News of introducers are asked for when they are older than this before a person is told why. */
+const explainAgeMsMax = secondMs
+
+/** What people do about trust. */
+export interface TrustDoors extends Pick<TrustBook, 'show' | 'snapshot'> {
+  attest(fields: AttestFields): Promise<{ readonly id: string; readonly seq: number }>
+  revoke(id: string, kind?: 'soft' | 'hard'): Promise<{ readonly id: string }>
+  /** Asks the introducers for news, then says how far `subject` is trusted and why. */
+  explain(subject: Did, options?: SignalOption & { readonly scope?: string; readonly name?: (did: Did) => string }): Promise<Explanation>
+}
+
+/** Who is who, who trusts whom, and how the news of it travel. */
+export interface Trust {
+  readonly book: TrustBook
+  readonly chains: KeyChains
+  readonly sync: TrustSync
+  /** How far a key's identity is trusted. */
+  level(key: Did, scope: string): Level
+  /** Refuses what a key says that is no longer in force; undefined when it is. */
+  standing(key: Did): Decision<never> | undefined
+  readonly doors: TrustDoors
+}
+
+export interface TrustOptions {
+  readonly store: Store
+  readonly keyring: Keyring
+  readonly audit: Audit
+  readonly host: Host
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly events: EventHub
+}
+
+/** Opens all that is known of keys and trust, serves it to others and keeps it up. */
+export async function openTrust(options: TrustOptions): Promise<Trust> {
+  const { host, clock, logger, keyring } = options
+  const self = keyring.identity
+  const { book, chains } = await openWho(options)
+  const sync = createTrustSync({ host, clock, logger, book, self, reach: chains, scopes: [taskScope, messageScope, fileScope] })
+  serveStatements({ host, logger, list: book.list })
+  /** In the background: the statement is on disk, and others also learn of it when they ask. */
+  function announce(): void {
+    sync.announce().catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
+  }
+  return {
+    book,
+    chains,
+    sync,
+    level: (key, scope) => book.snapshot(scope).level(chains.subject(key)),
+    standing(key) {
+      try {
+        chains.check(key)
+        return undefined
+      } catch (error) {
+        const { code, message } = toMeshError(error)
+        return { allow: false, code, reason: message }
+      }
+    },
+    doors: {
+      show: book.show,
+      snapshot: book.snapshot,
+      async attest(fields) {
+        const signed = await book.attest({ ...fields, subject: chains.subject(fields.subject) })
+        announce()
+        // Somebody whom we now follow may have introduced others already.
+        void sync.pull(fields.subject)
+        return { id: signed.ref, seq: book.newestSeq(self) }
+      },
+      async revoke(id, kind = 'soft') {
+        const signed = await book.revoke(id, kind)
+        announce()
+        return { id: signed.ref }
+      },
+      async explain(subject, { scope = taskScope, name, signal } = {}) {
+        await sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })
+        return book.explain(chains.subject(subject), scope, { name })
+      },
+    },
+  }
+}
+
+/** Each asks the other: a chain counts for those the book knows, a statement for those the chain names. */
+async function openWho(options: TrustOptions): Promise<{ readonly book: TrustBook; readonly chains: KeyChains }> {
+  const late: { book?: TrustBook } = {}
+  const chains = await openKeyChains({
+    ...options,
+    store: options.store.sub('key-chains'),
+    isKnown: (did) => late.book?.knows(did) ?? false,
+    onChange: (keys) => late.book?.rekey(keys),
+  })
+  late.book = await openBook(options, chains)
+  return { book: late.book, chains }
+}
+
+async function openBook({ store, keyring, clock, random, audit, events }: TrustOptions, keys: KeyBook): Promise<TrustBook> {
+  const entries = { issued: attestationIssued, accepted: attestationAccepted } as const
+  return await openTrustBook({
+    store: store.sub('trust'),
+    keyring,
+    clock,
+    random,
+    keys,
+    async commit(change, ops) {
+      const { event, ...facts } = change
+      const entry =
+        event === 'revoked' ? attestationRevoked({ did: keyring.identity, ...facts, reason: '' }) : entries[event]({ did: keyring.identity, ...facts })
+      await audit.record(entry, ops)
+      events.emit({ event: 'attestation', id: hex(change.id), issuer: change.issuer, subject: change.subject, change: event })
+    },
+  })
+}
