@@ -1,6 +1,7 @@
 export type { Explanation, ExplainOptions, Reason } from './explain.ts'
+export { createLedger, type Experience, type Ledger, type LedgerOptions, type LedgerQuestion } from './ledger.ts'
 export { quotaSubjectsMax } from './limits.ts'
-export { computeTrust, type TrustQuestion, type TrustSnapshot } from './rule.ts'
+export { computeTrust, type Ranked, type TrustQuestion, type TrustSnapshot } from './rule.ts'
 export { scopeCovers, scopeNamesAuthority } from './scope.ts'
 
 export {

@@ -1,6 +1,7 @@
 import type { Did } from '../base/index.ts'
 import { type Explanation, explain, type ExplainOptions, type Known, knownFrom } from './explain.ts'
 import { buildGraph } from './graph.ts'
+import type { Experience } from './ledger.ts'
 import { introducerDepthMax } from './limits.ts'
 import { createProofs } from './proof.ts'
 import { sift } from './sift.ts'
@@ -20,6 +21,19 @@ export interface TrustQuestion {
   /** Age in ms of the newest head seen of an issuer, undefined when none was seen. Without this function every head is taken as fresh. */
   readonly headAge?: ((issuer: Did) => number | undefined) | undefined
   readonly depthMax?: number
+  /** What came of the tasks this node had done by others. */
+  readonly experience?: Iterable<Experience> | undefined
+  /** Issuers proven to contradict themselves. */
+  readonly warrants?: Iterable<Did> | undefined
+  /** Who answers for a DID. Issuers with one controller have one vote. */
+  readonly controllerOf?: ((did: Did) => Did) | undefined
+}
+
+/** A candidate for work; the score ranks inside a level and means nothing across levels. */
+export interface Ranked {
+  readonly subject: Did
+  readonly level: Level
+  readonly score: number
 }
 
 /** Everybody's level in one scope at one instant. Never changes; ask again after `validUntil` or with new statements. */
@@ -34,6 +48,8 @@ export interface TrustSnapshot {
   explain(subject: Did, options?: ExplainOptions): Explanation
   /** Everybody who speaks or is spoken of, the root first, then in order of DID. */
   subjects(): readonly Did[]
+  /** The given subjects, or all, from the highest level down and inside a level from the best known down. Never gates. */
+  rank(subjects?: Iterable<Did>): readonly Ranked[]
 }
 
 /** The trust rule for one scope. Pure: the same statements in any order give the same snapshot. Source: trust/v1 section 2. */
@@ -48,6 +64,10 @@ export function computeTrust({ root, scope, attestations, revocations = [], now,
     known = knownFrom({ sifted, graph, standing, proofs, validity: validity(graph, standing, proofs), scope })
     return known
   }
+  const levelOf = (subject: Did): Level => {
+    const node = sifted.indexOf.get(subject)
+    return (node === undefined ? 0 : (standing.level[node] ?? 0)) as Level
+  }
   return {
     scope,
     at: now,
@@ -55,12 +75,9 @@ export function computeTrust({ root, scope, attestations, revocations = [], now,
       const { anything } = details().validity
       return anything === Infinity ? undefined : anything
     },
-    level(subject) {
-      const node = sifted.indexOf.get(subject)
-      if (node === undefined) return 0
-      return (standing.level[node] ?? 0) as Level
-    },
+    level: levelOf,
     explain: (subject, options) => explain(details(), subject, options),
     subjects: () => [root, ...sifted.nodes.slice(1).sort()],
+    rank: (subjects = sifted.nodes) => [...subjects].map((subject) => ({ subject, level: levelOf(subject), score: 0 })).sort((a, b) => b.level - a.level),
   }
 }
