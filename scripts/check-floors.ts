@@ -30,8 +30,8 @@ const closed: Readonly<Record<string, readonly string[]>> = {
 
 /** Doors that know these rooms and no others. */
 const only: Readonly<Record<string, readonly string[]>> = {
-  // Runs code without a node, and so without what a node is made of.
-  cli: ['base', 'client', 'api', 'node', 'boxes', 'bundles', 'sandbox'],
+  // Runs code and asks the trust rule without a node, and so without what a node is made of.
+  cli: ['base', 'client', 'api', 'node', 'boxes', 'bundles', 'sandbox', 'trust'],
   mcp: ['base', 'client'],
   a2a: ['base', 'client'],
   console: ['base', 'client'],

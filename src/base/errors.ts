@@ -178,6 +178,11 @@ export const errorTable = {
   },
 
   ERR_TRUST_INVALID: { meaning: 'the attestation breaks a rule of trust/v1', hint: 'see protocols/trust/v1/spec.md', exit: 'generic' },
+  ERR_TRUST_CSV: {
+    meaning: 'a CSV of trust statements is not of the form asked for',
+    hint: 'a header iss,sub,level,depth,iat,exp,scope, then one statement a line',
+    exit: 'usage',
+  },
   ERR_TRUST_LOW: { meaning: 'the executor trusts the asker too little', hint: 'let somebody it trusts attest you at VERIFIED in /task/run', exit: 'untrusted' },
   ERR_POLICY_DENIED: { meaning: 'policy forbids it', hint: 'ask the operator for a grant', exit: 'denied' },
 

@@ -58,3 +58,14 @@ export function parseCount(text: string, what: string, max: number): number {
   if (!/^\d{1,12}$/.test(text) || Number(text) > max) throw new MeshError('ERR_USAGE', `${what} must be a whole number up to ${max}`)
   return Number(text)
 }
+
+/** `2026-01-31` or `2026-01-31T12:00:00Z` in ms since 1970; without a zone it is UTC. @throws ERR_USAGE */
+export function parseInstant(text: string, what: string): number {
+  const [, , time, zone] = /^(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text) ?? []
+  const at = /^\d{4}-/.test(text) ? Date.parse(time !== undefined && zone === undefined ? `${text}Z` : text) : NaN
+  if (Number.isNaN(at)) throw new MeshError('ERR_USAGE', `${what} '${text}' is no time`, { hint: 'such as 2026-01-31 or 2026-01-31T12:00:00Z' })
+  return at
+}
+
+/** A stranger's text for a terminal: one line, without characters that steer it. */
+export const plainText = (text: string): string => text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\u{fffd}')

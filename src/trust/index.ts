@@ -1,3 +1,4 @@
+export { computeTrustFromCsv, type CsvAnswer, csvColumns, type CsvQuestion } from './csv.ts'
 export type { Explanation, ExplainOptions, Reason } from './explain.ts'
 export { createLedger, type Experience, type Ledger, type LedgerOptions, type LedgerQuestion } from './ledger.ts'
 export { quotaSubjectsMax } from './limits.ts'

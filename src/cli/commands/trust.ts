@@ -3,6 +3,7 @@ import { parseCount, parseDuration } from '../parse.ts'
 import { MeshError } from '../../base/index.ts'
 import type { AddCommand } from '../program.ts'
 import { nameOfLevel } from './mesh.ts'
+import { addTrustComputeCommand } from './trust-compute.ts'
 
 const levels = ['distrust', 'caution', 'basic', 'verified', 'trusted', 'authority'] as const
 type LevelText = (typeof levels)[number]
@@ -90,4 +91,5 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
       print('trust-explain', await (await client()).explain({ subject, scope }, { signal }), ({ sentence }) => sentence)
     },
   )
+  addTrustComputeCommand(trust, add)
 }
