@@ -23,7 +23,7 @@ test.each([
   ['the tests', 'src/node/a.ts', `import { x } from '../../test/helpers/mesh.ts'`, 'nothing outside src'],
   ['the store, from the sandbox', 'src/sandbox/a.ts', `import { x } from '../store/index.ts'`, 'sandbox never imports store'],
   ['the vault, from a protocol', 'src/protocols/klp/a.ts', `import { x } from '../../vault/index.ts'`, 'protocols never imports vault'],
-  ['a room, from the command line', 'src/cli/a.ts', `import { x } from '../trust/index.ts'`, 'it knows only base, client, api, node'],
+  ['a room, from the command line', 'src/cli/a.ts', `import { x } from '../agents/index.ts'`, 'it knows only base, client, api, node'],
   ['the node, from mcp', 'src/mcp/a.ts', `import { x } from '../node/index.ts'`, 'it knows only base, client'],
   ['a room, from a2a', 'src/a2a/a.ts', `import { x } from '../agents/index.ts'`, 'it knows only base, client'],
   ['a room, from the console', 'src/console/a.ts', `import { x } from '../api/index.ts'`, 'it knows only base, client'],
