@@ -50,6 +50,19 @@ export interface Provider {
 /** Reads the order and life of a DHT record. `check` throws ERR_RECORD_INVALID for anything forged, expired or under another key. */
 export interface RecordRule {
   check(key: Uint8Array, value: Uint8Array): { readonly seq: number; readonly expiresAt: number }
+  /**
+   * Where `seq` alone does not say it: how a record that passed `check` stands to the one held, which may have expired.
+   * 'back' goes back behind it; 'contradiction' proves that its signer said two things.
+   */
+  order?(held: Uint8Array, offered: Uint8Array): 'next' | 'back' | 'contradiction'
+}
+
+/** Two signed records under one key that contradict each other; both passed `check`. */
+export interface Contradiction {
+  readonly namespace: string
+  readonly key: Uint8Array
+  readonly held: Uint8Array
+  readonly offered: Uint8Array
 }
 
 export interface GossipMessage {
@@ -111,6 +124,13 @@ export interface Host {
   provide(key: Uint8Array, options?: SignalOption): Promise<{ readonly stored: number }>
   /** Who says to provide it, this node left out; nobody has checked. At most `providersFoundMax`. */
   providers(key: Uint8Array, options?: SignalOption): Promise<readonly Provider[]>
+
+  /** Peers that are there and closest to a key by `SHA-256(key)`, closest first, this one left out: `closestPeersMax` at most, `closestPerPlaceMax` of one place. */
+  closest(key: Uint8Array, options?: SignalOption): Promise<readonly Provider[]>
+  /** The public network (/24, /48) a connected peer is seen in; undefined for private ones, those behind a relay and those not connected. */
+  placeOf(peer: Did): string | undefined
+  /** Calls `listener` for each pair of records by which a signer contradicts himself; returns the remover. */
+  onContradiction(listener: (pair: Contradiction) => void): () => void
 
   /** Joins a topic. `judge` runs before a message is passed on. Returns the leaver. */
   subscribe(topic: string, judge: (message: GossipMessage) => GossipVerdict | Promise<GossipVerdict>): () => void

@@ -1,4 +1,5 @@
 export type {
+  Contradiction,
   GossipMessage,
   GossipVerdict,
   Host,

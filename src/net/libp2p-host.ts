@@ -7,6 +7,7 @@ import type { Store } from '../store/index.ts'
 import type { Host, HostStream, PeerEvent, PeerInfo, ProtocolOptions, RecordRule, Route, StreamHandler } from './host.ts'
 import { InboundSlots } from './inbound-slots.ts'
 import { netError } from './libp2p-errors.ts'
+import { createClosest } from './libp2p-closest.ts'
 import { createGossip, gateTopics } from './libp2p-gossip.ts'
 import { forgetRelays, keepConnected } from './libp2p-keep.ts'
 import { buildLibp2p, type HostLimits, type MeshLibp2p, type Transports } from './libp2p-options.ts'
@@ -79,7 +80,9 @@ export async function createLibp2pHost(options: Libp2pHostOptions): Promise<Host
     limits: options.limits ?? {},
   })
   if (options.mayExist !== undefined) gateTopics(libp2p.services.gossip, options.mayExist)
-  const providers = createProviders({ libp2p, clock, random, logger, settle: (signal) => settleRouting(libp2p, clock, signal) })
+  const settle = (signal: AbortSignal): Promise<void> => settleRouting(libp2p, clock, signal)
+  const providers = createProviders({ libp2p, clock, random, logger, settle })
+  const closest = createClosest({ libp2p, clock, logger, all: options.limits?.routingPeersPerPlaceMax !== undefined, settle })
   limitPlaces(libp2p, options.limits?.routingPeersPerPlaceMax)
   await forgetRelays(libp2p)
   try {
@@ -94,8 +97,11 @@ export async function createLibp2pHost(options: Libp2pHostOptions): Promise<Host
   undo.defer(upgradeRelayed({ libp2p, transports, clock, logger }))
   if (options.mdns === true) dialDiscovered(libp2p, logger)
   const routing = {
-    ...createRecords({ libp2p, guard, wanted: records.wanted, clock, logger }),
+    ...createRecords({ libp2p, guard, wanted: records.wanted, clock, logger, pick: closest.pick }),
     ...providers,
+    closest: closest.closest,
+    placeOf: closest.placeOf,
+    onContradiction: guard.onContradiction,
   }
   return new Libp2pHost({ libp2p, transports, clock, random, logger, routing, undo: undo.move() })
 }
@@ -103,7 +109,7 @@ export async function createLibp2pHost(options: Libp2pHostOptions): Promise<Host
 interface HostParts extends Pick<Libp2pHostOptions, 'clock' | 'random' | 'logger'> {
   readonly libp2p: MeshLibp2p
   readonly transports: Transports
-  readonly routing: Pick<Host, 'publish' | 'lookup' | 'provide' | 'providers'>
+  readonly routing: Pick<Host, 'publish' | 'lookup' | 'provide' | 'providers' | 'closest' | 'placeOf' | 'onContradiction'>
   readonly undo: AsyncDisposableStack
 }
 
@@ -114,6 +120,9 @@ class Libp2pHost implements Host {
   readonly lookup: Host['lookup']
   readonly provide: Host['provide']
   readonly providers: Host['providers']
+  readonly closest: Host['closest']
+  readonly placeOf: Host['placeOf']
+  readonly onContradiction: Host['onContradiction']
   readonly subscribe: Host['subscribe']
   readonly gossip: Host['gossip']
   readonly #libp2p: MeshLibp2p
@@ -143,6 +152,9 @@ class Libp2pHost implements Host {
     this.lookup = (...args) => this.#running(() => routing.lookup(...args))
     this.provide = (...args) => this.#running(() => routing.provide(...args))
     this.providers = (...args) => this.#running(() => routing.providers(...args))
+    this.closest = (...args) => this.#running(() => routing.closest(...args))
+    this.placeOf = routing.placeOf
+    this.onContradiction = routing.onContradiction
     this.subscribe = gossip.subscribe
     this.gossip = (...args) => this.#running(() => gossip.gossip(...args))
     this.#slots = new InboundSlots(clock)

@@ -28,7 +28,7 @@ export function placeOf(libp2p: MeshLibp2p, peer: PeerId, all = false): string |
 }
 
 /** The place a peer says to be in. */
-async function namedPlace(libp2p: MeshLibp2p, peer: PeerId, all: boolean): Promise<string | undefined> {
+export async function namedPlace(libp2p: MeshLibp2p, peer: PeerId, all: boolean): Promise<string | undefined> {
   const { addresses } = await libp2p.peerStore.get(peer)
   for (const { multiaddr } of addresses) {
     const ip = isCircuit(multiaddr) ? undefined : ipOf(multiaddr)

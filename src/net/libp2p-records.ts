@@ -1,6 +1,5 @@
 import type { PeerId } from '@libp2p/interface'
 import type { QueryEvent } from '@libp2p/kad-dht'
-import { pipe } from 'it-pipe'
 import { type Clock, concat, equal, type Logger, MeshError, secondMs, type SignalOption, utf8 } from '../base/index.ts'
 import { plain } from './frames.ts'
 import type { Host, RecordRule } from './host.ts'
@@ -59,7 +58,31 @@ export interface RecordsOptions {
   readonly wanted: Set<string>
   readonly clock: Clock
   readonly logger: Logger
+  /** Of those who answered and of our routing table, the closest to a key that are not too many of one place. */
+  pick(key: Uint8Array, answered: Iterable<PeerId>): Promise<readonly PeerId[]>
 }
+
+/** What of kad-dht is used here and not in its types. */
+interface OpenDht {
+  readonly network: {
+    sendRequest(
+      to: PeerId,
+      message: { readonly type: 'GET_VALUE'; readonly key: Uint8Array },
+      options: { readonly signal: AbortSignal; readonly path: object },
+    ): AsyncIterable<QueryEvent>
+  }
+  readonly contentFetching: {
+    /** Sends `best` to those who have another value. */
+    sendCorrectionRecord(
+      key: Uint8Array,
+      answers: readonly { readonly value: Uint8Array; readonly from: PeerId }[],
+      best: Uint8Array,
+      options: { readonly signal: AbortSignal; readonly path: object },
+    ): AsyncIterable<QueryEvent>
+  }
+}
+
+const path = { index: -1, queued: 0, running: 0, total: 0 }
 
 /** Waits until the peers of fresh connections are in the routing table, a moment at most. */
 export async function settleRouting(libp2p: MeshLibp2p, clock: Clock, signal: AbortSignal): Promise<void> {
@@ -73,7 +96,30 @@ export async function settleRouting(libp2p: MeshLibp2p, clock: Clock, signal: Ab
 }
 
 /** Publishing to and looking up in the DHT. The answers are gathered here: one bad server makes kad-dht's `get` throw. */
-export function createRecords({ libp2p, guard, wanted, clock, logger }: RecordsOptions): Pick<Host, 'publish' | 'lookup'> {
+export function createRecords({ libp2p, guard, wanted, clock, logger, pick }: RecordsOptions): Pick<Host, 'publish' | 'lookup'> {
+  const { dht } = libp2p.services
+  const open = dht as unknown as OpenDht
+  /**
+   * Those closest to a key that kad-dht passed by: where a crowd sits around a key, the twenty it takes are all of that crowd.
+   * Each is asked by itself, so that one that fails spoils nothing.
+   */
+  async function alsoAsk(
+    key: Uint8Array,
+    { answered, done }: { readonly answered: ReadonlyMap<string, PeerId>; readonly done: { has(id: string): boolean } },
+    ask: (peer: PeerId) => AsyncIterable<QueryEvent>,
+    take: (event: QueryEvent) => void | Promise<void>,
+  ): Promise<void> {
+    const others = (await pick(key, answered.values())).filter((peer) => !done.has(idOf(peer)))
+    await Promise.all(
+      others.map(async (peer) => {
+        try {
+          for await (const event of ask(peer)) await take(event)
+        } catch (error) {
+          logger.debug('a peer close to a key gave no usable answer', { peer: idOf(peer), why: whyOf(error) })
+        }
+      }),
+    )
+  }
   /** Runs a query to its end or to our deadline; only the caller's own abort gets out. */
   const run = async (what: string, { signal }: SignalOption, query: (signal: AbortSignal) => Promise<void>): Promise<void> => {
     signal?.throwIfAborted()
@@ -83,7 +129,7 @@ export function createRecords({ libp2p, guard, wanted, clock, logger }: RecordsO
       await query(limit.signal)
     } catch (error) {
       signal?.throwIfAborted()
-      logger.debug(`${what} ended early`, { why: error instanceof Error ? error.message : String(error) })
+      logger.debug(`${what} ended early`, { why: whyOf(error) })
     }
   }
   return {
@@ -92,11 +138,23 @@ export function createRecords({ libp2p, guard, wanted, clock, logger }: RecordsO
       await guard.admit(namespace, key, value, { own: true })
       const stored = new Set<string>()
       await run('publish', options, async (signal) => {
-        await pipe(
-          libp2p.services.dht.put(fullKey(namespace, key), value, { signal }),
-          (events) => holdersOf(events, value),
-          async (holders) => {
-            for await (const holder of holders) stored.add(holder)
+        const full = fullKey(namespace, key)
+        const answered = new Map<string, PeerId>()
+        try {
+          for await (const event of dht.put(full, value, { signal })) {
+            if (event.name !== 'PEER_RESPONSE') continue
+            answered.set(idOf(event.from), event.from)
+            if (isHolder(event, value)) stored.add(idOf(event.from))
+          }
+        } catch (error) {
+          logger.debug('publish: the walk ended early', { why: whyOf(error) })
+        }
+        await alsoAsk(
+          full,
+          { answered, done: stored },
+          (peer) => open.contentFetching.sendCorrectionRecord(full, [{ value: new Uint8Array(0), from: peer }], value, { signal, path }),
+          (event) => {
+            if (event.name === 'PEER_RESPONSE' && isHolder(event, value)) stored.add(idOf(event.from))
           },
         )
       })
@@ -108,10 +166,25 @@ export function createRecords({ libp2p, guard, wanted, clock, logger }: RecordsO
       wanted.add(name)
       try {
         await run('lookup', options, async (signal) => {
-          // Each answer has passed the guard in our validator before it gets here: the guard keeps the newest.
-          for await (const event of libp2p.services.dht.get(full, { signal })) {
-            if (event.name === 'QUERY_ERROR') logger.debug('lookup: a peer gave no usable answer', { peer: idOf(event.from), why: event.error.message })
+          const answered = new Map<string, PeerId>()
+          try {
+            // Each answer has passed the guard in our validator before it gets here: the guard keeps the newest.
+            for await (const event of dht.get(full, { signal })) {
+              if (event.name === 'PEER_RESPONSE') answered.set(idOf(event.from), event.from)
+              if (event.name === 'QUERY_ERROR') logger.debug('lookup: a peer gave no usable answer', { peer: idOf(event.from), why: event.error.message })
+            }
+          } catch (error) {
+            logger.debug('lookup: the walk ended early', { why: whyOf(error) })
           }
+          await alsoAsk(
+            full,
+            { answered, done: answered },
+            (peer) => open.network.sendRequest(peer, { type: 'GET_VALUE', key: full }, { signal, path }),
+            async (event) => {
+              if (event.name !== 'PEER_RESPONSE' || event.record === undefined || !equal(event.record.key, full)) return
+              await guard.admit(namespace, key, plain(event.record.value), { own: true })
+            },
+          )
         })
       } finally {
         wanted.delete(name)
@@ -121,13 +194,11 @@ export function createRecords({ libp2p, guard, wanted, clock, logger }: RecordsO
   }
 }
 
-/** Peers that say they stored this very value. */
-async function* holdersOf(events: AsyncIterable<QueryEvent>, value: Uint8Array): AsyncGenerator<string> {
-  for await (const event of events) {
-    if (event.name !== 'PEER_RESPONSE' || event.messageName !== 'PUT_VALUE') continue
-    if (event.record !== undefined && equal(event.record.value, value)) yield idOf(event.from)
-  }
-}
+/** Does a peer say that it stored this very value? */
+const isHolder = (event: Extract<QueryEvent, { readonly name: 'PEER_RESPONSE' }>, value: Uint8Array): boolean =>
+  event.messageName === 'PUT_VALUE' && event.record !== undefined && equal(event.record.value, value)
+
+const whyOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const idOf = (peer: PeerId): string => peer.toString()
 

@@ -1,6 +1,6 @@
 import { type Clock, dayMs, equal, hex, hourMs, MeshError } from '../base/index.ts'
 import { del, put, type Store } from '../store/index.ts'
-import type { RecordRule } from './host.ts'
+import type { Contradiction, RecordRule } from './host.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 /** Largest DHT record taken from anybody. net/v1 section 4. */
@@ -35,6 +35,8 @@ export interface RecordGuard {
   held(namespace: string, key: Uint8Array): Promise<HeldRecord | undefined>
   /** Sequence number and expiry of a record as its rule reads it, without the memory. @throws ERR_RECORD_INVALID */
   check(namespace: string, key: Uint8Array, value: Uint8Array): { readonly seq: number; readonly expiresAt: number }
+  /** Calls `listener` with each contradiction met; returns the remover. */
+  onContradiction(listener: (pair: Contradiction) => void): () => void
 }
 
 export interface RecordGuardOptions {
@@ -53,6 +55,7 @@ export async function createRecordGuard({ store: root, clock, rules }: RecordGua
   let count = 0
   const bucket = new TokenBucket(clock, recordRatePerSecond, recordBurst)
   let sweptAt = -Infinity
+  const listeners = new Set<(pair: Contradiction) => void>()
 
   /** Forgets what has been expired for long; counts the rest. */
   async function sweep(): Promise<void> {
@@ -83,6 +86,12 @@ export async function createRecordGuard({ store: root, clock, rules }: RecordGua
     const name = nameOf(namespace, key)
     const bytes = await store.get(name)
     const known = bytes === undefined ? undefined : decodeHeld(bytes)
+    if (known !== undefined && !equal(value, known.value)) {
+      const order = rules[namespace]?.order?.(known.value, value)
+      if (order === 'contradiction') for (const listener of listeners) listener({ namespace, key, held: known.value, offered: value })
+      if (order === 'contradiction') throw new MeshError('ERR_RECORD_ROLLBACK', 'the record contradicts one seen before')
+      if (order === 'back') throw new MeshError('ERR_RECORD_ROLLBACK', 'the record goes back behind one seen before')
+    }
     if (known !== undefined && seq < known.seq) throw new MeshError('ERR_RECORD_ROLLBACK', `record ${seq} is older than ${known.seq}, seen before`)
     if (known !== undefined && seq === known.seq) {
       if (!equal(value, known.value)) throw new MeshError('ERR_RECORD_ROLLBACK', `two different records with sequence number ${seq}`)
@@ -101,6 +110,10 @@ export async function createRecordGuard({ store: root, clock, rules }: RecordGua
   }
   return {
     check,
+    onContradiction(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
     // One record of a key at a time: two writers must not both pass by the same memory.
     admit(namespace, key, value, options) {
       const name = nameOf(namespace, key)

@@ -25,6 +25,8 @@ export interface SimulatedHostOptions {
   readonly relays?: readonly string[]
   /** Takes no dials but through its relays, as behind a NAT. */
   readonly hidden?: boolean
+  /** The public network it is said to be in; none unless given. */
+  readonly place?: string
 }
 
 /** Where to dial: an address, or the far end of a relay at one. */
@@ -74,6 +76,10 @@ export class SimulatedHost implements Host {
     this.records = records(this)
     this.gossiping = new SimulatedGossip(network, this)
     this.#ip = network.place(this)
+  }
+
+  get place(): string | undefined {
+    return this.#options.place
   }
 
   get running(): boolean {
@@ -177,6 +183,19 @@ export class SimulatedHost implements Host {
   async providers(...args: Parameters<Host['providers']>): ReturnType<Host['providers']> {
     this.#mustRun()
     return await this.records.providers(...args)
+  }
+
+  async closest(...args: Parameters<Host['closest']>): ReturnType<Host['closest']> {
+    this.#mustRun()
+    return await this.records.closest(...args)
+  }
+
+  placeOf(peer: Did): string | undefined {
+    return this.routeTo(peer) === 'direct' ? this.#network.hosts.get(peer)?.place : undefined
+  }
+
+  onContradiction(...args: Parameters<Host['onContradiction']>): () => void {
+    return this.records.onContradiction(...args)
   }
 
   subscribe(...args: Parameters<Host['subscribe']>): () => void {

@@ -1,6 +1,7 @@
-import { compare, concat, type Did, hex, hourMs, keyFromDid, type SignalOption, utf8 } from '../base/index.ts'
+import { concat, type Did, hex, hourMs, keyFromDid, type SignalOption, utf8 } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
-import type { Provider } from './host.ts'
+import { type Candidate, pickClosest } from './closest.ts'
+import type { Contradiction, Provider } from './host.ts'
 import { providersFoundMax, recordTimeoutMs } from './limits.ts'
 import { orAborted } from './promises.ts'
 import { checkProviderKey, ProviderBook } from './provider-book.ts'
@@ -8,8 +9,7 @@ import type { RecordGuard } from './record-guard.ts'
 import type { SimulatedHost } from './simulated-host.ts'
 import type { SimulatedNetwork } from './simulated-network.ts'
 
-/** Holders of a record, and how long they serve it: kad-dht's k and fixed validity. */
-const replicas = 20
+/** How long a holder serves a record: kad-dht's fixed validity. */
 const servedMs = 48 * hourMs
 const answerTimeoutMs = recordTimeoutMs / 4
 
@@ -25,6 +25,7 @@ export class SimulatedRecords {
   readonly #guard: RecordGuard
   readonly #served = new Map<string, Served>()
   readonly #providers: ProviderBook
+  #id: Uint8Array | undefined
 
   constructor(network: SimulatedNetwork, host: SimulatedHost, guard: RecordGuard) {
     this.#network = network
@@ -38,7 +39,7 @@ export class SimulatedRecords {
     await this.#guard.admit(namespace, key, value, { own: true })
     const copy = value.slice()
     this.#serve(namespace, key, copy)
-    const answers = this.#closest(concat(utf8(`/${namespace}/`), key)).map((host) =>
+    const answers = this.#holders(concat(utf8(`/${namespace}/`), key)).map((host) =>
       this.#ask(host, 'put', copy.length, async () => {
         await host.records.#store(namespace, key, copy)
         return true
@@ -50,7 +51,7 @@ export class SimulatedRecords {
 
   async lookup(namespace: string, key: Uint8Array, { signal }: SignalOption = {}): Promise<Uint8Array | undefined> {
     signal?.throwIfAborted()
-    const answers = this.#closest(concat(utf8(`/${namespace}/`), key)).map((host) =>
+    const answers = this.#holders(concat(utf8(`/${namespace}/`), key)).map((host) =>
       this.#ask(host, 'get', key.length, async () => host.records.#find(namespace, key)),
     )
     for (const value of await orAborted(Promise.all(answers), signal)) {
@@ -93,15 +94,33 @@ export class SimulatedRecords {
     return served === undefined || served.until < this.#network.clock.monotonic() ? undefined : served.value
   }
 
+  async closest(key: Uint8Array, { signal }: SignalOption = {}): Promise<readonly Provider[]> {
+    signal?.throwIfAborted()
+    // A walk takes a few questions one after the other.
+    const steps = Promise.all(pickClosest(sha256(key), this.#candidates()).map((host) => this.#ask(host, 'closest', key.length, async () => host)))
+    const there = (await orAborted(steps, signal)).filter((host) => host !== undefined)
+    return there.map((host) => ({ did: host.did, addresses: host.addresses() }))
+  }
+
+  onContradiction(listener: (pair: Contradiction) => void): () => void {
+    return this.#guard.onContradiction(listener)
+  }
+
+  #candidates(): readonly Candidate<SimulatedHost>[] {
+    return this.#network.known(this.#host.did).map((host) => ({ item: host, id: (host.records.#id ??= sha256(keyFromDid(host.did))), place: host.place }))
+  }
+
+  /** Those closest to a key whatever their place, as kad-dht takes them. */
   #closest(full: Uint8Array): readonly SimulatedHost[] {
-    const target = sha256(full)
-    const distance = (host: SimulatedHost): Uint8Array => sha256(keyFromDid(host.did)).map((byte, index) => byte ^ (target[index] ?? 0))
-    return this.#network
-      .known(this.#host.did)
-      .map((host) => ({ host, distance: distance(host) }))
-      .sort((a, b) => compare(a.distance, b.distance))
-      .slice(0, replicas)
-      .map(({ host }) => host)
+    return pickClosest(
+      sha256(full),
+      this.#candidates().map((candidate) => ({ ...candidate, place: undefined })),
+    )
+  }
+
+  /** As on libp2p: also those closest with not too many of one place. */
+  #holders(full: Uint8Array): readonly SimulatedHost[] {
+    return [...new Set([...this.#closest(full), ...pickClosest(sha256(full), this.#candidates())])]
   }
 
   /** One question there and one answer back; undefined when either is lost, late, or the peer refuses. */

@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { fromUtf8, type Did, MeshError, utf8 } from '../../src/base/index.ts'
-import type { Host, HostStream } from '../../src/net/index.ts'
+import { closestPerPlaceMax } from '../../src/net/closest.ts'
+import type { Contradiction, Host, HostStream } from '../../src/net/index.ts'
 import { allFrames, createLibp2pWorld, createSimulatedWorld, testRecord, type World } from '../helpers/net-hosts.ts'
 
 const protocol = '/test/echo/1.0.0'
 const options = { frameBytesMax: 1 << 20, inboundStreamsMax: 16 }
-const worlds: readonly (readonly [name: string, create: () => World])[] = [
-  ['libp2p', createLibp2pWorld],
-  ['simulator', createSimulatedWorld],
+const worlds: readonly (readonly [name: string, create: (options?: { readonly countPlaces?: boolean }) => World])[] = [
+  ['libp2p', ({ countPlaces = false } = {}) => createLibp2pWorld(countPlaces ? { limits: { routingPeersPerPlaceMax: 20 } } : {})],
+  ['simulator', () => createSimulatedWorld()],
 ]
 
 const code = (expected: string): unknown => expect.objectContaining({ code: expected })
@@ -311,6 +312,48 @@ describe.each(worlds)('host contract: %s', (_name, create) => {
     expect(await world.run(c.dial({ addresses: ofA?.addresses ?? [] }))).toMatchObject({ did: a.did })
     expect((await world.run(a.providers(key))).map(({ did }) => did)).toEqual([b.did])
     expect(await world.run(c.providers(other))).toEqual([])
+  })
+
+  test('the closest to a key are those that are there, the nearest first, whoever asks', async () => {
+    await using world = create()
+    const hosts = await Promise.all([0, 1, 2, 3].map((index) => world.host(index)))
+    const [a, b, c] = hosts as [Host, Host, Host]
+    for (const host of hosts.slice(1)) await world.run(host.dial({ addresses: a.addresses() }))
+    const key = utf8('somebody')
+    const of = async (host: Host): Promise<readonly Did[]> => (await world.run(host.closest(key))).map(({ did }) => did)
+    await world.until(async () => (await of(b)).length === 3 && (await of(c)).length === 3)
+    const [fromB, fromC] = [await of(b), await of(c)]
+    expect(fromB).not.toContain(b.did)
+    const both = (list: readonly Did[]): readonly Did[] => list.filter((did) => did !== b.did && did !== c.did)
+    expect(both(fromB)).toEqual(both(fromC))
+    expect(both(fromB)).toHaveLength(2)
+    const [nearest] = await world.run(b.closest(key))
+    expect(await world.run(b.dial({ addresses: nearest?.addresses ?? [] }))).toMatchObject({ did: nearest?.did })
+    expect(b.placeOf(a.did)).toBeUndefined()
+  })
+
+  test('a crowd in one place is not most of those closest to any key, and holds no more than its share of a record', async () => {
+    await using world = create({ countPlaces: true })
+    const a = await world.host(0, { place: '127.0.0' })
+    const crowd = await Promise.all(Array.from({ length: 7 }, (_, index) => world.host(index + 1, { place: '127.0.0' })))
+    for (const host of crowd) await world.run(host.dial({ addresses: a.addresses() }))
+    await world.until(async () => (await world.run(a.closest(utf8('k')))).length === closestPerPlaceMax)
+    for (const key of ['k', 'l', 'm']) expect((await world.run(a.closest(utf8(key)))).length).toBeLessThanOrEqual(closestPerPlaceMax)
+    expect(a.placeOf((crowd[0] as Host).did)).toBe('127.0.0')
+  })
+
+  test('two records by which a signer contradicts himself are shown to whoever listens, and the second is refused', async () => {
+    await using world = create()
+    const [a] = await pair(world)
+    const seen: Contradiction[] = []
+    const stop = a.onContradiction((found) => seen.push(found))
+    const key = utf8('k')
+    await world.run(a.publish('test-rec', key, testRecord(2, 'said one')))
+    await expect(world.run(a.publish('test-rec', key, testRecord(3, 'said two')))).rejects.toEqual(code('ERR_RECORD_ROLLBACK'))
+    expect(seen).toEqual([{ namespace: 'test-rec', key, held: testRecord(2, 'said one'), offered: testRecord(3, 'said two') }])
+    stop()
+    await expect(world.run(a.publish('test-rec', key, testRecord(5, 'said three')))).rejects.toEqual(code('ERR_RECORD_ROLLBACK'))
+    expect(seen).toHaveLength(1)
   })
 
   test('a host alone provides to nobody and finds nobody, and a key has 32 bytes', async () => {

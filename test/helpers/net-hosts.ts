@@ -15,6 +15,8 @@ export const testRule: RecordRule = {
     if (seq === undefined || expiresAt === undefined) throw new MeshError('ERR_RECORD_INVALID', 'forged')
     return { seq: Number(seq), expiresAt: Number(expiresAt) }
   },
+  // Whoever says `said one` must not say `said two`.
+  order: (held, offered) => ([held, offered].every((value) => fromUtf8(value).includes(' said ')) ? 'contradiction' : 'next'),
 }
 
 export const testRules = { 'test-rec': testRule }
@@ -37,6 +39,8 @@ export interface Place {
   readonly relayServer?: boolean
   readonly relays?: readonly string[]
   readonly hidden?: boolean
+  /** The public network it is in, where that is simulated. */
+  readonly place?: string
 }
 
 /** Hosts of one kind in one world; `run` lets the world's time pass until the promise settles. */
