@@ -14,7 +14,7 @@ export const floors: readonly (readonly string[])[] = [
   ['envelope', 'trust', 'vault', 'audit', 'auth', 'bundles'],
   ['policy', 'net', 'monitor', 'bridge'],
   ['protocols', 'boxes'],
-  ['agents', 'tasks', 'files'],
+  ['agents', 'tasks', 'files', 'config'],
   ['node'],
   ['api'],
   ['client'],
@@ -30,8 +30,8 @@ const closed: Readonly<Record<string, readonly string[]>> = {
 
 /** Doors that know these rooms and no others. */
 const only: Readonly<Record<string, readonly string[]>> = {
-  // Runs code and asks the trust rule without a node, and so without what a node is made of.
-  cli: ['base', 'client', 'api', 'node', 'boxes', 'bundles', 'sandbox', 'trust'],
+  // Runs code, reads settings and asks the trust rule without a node, and so without what a node is made of.
+  cli: ['base', 'client', 'api', 'node', 'boxes', 'bundles', 'sandbox', 'trust', 'config'],
   mcp: ['base', 'client'],
   a2a: ['base', 'client'],
   console: ['base', 'client'],
@@ -48,7 +48,7 @@ const packages: readonly (readonly [name: RegExp, users: readonly string[]])[] =
   [/^node:crypto$/, ['crypto', 'base/random.ts', 'sandbox/worker.ts', 'sandbox/local-calls.ts', 'sandbox/app-files.ts']],
   [/^(level|classic-level|abstract-level)$/, ['store']],
   [/^canonicalize$/, ['wire']],
-  [/^smol-toml$/, ['node']],
+  [/^smol-toml$/, ['node', 'config']],
   [/^(isolated-vm|acorn|acorn-walk)$/, ['sandbox']],
   [/^node:(vm|wasi)$/, []],
   [/^(fastify|@fastify\/.+)$/, ['api']],

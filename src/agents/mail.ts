@@ -77,7 +77,8 @@ export interface MailOptions {
   bundleOf(peer: Did, options: SignalOption & { readonly fresh?: boolean }): Promise<PrekeyBundle>
   /** Whose key it is, and which is in force. */
   readonly keys: { subject(key: Did): Did; current(identity: Did, options: SignalOption): Promise<Did> }
-  decide(from: Did): Decision
+  /** May it write here, or to this agent? */
+  decide(from: Did, agent?: string): Decision
   deposit: Deposit
   /** A message reached the inbox. */
   onMessage(message: Message): void
@@ -228,6 +229,8 @@ export async function openMail(options: MailOptions): Promise<Mail> {
     const content = messageCodec.decode(statement.payload)
     checkTime(statement, { now: clock.now(), lifetimeMsMax: content.expectsReply ? liveLifetimeMsMax : lifetimeMsMax })
     if (content.expectsReply) agents.get(content.agent)
+    const ofAgent = options.decide(statement.from, content.agent)
+    if (!ofAgent.allow) throw new MeshError(ofAgent.code, ofAgent.reason)
     return content
   }
   function messageOf({ statement }: Composed, content: ReturnType<typeof messageCodec.decode>): Message {

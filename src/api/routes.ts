@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Did, MeshError, realClock, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { agentRoutes } from './agent-routes.ts'
+import { configRoutes } from './config-routes.ts'
 import { groupRoutes } from './group-routes.ts'
 import { identityRoutes } from './identity-routes.ts'
 import { findRoutes } from './find-routes.ts'
@@ -156,6 +157,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...ownKeyRoutes(node),
     ...groupRoutes(node, who),
     ...trustRoutes(node, who),
+    ...configRoutes(node),
     ...auditRoutes(node),
     ...fileRoutes(node),
     ...taskRoutes(node, who),

@@ -206,6 +206,16 @@ export const errorTable = {
     hint: 'if you trust it, `kindmesh bundle pin <publisher-or-hash>`',
     exit: 'denied',
   },
+  ERR_CONFIG_INVALID: {
+    meaning: 'a configuration file or setting is not valid',
+    hint: 'mend the field named; `kindmesh config get` lists all settings',
+    exit: 'usage',
+  },
+  ERR_CONFIG_LOCKED: {
+    meaning: 'a layer above has locked this setting',
+    hint: 'see `kindmesh config explain <setting>`',
+    exit: 'denied',
+  },
   ERR_SANDBOX_CONFIG: {
     meaning: 'a policy or the configuration of the sandboxes is not valid',
     hint: 'mend the field named; see protocols/sandbox/v1/spec.md section 5',

@@ -15,6 +15,10 @@ export interface ProfilePaths {
   readonly api: string
   /** What the operator grants tasks of others; see sandbox/v1 section 5.1. */
   readonly grants: string
+  /** Settings of whoever owns the profile; see config/v1. */
+  readonly config: string
+  /** Folder of settings of single agents, `<name>.toml`. */
+  readonly agentConfigs: string
   /** Folder of named secrets, one file each. */
   readonly secrets: string
   /** Publishers and code whose bundles are trusted. */
@@ -34,6 +38,8 @@ export const profilePaths = (home: string): ProfilePaths => ({
   tasks: join(home, 'tasks'),
   api: join(home, 'api.json'),
   grants: join(home, 'sandbox.toml'),
+  config: join(home, 'config.toml'),
+  agentConfigs: join(home, 'agents'),
   secrets: join(home, 'secrets'),
   bundlePins: join(home, 'bundle-pins.json'),
   code: join(home, 'code'),

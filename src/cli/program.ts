@@ -4,6 +4,7 @@ import { exitCodes, MeshError, toMeshError } from '../base/index.ts'
 import { addAgentCommands } from './commands/agents.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addBundleCommands } from './commands/bundles.ts'
+import { addConfigCommands } from './commands/config.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
 import { addFindCommands } from './commands/find.ts'
@@ -100,6 +101,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addBundleCommands,
     addTaskCommands,
     addAuditCommands,
+    addConfigCommands,
     addDoctorCommand,
     addDevCommands,
   ]) {

@@ -86,6 +86,9 @@ export interface Client {
   revoke(body: In<'revokeBody'>, options?: SignalOption): Promise<{ readonly id: string }>
   explain(query: { readonly subject: string; readonly scope?: string }, options?: SignalOption): Promise<Out<'explanation'>>
   levels(query: { readonly scope?: string }, options?: SignalOption): Promise<{ readonly levels: readonly { readonly did: string; readonly level: number }[] }>
+  settings(query?: { readonly agent?: string }, options?: SignalOption): Promise<{ readonly settings: readonly Out<'setting'>[] }>
+  setSetting(body: In<'settingBody'>, options?: SignalOption): Promise<Out<'setting'>>
+  reloadSettings(options?: SignalOption): Promise<{ readonly changed: readonly string[] }>
   auditTail(page: { readonly limit: number; readonly before?: number }, options?: SignalOption): Promise<{ readonly entries: readonly Out<'entry'>[] }>
   auditVerify(options?: SignalOption): Promise<Out<'verdict'>>
   auditProve(seq: number, options?: SignalOption): Promise<Readonly<Record<string, unknown>>>
@@ -193,6 +196,9 @@ export function createClient({ url, token }: ClientOptions): Client {
     revoke: (body, options) => call('/v1/revocations', options, body),
     explain: (fields, options) => call(`/v1/trust/explain${query(fields)}`, options),
     levels: (fields, options) => call(`/v1/trust/levels${query(fields)}`, options),
+    settings: (fields = {}, options = {}) => call(`/v1/config${query(fields)}`, options),
+    setSetting: (body, options) => call('/v1/config', options, body),
+    reloadSettings: (options) => call('/v1/config/reload', options, {}),
     auditTail: (page, options) => call(`/v1/audit${query(page)}`, options),
     auditVerify: (options) => call('/v1/audit/verify', options, {}),
     auditProve: (seq, options) => call(`/v1/audit/${seq}/proof`, options),

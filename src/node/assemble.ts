@@ -34,6 +34,7 @@ import {
 } from '../base/index.ts'
 import type { Sandbox, SandboxConfigurationGiven } from '../boxes/index.ts'
 import type { BundlePins } from '../bundles/index.ts'
+import type { Config } from '../config/index.ts'
 import { openPrekeys, openReplayGuard, openSequences, openSessions, type PrekeyBundle, prekeyRecordRule } from '../envelope/index.ts'
 import {
   agentRecordRule,
@@ -69,6 +70,7 @@ import { createMailboxes, type MailboxDoors, type Mailboxes } from './mailboxes.
 import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
 import { noOperatorGrants, type OperatorGrants, policyWith } from './operator-grants.ts'
+import { createSettings, type SettingsDoors } from './settings.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
 import { createOwnSandboxes } from './own-sandboxes.ts'
@@ -161,6 +163,7 @@ export interface MeshRooms {
   readonly trust: TrustDoors
   /** Keys of agents, and what they sign. */
   readonly identities: Identities
+  readonly settings: SettingsDoors
   readonly topics: Topics
   readonly groups: Groups
   readonly tasks: Tasks & {
@@ -184,6 +187,8 @@ export interface Parts {
   readonly random: Random
   readonly logger: Logger
   readonly policy?: Policy
+  /** Settings that narrow or change the policy while the node runs. */
+  readonly config?: Config
   /** What tasks of others may do; nothing unless given. */
   readonly grants?: OperatorGrants
   /** Publishers and code whose bundles are trusted; none unless given. */
@@ -224,8 +229,13 @@ export interface Assembled {
 /** Wires the rooms over any host: the real one, or the simulator's. */
 export async function assemble(parts: Parts): Promise<Assembled> {
   const { store, keyring, sandboxes, audit, host, clock, random, logger, grants = noOperatorGrants } = parts
-  const policy = policyWith(parts.policy ?? policyDefault, grants)
   const { events = createEventHub(parts.logger) } = parts
+  const settings = createSettings({
+    ...{ config: parts.config, did: keyring.identity, audit, events, logger },
+    policy: parts.policy ?? policyDefault,
+    complete: (policy) => policyWith(policy, grants),
+  })
+  const { policy } = settings
   // `native` isolates nothing and is always there: it makes no offer to others.
   const canRun = sandboxes.available().some(({ level, backend }) => backend !== undefined && level !== 'native')
   const hasMailbox = parts.serveMailbox !== undefined && parts.serveMailbox !== false
@@ -244,6 +254,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const directory = createDirectory({ host, clock, logger, prekeys })
   const identities = await openIdentities({ store: store.sub('identities'), keyring, clock, random, audit, level: (did) => level(did, taskScope) })
   const agentKeys = await openAgentKeys({ ...parts, store: store.sub('agent-keys'), chains })
+  for (const name of agents.list()) await settings.load(name)
   // Agents that moved in before agents had keys.
   for (const name of agents.list()) if (!agentKeys.list().some((agent) => agent.name === name)) await agentKeys.add(name, [])
   /** An agent is told who asks, not by which key; a stranger names it by its DID. */
@@ -279,7 +290,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     plane: () => plane,
     bundleOf: directory.bundleOf,
     keys: chains,
-    decide: (from) => standing(from) ?? decideMessage(policy, level(from, messageScope)),
+    decide: (from, agent) => standing(from) ?? decideMessage(agent === undefined ? policy : settings.policyFor(agent), level(from, messageScope)),
     deposit: (item) => mailboxes.deposit(item),
     onMessage({ id, from, type }) {
       events.emit({ event: 'message', id, from: chains.subject(from), type })
@@ -501,6 +512,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       list: agents.list,
       register: agents.register,
       async add(name, program) {
+        await settings.load(name)
         if (program !== undefined) return await programs.add(name, program)
         const agent = builtInAgents[name]
         if (agent === undefined) {
@@ -521,6 +533,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     inbox: { list: async (page) => (await inbox.list(page)).map((message) => ({ ...message, from: chains.subject(message.from) })) },
     identities,
     trust: trust.doors,
+    settings: settings.doors,
     tasks: { ...asked.tasks, served: served.doors },
     topics,
     files: files.doors,
@@ -552,6 +565,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       presence.stop()
       recent.stop()
       chains.stop()
+      settings.stop()
       stopRepublishing()
       mailboxes.stop()
       stopWatching()

@@ -11,6 +11,7 @@ export type NodeEvent =
   /** Code in a sandbox of this program tried what it may not. */
   | { readonly event: 'security'; readonly agentId: string; readonly kind: string; readonly detail: string }
   | { readonly event: 'identity'; readonly did: Did; readonly key: Did; readonly seq: number; readonly status: 'active' | 'frozen' }
+  | { readonly event: 'config'; readonly keys: readonly string[]; readonly agent?: string }
   | { readonly event: 'attestation'; readonly id: string; readonly issuer: Did; readonly subject: Did; readonly change: 'issued' | 'accepted' | 'revoked' }
 
 export interface EventHub {

@@ -14,6 +14,7 @@ import {
   toMeshError,
 } from '../base/index.ts'
 import { createBundlePins } from '../bundles/index.ts'
+import { type Config, configFiles, openConfig } from '../config/index.ts'
 import { selfTest } from '../crypto/index.ts'
 import { decodeRecoveryKey, encodeRecoveryKey, type Keyring, readKeyFile } from '../identity/index.ts'
 import { createLibp2pHost } from '../net/index.ts'
@@ -43,6 +44,8 @@ export interface NodeOptions {
   readonly listen?: readonly string[]
   readonly bootstrap?: readonly string[]
   readonly policy?: Policy
+  /** Settings; those of the profile and of the machine unless given. */
+  readonly config?: Config
   readonly mdns?: boolean
   readonly relayServer?: boolean
   /** Ask the router to let others in; true unless said otherwise. */
@@ -88,6 +91,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   undo.defer(() => store.close())
   // The store is ours alone from here on, and so is the key file. It may have changed while somebody else had it.
   let keyring = await settled(profile, unlocked)
+  const config = options.config ?? (await openConfig({ files: configFiles(dataDir), random }))
   const grants = await readOperatorGrants(paths.grants)
   const bundlePins = createBundlePins(paths.bundlePins, random)
   const secrets = createSecretFiles({ folder: paths.secrets, random })
@@ -123,6 +127,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     const offers = options.relayServer === true ? ['relay'] : []
     const assembled = await assemble({
       ...options,
+      config,
       grants,
       bundlePins,
       secrets,

@@ -64,7 +64,7 @@ export async function createServed({ chains, sync, mail, events, policy, level, 
     ...options,
     ...(bridgeFor === undefined ? {} : { bridgeFor }),
     checkBundle: bundleCheck(bundlePins),
-    policyText: JSON.stringify(policy),
+    policyText: () => JSON.stringify(policy),
     subject: chains.subject,
     onEnd: ({ id, asker, outcome }) => events.emit({ event: 'task', id, asker: chains.subject(asker), outcome }),
     async tell(asker, notice) {
@@ -84,7 +84,7 @@ export async function createServed({ chains, sync, mail, events, policy, level, 
   serveTasks({ host, clock, logger, open: executor.open })
   let cancelCheck: (() => void) | undefined
   const stopListening = events.on(({ event }) => {
-    if (event !== 'attestation' && event !== 'identity') return
+    if (event !== 'attestation' && event !== 'identity' && event !== 'config') return
     cancelCheck ??= clock.after(recheckSoonMs, () => {
       cancelCheck = undefined
       executor.recheck().catch((error: unknown) => logger.warn('it was not asked whether tasks may go on', { code: toMeshError(error).code }))

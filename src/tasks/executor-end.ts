@@ -15,7 +15,8 @@ export interface EndWriterOptions {
   readonly audit: Audit
   readonly journal: ServedJournal
   /** Of the policy in force. */
-  readonly policyHash: Uint8Array
+  /** Of the policy in force. */
+  policyHash(): Uint8Array
 }
 
 /** Writes down how a task ended and signs the receipt of it. */
@@ -80,7 +81,7 @@ export function createEndWriter({ keyring, clock, random, audit, journal, policy
       limits,
       artefactsIn: record.artefactsIn.map(({ hash }) => hash),
       artefactsOut: record.artefactsOut,
-      policyHash,
+      policyHash: policyHash(),
       securityEvents: outcome.security.length,
       auditSize: head.size,
       auditRoot: head.root,

@@ -90,7 +90,7 @@ export interface ExecutorOptions {
   /** Where files of tasks lie while they are here; a temporary folder unless given. */
   readonly workDir?: string | undefined
   /** The text of the policy in force, for the receipt. */
-  readonly policyText: string
+  policyText(): string
   /** Tasks that run at a time at one isolation level. */
   readonly slots?: number | undefined
   /** Which identity a key belongs to. */
@@ -131,7 +131,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
   const { keyring, clock, random, logger, prekeys, replay, audit, sandboxes, decide, subject } = options
   const journal = createServedJournal(options.store, keyring)
   const folders = createTaskFolders(options.workDir)
-  const writeEnd = createEndWriter({ keyring, clock, random, audit, journal, policyHash: sha256(utf8(options.policyText)) })
+  const writeEnd = createEndWriter({ keyring, clock, random, audit, journal, policyHash: () => sha256(utf8(options.policyText())) })
   const refusals = createTally<Did>({ clock, most: taskRefusalsNotedMax, windowMs: minuteMs })
   /** Those that were taken and have not ended; a place is held from the moment of the decision. */
   const live = new Map<string, Job>()

@@ -12,6 +12,7 @@ export {
   type Level,
   type LevelName,
   levelName,
+  parseAnswerLevel,
   parseLevel,
   type Revocation,
   type StatementLevel,

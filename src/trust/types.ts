@@ -64,6 +64,13 @@ export const levelName = (level: Level): LevelName => answerNames[level + 1] ?? 
 /** The name of what a statement says. */
 export const statementLevelName = (level: StatementLevel): StatementLevelName => statementNames[level + 1] ?? 'caution'
 
+/** Reads an answer's name: `unknown` in place of `caution`. @throws ERR_USAGE */
+export function parseAnswerLevel(text: string): Level {
+  const at = answerNames.indexOf(text.toLowerCase() as LevelName)
+  if (at === -1) throw new MeshError('ERR_USAGE', `'${text}' is not one of ${answerNames.join(', ')}`)
+  return (at - 1) as Level
+}
+
 /** The depth a statement gets when its author names none: a TRUSTED subject may introduce, an AUTHORITY may introduce introducers. */
 export function depthDefault(level: StatementLevel): number {
   if (level === TrustLevel.AUTHORITY) return 2

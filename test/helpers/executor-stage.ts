@@ -89,7 +89,7 @@ export async function createExecutorStage({
     sandboxes,
     workDir,
     slots,
-    policyText: '',
+    policyText: () => '',
     subject: (key) => key,
     decide,
     async tell(who, notice) {

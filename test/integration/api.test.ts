@@ -111,6 +111,17 @@ describe('the local API', () => {
     }
   })
 
+  test('changes a setting of the session at once, refuses what is none, and writes it into the audit log', async () => {
+    const client = createClient({ url: node.api, token })
+    const key = 'policy.message_level_min'
+    expect(await client.setSetting({ layer: 'session', key, value: 'basic' })).toMatchObject({ key, value: 'basic', from: 'session' })
+    expect((await client.settings()).settings.find((setting) => setting.key === key)).toMatchObject({ value: 'basic', from: 'session' })
+    await expect(client.setSetting({ layer: 'session', key, value: 'best' })).rejects.toMatchObject({ code: 'ERR_CONFIG_INVALID' })
+    expect(await client.setSetting({ layer: 'session', key })).toMatchObject({ from: 'default' })
+    const { entries } = await client.auditTail({ limit: 10 })
+    expect(entries.filter(({ event }) => event === 'config_changed').map(({ data }) => data)).toEqual(Array(2).fill(expect.objectContaining({ keys: [key] })))
+  })
+
   test('keeps its token in a file of its owner alone', async () => {
     expect((await stat(join(node.home, 'api.json'))).mode & 0o777).toBe(0o600)
     expect((await stat(join(node.home, 'identity.json'))).mode & 0o777).toBe(0o600)

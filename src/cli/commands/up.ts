@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { renderUnicodeCompact } from 'uqr'
+import { type Config, configFiles, envLayer, type Layer, machineFolder, openConfig } from '../../config/index.ts'
 import { createLogger, type Logger, profilePaths, realClock, realRandom, toMeshError, utf8 } from '../../base/index.ts'
 import type { MeshNode, NodeEvent, Role } from '../../node/index.ts'
 import { type Context, paint } from '../context.ts'
@@ -49,11 +50,12 @@ export function addUpCommand(program: Command, add: AddCommand): void {
         logger.error('unhandled rejection', { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
       )
       await using undo = new AsyncDisposableStack()
-      const node = undo.use(await start(context, options, logger))
+      const config = await settingsFor(context, options)
+      const node = undo.use(await start(context, { init: options.init === true, config }, logger))
       const api = await startApi({
         node,
         file: profilePaths(context.home).api,
-        port: options.apiPort === undefined ? 0 : parseCount(options.apiPort, 'the API port', 65_535),
+        port: config.setting('node.api_port').value as number,
         version,
         startedAt,
         random: realRandom,
@@ -70,8 +72,36 @@ export function addUpCommand(program: Command, add: AddCommand): void {
   )
 }
 
+/** What was said on the command line, as the last layer of the settings. */
+function flagLayer({ listen, bootstrap, mdns, relay, upnp, role, serveMailbox, apiPort }: UpOptions): Layer {
+  const said: Readonly<Record<string, unknown>> = {
+    'node.listen': listen,
+    'node.bootstrap': bootstrap,
+    'node.mdns': mdns,
+    'node.relay': relay,
+    // `--no-upnp` has a value of its own when it is not given.
+    'node.upnp': upnp === false ? false : undefined,
+    'node.roles': role,
+    'node.mailbox': serveMailbox,
+    'node.api_port': apiPort === undefined ? undefined : parseCount(apiPort, 'the API port', 65_535),
+  }
+  const values = Object.entries(said).filter(([, value]) => value !== undefined)
+  return { name: 'flag', source: 'the command line', values: new Map(values), locked: [] }
+}
+
+/** All settings, those of this command among them. @throws ERR_CONFIG_* */
+async function settingsFor(context: Context, options: UpOptions): Promise<Config> {
+  const runtime = [envLayer(process.env), flagLayer(options)]
+  return await openConfig({ files: configFiles(context.home, process.env['KINDMESH_ETC'] ?? machineFolder), runtime, random: realRandom })
+}
+
+interface StartOptions {
+  readonly init: boolean
+  readonly config: Config
+}
+
 /** Starts the node; where somebody sits at a terminal, a passphrase that is missing is asked for. */
-async function start(context: Context, options: UpOptions, logger: Logger): Promise<MeshNode> {
+async function start(context: Context, options: StartOptions, logger: Logger): Promise<MeshNode> {
   try {
     return await startWith(await context.passphrase(), context, options, logger)
   } catch (error) {
@@ -83,23 +113,21 @@ async function start(context: Context, options: UpOptions, logger: Logger): Prom
   }
 }
 
-async function startWith(
-  passphrase: Uint8Array | undefined,
-  context: Context,
-  { listen, bootstrap = [], init = false, mdns = false, relay = false, upnp = true, serveMailbox = false, role }: UpOptions,
-  logger: Logger,
-): Promise<MeshNode> {
+async function startWith(passphrase: Uint8Array | undefined, context: Context, { init, config }: StartOptions, logger: Logger): Promise<MeshNode> {
   const { createNode } = await import('../../node/index.ts')
+  const said = <T>(key: string): T => config.setting(key).value as T
+  const listen = said<readonly string[] | undefined>('node.listen')
   const options = {
     dataDir: context.home,
     passphrase,
     create: init,
-    bootstrap,
-    mdns,
-    relayServer: relay,
-    serveMailbox,
-    upnp,
-    ...(role === undefined ? {} : { roles: role as readonly Role[] }),
+    config,
+    bootstrap: said<readonly string[]>('node.bootstrap'),
+    mdns: said<boolean>('node.mdns'),
+    relayServer: said<boolean>('node.relay'),
+    serveMailbox: said<boolean>('node.mailbox'),
+    upnp: said<boolean>('node.upnp'),
+    roles: said<readonly Role[]>('node.roles'),
     version,
     logger,
   }
@@ -145,6 +173,7 @@ function tell(context: Context, event: NodeEvent): void {
     if (event.event === 'delivered') return `delivered ${event.id} to ${short(event.to)}`
     if (event.event === 'undelivered') return `undelivered ${event.id} to ${short(event.to)}: ${event.status} ${event.code}`
     if (event.event === 'security') return `security  ${event.agentId}: ${event.kind}: ${event.detail}`
+    if (event.event === 'config') return `settings  ${event.keys.join(', ')} changed`
     return `peer      ${short(event.did)} ${event.event}, ${event.route}`
   })
 }

@@ -1,0 +1,6 @@
+export { type Config, type ConfigFiles, openConfig, type OpenLayer, type SettingChange } from './config.ts'
+export { parseTables, readConfigText, readLayer } from './file.ts'
+export { configValueOf, limitKeys } from './keys.ts'
+export { envLayer, type Layer } from './layers.ts'
+export { configFiles, machineFolder } from './places.ts'
+export type { Setting } from './resolve.ts'

@@ -1,0 +1,125 @@
+import { z } from 'zod'
+import { agentCapabilities, MeshError } from '../base/index.ts'
+import { isolationLevels, type SandboxLimits, sandboxLimitsMax } from '../sandbox/index.ts'
+
+/** One setting: what it takes, what holds without it, and when a change of it is felt. */
+export interface ConfigKey {
+  readonly schema: z.ZodType
+  readonly meaning: string
+  /** What holds when nobody says anything; undefined where the part that reads it decides. */
+  readonly fallback?: unknown
+  /** `now`: at once; `start`: by the next `up`. */
+  readonly felt: 'now' | 'start'
+  /** An agent's layer may say it for that agent. */
+  readonly perAgent?: boolean
+}
+
+const addresses = z.array(z.string().min(1).max(256)).max(64)
+const levels = z.enum(['distrust', 'unknown', 'basic', 'verified', 'trusted', 'authority'])
+const floors = z.enum(['refuse', ...isolationLevels])
+const capabilities = z.array(z.enum(agentCapabilities)).max(agentCapabilities.length)
+const commands = z.array(z.string().regex(/^(?:\/|(?:\/[a-z0-9][a-z0-9_.-]*)+)$/, 'must be a command path such as /task/run')).max(64)
+
+/** Fields of SandboxLimits by their name in the configuration. */
+export const limitKeys = {
+  memory_mib: 'memoryMiB',
+  wall_ms: 'wallMs',
+  cpu_ms: 'cpuMs',
+  output_bytes: 'outputBytes',
+  host_calls: 'hostCalls',
+  cpu_percent: 'cpuPercent',
+  net_kibps: 'netKiBps',
+  fs_ops: 'fsOps',
+  processes: 'processes',
+} as const satisfies Record<string, keyof SandboxLimits>
+
+const limits = Object.fromEntries(
+  Object.entries(limitKeys).map(([name, field]): [string, ConfigKey] => [
+    `policy.task_limits.${name}`,
+    { schema: z.int().min(0).max(sandboxLimitsMax[field]), meaning: `most that a task of somebody else may ask for: ${field}`, felt: 'now' },
+  ]),
+)
+const perLevel = Object.fromEntries(
+  (['basic', 'verified', 'trusted', 'authority'] as const).flatMap((level): [string, ConfigKey][] => [
+    [`policy.floor.${level}`, { schema: floors, meaning: `weakest isolation for tasks of ${level} peers, or refuse`, felt: 'now' }],
+    ...(level === 'basic'
+      ? []
+      : [
+          [`policy.capabilities.${level}`, { schema: capabilities, meaning: `capabilities tasks of ${level} peers may ask for`, felt: 'now' }] as [
+            string,
+            ConfigKey,
+          ],
+        ]),
+  ]),
+)
+
+/** Every setting there is. Source: protocols/config/v1 section 2. */
+export const configKeys: Readonly<Record<string, ConfigKey>> = {
+  'node.listen': { schema: addresses, meaning: 'multiaddrs to listen on', felt: 'start' },
+  'node.bootstrap': { schema: addresses, meaning: 'multiaddrs of peers to meet first', fallback: [], felt: 'start' },
+  'node.mdns': { schema: z.boolean(), meaning: 'find peers on the local network', fallback: false, felt: 'start' },
+  'node.relay': { schema: z.boolean(), meaning: 'relay for peers that cannot be reached', fallback: false, felt: 'start' },
+  'node.upnp': { schema: z.boolean(), meaning: 'ask the router to let others in', fallback: true, felt: 'start' },
+  'node.roles': {
+    schema: z
+      .array(z.enum(['peer', 'gateway', 'archive', 'validator']))
+      .min(1)
+      .max(4),
+    meaning: 'what this node is for others',
+    fallback: ['peer'],
+    felt: 'start',
+  },
+  'node.mailbox': { schema: z.boolean(), meaning: 'hold mail for others while they are off', fallback: false, felt: 'start' },
+  'node.api_port': { schema: z.int().min(0).max(65_535), meaning: 'port of the local API, 0 for any free one', fallback: 0, felt: 'start' },
+  'policy.task_level_min': { schema: levels, meaning: 'lowest level whose tasks run here', felt: 'now' },
+  'policy.message_level_min': { schema: levels, meaning: 'lowest level whose messages are taken; distrust takes all', felt: 'now', perAgent: true },
+  'policy.file_level_min': { schema: levels, meaning: 'lowest level whose files are taken', felt: 'now' },
+  'policy.require_token': { schema: commands, meaning: 'commands that need a capability token besides the level', fallback: [], felt: 'now' },
+  ...perLevel,
+  ...limits,
+}
+
+/** @throws ERR_CONFIG_INVALID with the keys that come near */
+export function configKey(name: string, where?: string): ConfigKey {
+  const key = Object.hasOwn(configKeys, name) ? configKeys[name] : undefined
+  if (key !== undefined) return key
+  const [head = ''] = name.split('.')
+  const near = Object.keys(configKeys).filter((known) => known.endsWith(`.${name.split('.').at(-1) ?? ''}`) || known.startsWith(`${head}.`))
+  throw new MeshError('ERR_CONFIG_INVALID', `${where === undefined ? '' : `${where}: `}there is no setting ${JSON.stringify(name.slice(0, 80))}`, {
+    hint: near.length === 0 ? 'see `kindmesh config get`' : `perhaps ${near.slice(0, 4).join(', ')}; all of them: \`kindmesh config get\``,
+  })
+}
+
+/** The value as its setting takes it. @throws ERR_CONFIG_INVALID with what is wrong */
+export function configValue(name: string, value: unknown, where: string): unknown {
+  const parsed = configKey(name, where).schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new MeshError(
+    'ERR_CONFIG_INVALID',
+    `${where}: ${name}${(issue?.path ?? []).map((part) => `[${String(part)}]`).join('')}: ${issue?.message ?? 'is wrong'}`,
+  )
+}
+
+/** What a person typed, as the setting takes it: JSON, a bare word, or a list with commas. @throws ERR_CONFIG_INVALID */
+export function configValueOf(name: string, text: string, where: string): unknown {
+  const { schema } = configKey(name)
+  const readings = [
+    text,
+    ...jsonOf(text),
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== ''),
+  ]
+  const fitting = readings.find((reading) => schema.safeParse(reading).success)
+  return configValue(name, fitting ?? text, where)
+}
+
+function jsonOf(text: string): unknown[] {
+  try {
+    return [JSON.parse(text)]
+  } catch {
+    return []
+  }
+}
