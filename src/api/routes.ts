@@ -4,6 +4,7 @@ import type { MeshNode } from '../node/index.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { configRoutes } from './config-routes.ts'
 import { groupRoutes } from './group-routes.ts'
+import { inviteRoutes } from './invite-routes.ts'
 import { identityRoutes } from './identity-routes.ts'
 import { findRoutes } from './find-routes.ts'
 import { fileRoutes } from './file-routes.ts'
@@ -158,6 +159,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...groupRoutes(node, who),
     ...trustRoutes(node, who),
     ...configRoutes(node),
+    ...inviteRoutes(node),
     ...auditRoutes(node),
     ...fileRoutes(node),
     ...taskRoutes(node, who),

@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { engines, isolationLevels } from '../sandbox/index.ts'
 
 /** What the local API takes and gives, one place for server, client and OpenAPI. Times are ms since 1970, sizes bytes. */
-const name = z.string().min(1).max(512)
+/** A DID in any spelling, a petname, or a ticket. */
+const name = z.string().min(1).max(2_048)
 const limit = z.coerce.number().int().min(1).max(1_000).default(50)
 const timeoutMs = z.int().min(1).max(600_000).optional()
 
@@ -143,6 +144,33 @@ export const attestBody = z.object({
   depth: z.int().min(0).max(4).optional(),
   lifetimeMs: z.int().min(1),
 })
+const scopesGiven = z.array(z.string().max(64)).min(1).max(4)
+export const inviteBody = z.object({
+  level: z.enum(['basic', 'verified', 'trusted', 'authority']),
+  scopes: scopesGiven,
+  /** How long somebody may join. */
+  openMs: z.int().min(1),
+  /** How long what both sides sign lives; 90 days unless given. */
+  lifetimeMs: z.int().min(1).optional(),
+  uses: z.int().min(1).max(32).optional(),
+  /** AUTHORITY is given only with this. */
+  confirmed: z.boolean().default(false),
+})
+export const inviteNamed = z.object({ name: z.string().min(1).max(64) })
+export const joinBody = z.object({ ticket: z.string().min(1).max(4_096), confirmed: z.boolean().default(false), timeoutMs })
+export const invite = z.object({
+  name: z.string(),
+  status: z.enum(['open', 'used', 'revoked', 'burnt', 'expired']),
+  level: z.int(),
+  levelName: z.string(),
+  scopes: z.array(z.string()),
+  createdAt: z.int(),
+  expiresAt: z.int(),
+  uses: z.int(),
+  joined: z.array(z.object({ did: z.string(), at: z.int() })),
+})
+export const invited = invite.extend({ ticket: z.string() })
+export const joined = z.object({ did: z.string(), level: z.int(), levelName: z.string(), scopes: z.array(z.string()), until: z.int() })
 export const revokeBody = z.object({ id: z.string().regex(/^[0-9a-f]{64}$/), kind: z.enum(['soft', 'hard']).default('soft') })
 export const identityBody = z.object({
   agentId: z.string().min(1).max(64),

@@ -127,6 +127,35 @@ export const attestationRevoked = ({
 }: Own & { readonly issuer: Did; readonly subject: Did; readonly id: Uint8Array; readonly reason: string }): AuditEvent =>
   happened('attestation_revoked', issuer, subject, { id, reason: brief(reason) })
 
+interface InviteFacts extends Own {
+  /** The name of the invite, which is no secret. */
+  readonly invite: string
+}
+interface InviteTermsFacts extends InviteFacts {
+  readonly level: number
+  readonly scopes: readonly string[]
+}
+
+export const inviteCreated = ({
+  did,
+  invite,
+  level,
+  scopes,
+  expiresAt,
+  uses,
+}: InviteTermsFacts & { readonly expiresAt: number; readonly uses: number }): AuditEvent =>
+  happened('invite_created', did, did, { invite: brief(invite), level, scopes: listed(scopes), expiresAt, uses })
+
+/** An invite is used up, once, by `joiner`; on disk before anything is signed for it. */
+export const inviteUsed = ({ did, invite, joiner, level, scopes, left }: InviteTermsFacts & { readonly joiner: Did; readonly left: number }): AuditEvent =>
+  happened('invite_used', joiner, did, { invite: brief(invite), level, scopes: listed(scopes), left })
+
+export const inviteEnded = ({ did, invite, status }: InviteFacts & { readonly status: string }): AuditEvent =>
+  happened('invite_ended', did, did, { invite: brief(invite), status: brief(status) })
+
+export const joinRefused = ({ did, joiner, code, reason }: Own & Refusal & { readonly joiner: Did }): AuditEvent =>
+  happened('join_refused', did, joiner, { code, reason: brief(reason) })
+
 export interface IsolationFacts {
   /** The level really used. */
   readonly isolationLevel: string

@@ -184,6 +184,18 @@ export const errorTable = {
     exit: 'usage',
   },
   ERR_TRUST_LOW: { meaning: 'the executor trusts the asker too little', hint: 'let somebody it trusts attest you at VERIFIED in /task/run', exit: 'untrusted' },
+  ERR_INVITE_UNKNOWN: {
+    meaning: 'no such invite is open there: never made, revoked, or burnt after wrong proofs',
+    hint: 'ask for a new ticket',
+    exit: 'denied',
+  },
+  ERR_INVITE_EXPIRED: { meaning: 'the invite is past its expiry', hint: 'ask for a new ticket; check both clocks', exit: 'denied' },
+  ERR_INVITE_USED: { meaning: 'the invite was used by somebody, or what it gave was withdrawn', hint: 'ask for a new ticket', exit: 'denied' },
+  ERR_INVITE_PROOF: {
+    meaning: 'a proof or statement does not fit the invite: other secret, key, level, scope or expiry',
+    hint: 'copy the ticket again, whole; if it fails again, somebody may be in the middle',
+    exit: 'denied',
+  },
   ERR_POLICY_DENIED: { meaning: 'policy forbids it', hint: 'ask the operator for a grant', exit: 'denied' },
 
   ERR_SANDBOX_UNAVAILABLE: {

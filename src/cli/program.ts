@@ -11,6 +11,7 @@ import { addFindCommands } from './commands/find.ts'
 import { addFileCommands } from './commands/files.ts'
 import { addGroupCommands } from './commands/groups.ts'
 import { addIdentityCommands } from './commands/identity.ts'
+import { addInviteCommands } from './commands/invite.ts'
 import { addMailboxCommands } from './commands/mailbox.ts'
 import { addMeshCommands } from './commands/mesh.ts'
 import { addMessageCommands } from './commands/messages.ts'
@@ -95,6 +96,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addAgentCommands,
     addSecretCommands,
     addSigningCommands,
+    addInviteCommands,
     addTrustCommands,
     addRunCommand,
     addSandboxCommands,

@@ -81,6 +81,11 @@ export interface Client {
   rotate(body: In<'rotateBody'>, options?: SignalOption): Promise<Out<'rotated'>>
   exportRecovery(options?: SignalOption): Promise<Out<'recoveryBody'>>
   recover(body: In<'recoveryBody'>, options?: SignalOption): Promise<Out<'rotated'>>
+  invite(body: In<'inviteBody'>, options?: SignalOption): Promise<Out<'invited'>>
+  invites(options?: SignalOption): Promise<{ readonly invites: readonly Out<'invite'>[] }>
+  revokeInvite(name: string, options?: SignalOption): Promise<Out<'invite'>>
+  /** Joins by a ticket: both sides sign what it says of each other. */
+  join(body: In<'joinBody'>, options?: SignalOption): Promise<Out<'joined'>>
   attest(body: In<'attestBody'>, options?: SignalOption): Promise<Out<'attested'>>
   attestations(options?: SignalOption): Promise<{ readonly attestations: readonly Out<'attestation'>[] }>
   revoke(body: In<'revokeBody'>, options?: SignalOption): Promise<{ readonly id: string }>
@@ -191,6 +196,10 @@ export function createClient({ url, token }: ClientOptions): Client {
     rotate: (body, options) => call('/v1/identity/rotate', options, body),
     exportRecovery: (options) => call('/v1/identity/recovery', options, {}),
     recover: (body, options) => call('/v1/identity/recover', options, body),
+    invite: (body, options) => call('/v1/invites', options, body),
+    invites: (options) => call('/v1/invites', options),
+    revokeInvite: (name, options) => call('/v1/invites/revoke', options, { name }),
+    join: (body, options) => call('/v1/join', options, body),
     attest: (body, options) => call('/v1/attestations', options, body),
     attestations: (options) => call('/v1/attestations', options),
     revoke: (body, options) => call('/v1/revocations', options, body),

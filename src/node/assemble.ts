@@ -67,6 +67,7 @@ import { type Identities, openIdentities } from './identities.ts'
 import { createFinder, type Description, type Finder, type FindOptions, type FoundPeer } from './find.ts'
 import { createFiles, type Files } from './files.ts'
 import { createMailboxes, type MailboxDoors, type Mailboxes } from './mailboxes.ts'
+import { type JoinDoors, openJoins } from './join.ts'
 import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
 import { noOperatorGrants, type OperatorGrants, policyWith } from './operator-grants.ts'
@@ -161,6 +162,7 @@ export interface MeshRooms {
   createSandbox(configuration: SandboxConfigurationGiven): Sandbox
   readonly inbox: Pick<Inbox, 'list'>
   readonly trust: TrustDoors
+  readonly invites: JoinDoors
   /** Keys of agents, and what they sign. */
   readonly identities: Identities
   readonly settings: SettingsDoors
@@ -438,6 +440,13 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     return { to: current === did ? key : current, expected: chains.subject(did) }
   }
 
+  const invites = await openJoins({
+    ...parts,
+    events,
+    trust,
+    dial,
+    ticketOf: (invite) => encodeTicket({ did: self, key: keyring.did, addresses: host.addresses(), invite }),
+  })
   const recent = await openRecentPeers({ store: store.sub('peers'), host, clock, logger })
   const asked = await createTasks({ ...parts, keys: chains, finder, level: (peer) => level(peer, taskScope), bundleOf: bundleAfterHello })
   takers.set(
@@ -534,6 +543,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     identities,
     trust: trust.doors,
     settings: settings.doors,
+    invites,
     tasks: { ...asked.tasks, served: served.doors },
     topics,
     files: files.doors,

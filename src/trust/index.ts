@@ -21,4 +21,13 @@ export {
   TrustLevel,
 } from './types.ts'
 export { type AttestFields, openTrustBook, type KeyBook, type TrustBook, type TrustChange } from './book.ts'
-export { headRecordKey, headRecordRule, verifiedHeadOf, type TrustItem, type TrustKind } from './statements.ts'
+export {
+  attestationLifetimeMsMax,
+  checkScopes,
+  headRecordKey,
+  headRecordRule,
+  openTrustStatement,
+  verifiedHeadOf,
+  type TrustItem,
+  type TrustKind,
+} from './statements.ts'

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { createPlayground } from '../helpers/cli.ts'
+
+test('invite and join in two processes: both sides hold what the ticket says, once', async () => {
+  await using ground = await createPlayground()
+  const [anna, ben] = await Promise.all([ground.up('anna'), ground.up('ben')])
+  const invited = await anna.run('invite', '--level', 'verified', '--scope', '/task/run', '--expires', '1d', '--json')
+  expect(invited.json()).toMatchObject({ schema: 'kindmesh.invite/1', ticket: expect.stringMatching(/^kindmesh:/), status: 'open', uses: 1 })
+  const ticket = String(invited.json()['ticket'])
+  const joined = await ben.run('join', ticket, '--json')
+  expect([joined.code, joined.stderr]).toEqual([0, ''])
+  expect(joined.json()).toMatchObject({ schema: 'kindmesh.join/1', did: anna.did, level: 2, levelName: 'verified', scopes: ['/task/run'] })
+  for (const [node, other] of [
+    [anna, ben],
+    [ben, anna],
+  ] as const) {
+    expect((await node.run('trust', 'explain', other.did, '--scope', '/task/run', '--json')).json()).toMatchObject({ level: 2 })
+    const { attestations } = (await node.run('trust', 'show', '--json')).json() as { attestations: { issuer: string; subject: string }[] }
+    expect(attestations.map(({ issuer, subject }) => `${issuer} ${subject}`).toSorted()).toEqual(
+      [`${anna.did} ${ben.did}`, `${ben.did} ${anna.did}`].toSorted(),
+    )
+  }
+  // Again by the same peer is the same; nobody else gets in.
+  expect((await ben.run('join', ticket, '--json')).json()).toMatchObject({ did: anna.did, level: 2 })
+  const cleo = await ground.up('cleo')
+  const late = await cleo.run('join', ticket, '--json')
+  expect([late.code, late.problem().code]).toEqual([14, 'ERR_INVITE_USED'])
+  const listed = await anna.run('invite', 'list', '--json')
+  expect(listed.json()).toMatchObject({ invites: [{ status: 'used', joined: [{ did: ben.did }] }] })
+  const log = await anna.run('audit', 'tail', '--json')
+  for (const event of ['invite_created', 'invite_used', 'attestation_issued', 'attestation_accepted', 'join_refused']) expect(log.stdout).toContain(event)
+  // A DID argument may be the ticket; the ticket itself is in no listing, log or event.
+  expect((await ben.run('ping', ticket, '--json')).code).toBe(0)
+  for (const text of [listed.stdout, log.stdout, JSON.stringify(anna.events)]) expect(text).not.toContain(ticket.slice(-24))
+})
