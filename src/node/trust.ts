@@ -5,7 +5,20 @@ import type { Host } from '../net/index.ts'
 import { type Decision, fileScope, messageScope, taskScope } from '../policy/index.ts'
 import { serveStatements } from '../protocols/att/index.ts'
 import type { Store } from '../store/index.ts'
-import { type AttestFields, type Explanation, type KeyBook, type Level, openTrustBook, type TrustBook } from '../trust/index.ts'
+import {
+  type AttestFields,
+  type Explanation,
+  type GraphView,
+  type GraphViewOptions,
+  type KeyBook,
+  type Level,
+  type LevelChange,
+  openTrustBook,
+  simulate,
+  type Supposition,
+  type TrustBook,
+  viewGraph,
+} from '../trust/index.ts'
 import type { EventHub } from './events.ts'
 import { type KeyChains, openKeyChains } from './key-chains.ts'
 import { createTrustSync, type TrustSync } from './trust-sync.ts'
@@ -17,6 +30,10 @@ const explainAgeMsMax = secondMs
 export interface TrustDoors extends Pick<TrustBook, 'show' | 'snapshot'> {
   attest(fields: AttestFields): Promise<{ readonly id: string; readonly seq: number }>
   revoke(id: string, kind?: 'soft' | 'hard'): Promise<{ readonly id: string }>
+  /** Whose level in a scope would be another, were these statements made or taken back; nothing is signed or kept. @throws ERR_NOT_FOUND, ERR_TRUST_INVALID */
+  simulate(supposition: Supposition, options?: { readonly scope?: string }): readonly LevelChange[]
+  /** Who says what about whom: the surroundings of one, or of this node. `drawGraph` makes a picture of it. */
+  graph(options?: Omit<GraphViewOptions, 'name'> & { readonly scope?: string }): GraphView
   /** Asks the introducers for news, then says how far `subject` is trusted and why. */
   explain(subject: Did, options?: SignalOption & { readonly scope?: string; readonly name?: (did: Did) => string }): Promise<Explanation>
 }
@@ -84,6 +101,13 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
         announce()
         return { id: signed.ref }
       },
+      simulate: (supposition, { scope = taskScope } = {}) =>
+        simulate(book.question(scope), {
+          ...supposition,
+          add: supposition.add?.map((said) => ({ ...said, issuer: chains.subject(said.issuer), subject: chains.subject(said.subject) })) ?? [],
+        }),
+      graph: ({ scope = taskScope, subject, nodesMax } = {}) =>
+        viewGraph(book.snapshot(scope), { subject: subject === undefined ? undefined : chains.subject(subject), nodesMax }),
       async explain(subject, { scope = taskScope, name, signal } = {}) {
         await sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })
         return book.explain(chains.subject(subject), scope, { name })

@@ -3,7 +3,7 @@ import { type Keyring, partiesOf, type Signed, signStatement } from '../identity
 import { put, type Store, type StoreOp } from '../store/index.ts'
 import { bytesUpTo, codec, instant, oneOf, row } from '../wire/index.ts'
 import type { Explanation, ExplainOptions } from './explain.ts'
-import { computeTrust, type TrustSnapshot } from './rule.ts'
+import { computeTrust, type TrustQuestion, type TrustSnapshot } from './rule.ts'
 import {
   attestationCodec,
   attestationLifetimeMsMax,
@@ -85,6 +85,8 @@ export interface TrustBook {
   /** Takes a statement of somebody else after checking it; false when it was known. @throws ERR_TRUST_INVALID, ERR_STATEMENT_*, ERR_WIRE_*, ERR_OVERLOADED */
   accept(item: TrustItem): Promise<boolean>
   snapshot(scope: string): TrustSnapshot
+  /** What `snapshot` is computed from, for answers to "what if". */
+  question(scope: string): TrustQuestion
   explain(subject: Did, scope: string, options?: ExplainOptions): Explanation
   /** Signed head of an issuer: one's own is renewed when old; undefined when none was seen. */
   head(issuer: Did): Promise<Signed | undefined>
@@ -238,7 +240,14 @@ export async function openTrustBook({ store, keyring, clock, random, keys = plai
     const now = clock.now()
     const known = snapshots.get(scope)
     if (known !== undefined && known.at <= now && (known.validUntil === undefined || now < known.validUntil)) return known
-    const fresh = computeTrust({
+    const fresh = computeTrust(question(scope))
+    if (snapshots.size >= 64) snapshots.clear()
+    snapshots.set(scope, fresh)
+    return fresh
+  }
+  function question(scope: string): TrustQuestion {
+    const now = clock.now()
+    return {
       root: own,
       scope,
       attestations: attestations.values(),
@@ -248,10 +257,7 @@ export async function openTrustBook({ store, keyring, clock, random, keys = plai
         const head = heads.get(issuer)
         return head === undefined ? undefined : Math.max(0, now - head.statement.signed.statement.issuedAt)
       },
-    })
-    if (snapshots.size >= 64) snapshots.clear()
-    snapshots.set(scope, fresh)
-    return fresh
+    }
   }
   function checkRoom(statement: TrustStatement): void {
     const issuer = keys.subject(statement.signed.statement.from)
@@ -337,6 +343,7 @@ export async function openTrustBook({ store, keyring, clock, random, keys = plai
         return true
       }),
     snapshot,
+    question,
     explain: (subject, scope, options) => snapshot(scope).explain(subject, options),
     head: async (issuer) => (issuer === own ? await inTurn(renewHead) : heads.get(keys.subject(issuer))?.statement.signed),
     newestSeq,

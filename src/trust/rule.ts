@@ -1,4 +1,5 @@
 import type { Did } from '../base/index.ts'
+import { edgesOf, type TrustEdge } from './edges.ts'
 import { type Explanation, explain, type ExplainOptions, type Known, knownFrom } from './explain.ts'
 import { buildGraph } from './graph.ts'
 import type { Experience } from './ledger.ts'
@@ -48,6 +49,8 @@ export interface TrustSnapshot {
   explain(subject: Did, options?: ExplainOptions): Explanation
   /** Everybody who speaks or is spoken of, the root first, then in order of DID. */
   subjects(): readonly Did[]
+  /** What everybody says of whom now. */
+  edges(): Iterable<TrustEdge>
   /** The given subjects, or all, from the highest level down and inside a level from the best known down. Never gates. */
   rank(subjects?: Iterable<Did>): readonly Ranked[]
 }
@@ -77,6 +80,7 @@ export function computeTrust({ root, scope, attestations, revocations = [], now,
     },
     level: levelOf,
     explain: (subject, options) => explain(details(), subject, options),
+    edges: () => edgesOf({ sifted, graph, standing }),
     subjects: () => [root, ...sifted.nodes.slice(1).sort()],
     rank: (subjects = sifted.nodes) => [...subjects].map((subject) => ({ subject, level: levelOf(subject), score: 0 })).sort((a, b) => b.level - a.level),
   }
