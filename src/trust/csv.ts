@@ -1,5 +1,6 @@
 import type { Did } from '../base/index.ts'
 import { csvFault, type CsvRecord, csvRecords } from './csv-records.ts'
+import { narrowByFlow, type TrustPolicy } from './flow-policy.ts'
 import { introducerDepthMax } from './limits.ts'
 import { computeTrust, type TrustSnapshot } from './rule.ts'
 import { checkScopes } from './statements.ts'
@@ -20,6 +21,8 @@ export interface CsvQuestion {
   readonly root: string
   readonly scope: string
   readonly now: number
+  /** `gate` unless given. */
+  readonly policy?: TrustPolicy | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -40,7 +43,7 @@ export interface CsvAnswer {
  * @throws ERR_TRUST_CSV with the number of the line, ERR_TRUST_INVALID for a scope that is no command path, ERR_ABORTED
  */
 export async function computeTrustFromCsv(bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, question: CsvQuestion): Promise<CsvAnswer> {
-  const { root, scope, now, signal } = question
+  const { root, scope, now, policy = 'gate', signal } = question
   checkScopes([scope])
   const statements: Draft[] = []
   let read: ((record: CsvRecord) => Draft) | undefined
@@ -62,7 +65,9 @@ export async function computeTrustFromCsv(bytes: AsyncIterable<Uint8Array> | Ite
   if (read === undefined) throw csvFault(1, 'no header', `begin with ${csvColumns.join(',')}`)
   // The sort keeps the order of lines where the times are the same.
   statements.sort((a, b) => a.firstSeenAt - b.firstSeenAt).forEach((statement, place) => (statement.seq = place + 1))
-  const snapshot = computeTrust({ root: root as Did, scope, now, attestations: statements })
+  const asked = { root: root as Did, scope, now, attestations: statements }
+  const gate = computeTrust(asked)
+  const snapshot = policy === 'flow' ? narrowByFlow(gate, asked) : gate
   return { snapshot, statements: statements.length, later, levels: levelsOf(snapshot) }
 }
 

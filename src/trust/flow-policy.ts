@@ -38,7 +38,9 @@ export function narrowByFlow(gate: TrustSnapshot, options: FlowPolicyOptions): F
     if (known !== undefined) return known
     const live = liveStatements(options)
     const said = new Map<Did, number>()
-    for (const statement of live) if (statement.issuer === root) said.set(statement.subject, Math.max(wornLevel(statement, now), said.get(statement.subject) ?? 0))
+    for (const statement of live.filter(({ issuer }) => issuer === root)) {
+      said.set(statement.subject, Math.max(wornLevel(statement, now), said.get(statement.subject) ?? 0))
+    }
     const edges = flowEdges(options, live).flatMap((edge) => {
       const [from, to] = [edge.from as Did, edge.to as Did]
       if (from !== root && gate.level(from) < 2) return []
@@ -52,7 +54,10 @@ export function narrowByFlow(gate: TrustSnapshot, options: FlowPolicyOptions): F
   function flow(subject: Did): Flow {
     const before = flows.get(subject)
     if (before !== undefined) return before
-    const found = gate.level(subject) < 1 || subject === root ? { amount: 0, paths: [] } : authenticate(statements().into, { starts: new Map([[root, 120]]), target: subject, enough })
+    const found =
+      gate.level(subject) < 1 || subject === root
+        ? { amount: 0, paths: [] }
+        : authenticate(statements().into, { starts: new Map([[root, 120]]), target: subject, enough })
     flows.set(subject, found)
     return found
   }

@@ -47,4 +47,5 @@ export function flowEdges(options: FlowStatements, live: readonly Attestation[] 
 const isNewer = (a: Attestation, b: Attestation): boolean => a.seq > b.seq || (a.seq === b.seq && (a.level < b.level || (a.level === b.level && a.id < b.id)))
 
 /** The level a statement still counts for at its age, 0 for none. Source: trust/v1 section 2.2.6. */
-export const wornLevel = (statement: Attestation, now: number): 0 | 1 | 2 | 3 | 4 => ([4, 3, 2, 1] as const).find((step) => decaysAt(statement, step) > now) ?? 0
+export const wornLevel = (statement: Attestation, now: number): 0 | 1 | 2 | 3 | 4 =>
+  ([4, 3, 2, 1] as const).find((step) => decaysAt(statement, step) > now) ?? 0

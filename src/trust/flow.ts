@@ -65,7 +65,8 @@ export function firstSteps(into: Incoming, target: string, { spare = 0, spent }:
 
 const isBetter = (a: Step, b: Step): boolean =>
   a.amount > b.amount ||
-  (a.amount === b.amount && (a.edge.to < b.edge.to || (a.edge.to === b.edge.to && (a.edge.depth > b.edge.depth || (a.edge.depth === b.edge.depth && a.edge.id < b.edge.id)))))
+  (a.amount === b.amount &&
+    (a.edge.to < b.edge.to || (a.edge.to === b.edge.to && (a.edge.depth > b.edge.depth || (a.edge.depth === b.edge.depth && a.edge.id < b.edge.id)))))
 
 /** The way the steps make from `from`, undefined where there is none. */
 export function follow(steps: ReadonlyMap<string, Step>, from: string): FlowPath | undefined {

@@ -4,7 +4,7 @@ export type { TrustEdge } from './edges.ts'
 export type { Explanation, ExplainOptions, Reason } from './explain.ts'
 export { authenticate, firstSteps, type Flow, type FlowEdge, type FlowPath, follow, incoming } from './flow.ts'
 export { flowEdges, type FlowStatements } from './flow-statements.ts'
-export { flowNeeded, type FlowPolicyOptions, type FlowSnapshot, narrowByFlow, trustPolicies, type TrustPolicy } from './flow-policy.ts'
+export { type FlowPolicyOptions, type FlowSnapshot, narrowByFlow, trustPolicies, type TrustPolicy } from './flow-policy.ts'
 export { createLedger, type Experience, type Ledger, type LedgerOptions, type LedgerQuestion } from './ledger.ts'
 export { type GraphView, type GraphViewOptions, viewGraph, viewNodesMax } from './graph-view.ts'
 export { type LevelChange, simulate, type SupposedStatement, type Supposition } from './simulate.ts'
@@ -38,4 +38,3 @@ export {
   type TrustItem,
   type TrustKind,
 } from './statements.ts'
-export { headRecordKey, headRecordRule, verifiedHeadOf, type TrustItem, type TrustKind } from './statements.ts'

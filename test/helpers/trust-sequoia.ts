@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Did } from '../../src/base/index.ts'
-import { type FlowEdge, flowEdges } from '../../src/trust/index.ts'
-import type { Attestation, Revocation } from '../../src/trust/index.ts'
+import { type FlowEdge, flowEdges, type Attestation, type Revocation } from '../../src/trust/index.ts'
 import { trustData } from './trust-sets.ts'
 
 interface Certificate {
@@ -54,7 +53,10 @@ export interface PathVector extends Binding {
 const read = <T>(name: string): T => JSON.parse(readFileSync(resolve(trustData, 'sequoia-wot', name), 'utf8')) as T
 
 export const networks = (): Readonly<Record<string, Network>> => read('networks.json')
-export const authenticateVectors = (): readonly AuthenticateVector[] => [...read<AuthenticateVector[]>('vectors.json'), ...read<AuthenticateVector[]>('vectors-timed.json')]
+export const authenticateVectors = (): readonly AuthenticateVector[] => [
+  ...read<AuthenticateVector[]>('vectors.json'),
+  ...read<AuthenticateVector[]>('vectors-timed.json'),
+]
 export const pathVectors = (): readonly PathVector[] => read('vectors-backward.json')
 
 /** A user id of a key stands as a subject of its own; its controller is the key. */

@@ -6,12 +6,14 @@ import {
   type Attestation,
   authenticate,
   computeTrust,
+  computeTrustFromCsv,
   firstSteps,
   type FlowPolicyOptions,
   type FlowSnapshot,
   follow,
   incoming,
   narrowByFlow,
+  type TrustPolicy,
 } from '../../src/trust/index.ts'
 import { did, everybody, headAgeOf, now, root, says, scope, world } from '../helpers/trust-graphs.ts'
 import { authenticateVectors, bindingOf, edgesFor, keysAlong, networks, pathVectors, startsOf } from '../helpers/trust-sequoia.ts'
@@ -77,16 +79,30 @@ describe('policy flow', () => {
   test('who is relied on less carries less', () => {
     const given = [...circle, ...['anna', 'ben'].map((friend) => says(friend, 'zoe', 3))]
     expect(narrowed(given).level(did('zoe'))).toBe(2)
-    const wary = narrowed(given, { reliance: new Map([[did('anna'), 30], [did('ben'), 60]]) })
+    const wary = narrowed(given, {
+      reliance: new Map([
+        [did('anna'), 30],
+        [did('ben'), 60],
+      ]),
+    })
     expect(wary.flow(did('zoe')).amount).toBe(90)
     expect([wary.level(did('zoe')), wary.level(did('anna'))]).toEqual([1, 3])
+  })
+
+  test('it may be asked of a CSV, and is not unless asked', async () => {
+    const csv = Buffer.from('iss,sub,level,scope\nme,ada,4,/task\nada,zoe,2,/task\n')
+    const levels = async (policy?: TrustPolicy): Promise<unknown> => (await computeTrustFromCsv([csv], { root: 'me', scope, now, policy })).levels
+    expect(await levels('flow')).toEqual({ me: 4, ada: 4, zoe: 1 })
+    expect(await levels()).toEqual({ me: 4, ada: 4, zoe: 2 })
   })
 
   test('aliases of one controller carry together what one does', () => {
     const given = [...circle, ...['anna', 'ben'].map((friend) => says(friend, 'zoe', 2))]
     const controllerOf = (who: Did): Did => (who === did('ben') ? did('anna') : who)
     expect(narrowed(given).flow(did('zoe')).amount).toBe(120)
-    expect(narrowByFlow(computeTrust({ root, scope, now, attestations: given }), { root, scope, now, attestations: given, controllerOf }).flow(did('zoe')).amount).toBe(60)
+    expect(
+      narrowByFlow(computeTrust({ root, scope, now, attestations: given }), { root, scope, now, attestations: given, controllerOf }).flow(did('zoe')).amount,
+    ).toBe(60)
   })
 
   test('in any world nobody is higher than by the rule, and the own word of the root stands', () => {

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { type Did, MeshError, realClock } from '../../base/index.ts'
-import { computeTrustFromCsv, csvColumns } from '../../trust/index.ts'
+import { computeTrustFromCsv, csvColumns, trustPolicies, type TrustPolicy } from '../../trust/index.ts'
 import type { Context } from '../context.ts'
 import { parseInstant, plainText } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
@@ -13,6 +13,7 @@ interface Options {
   readonly root: string
   readonly scope: string
   readonly now?: string
+  readonly policy: TrustPolicy
   readonly explain?: readonly string[]
 }
 
@@ -30,13 +31,20 @@ export function addTrustComputeCommand(trust: Command, add: AddCommand): void {
         .requiredOption('--root <id>', 'from whose point of view')
         .option('--scope <path>', 'command path', '/task/run')
         .option('--now <time>', 'the instant asked about, such as 2026-01-31T12:00:00Z')
+        .addOption(new Option('--policy <policy>', 'flow also weighs by amounts; never more than gate').choices(trustPolicies).default('gate'))
         .option('--explain <id>', 'say why, repeatable', collect),
-    async (context, _args, { graph, root, scope, now, explain: asked = [] }) => {
+    async (context, _args, { graph, root, scope, now, policy, explain: asked = [] }) => {
       const at = now === undefined ? realClock.now() : parseInstant(now, '--now')
-      const { snapshot, statements, later, levels } = await computeTrustFromCsv(readGraph(graph, context), { root, scope, now: at, signal: context.signal })
+      const { snapshot, statements, later, levels } = await computeTrustFromCsv(readGraph(graph, context), {
+        root,
+        scope,
+        now: at,
+        policy,
+        signal: context.signal,
+      })
       const explanations = asked.map((id) => snapshot.explain(id as Did))
       const answer = {
-        ...{ root, scope, now: new Date(at).toISOString(), statements, later, validUntil: snapshot.validUntil ?? null, levels },
+        ...{ root, scope, policy, now: new Date(at).toISOString(), statements, later, validUntil: snapshot.validUntil ?? null, levels },
         ...(explanations[0] === undefined ? {} : { explanation: explanations[0], explanations }),
       }
       context.print('trust-compute', answer, () => (explanations.length > 0 ? explanations.map(told).join('\n') : tableOf(levels)))
