@@ -100,20 +100,14 @@ export function narrowByFlow(gate: TrustSnapshot, options: FlowPolicyOptions): F
     }
   }
 
-  return {
-    scope: gate.scope,
-    at: gate.at,
-    get validUntil() {
-      return gate.validUntil
-    },
+  // What does not depend on the policy stays the rule's.
+  return Object.assign(Object.create(gate) as TrustSnapshot, {
     level,
     explain,
     flow,
-    subjects: () => gate.subjects(),
-    rank: (subjects) =>
-      gate
-        .rank(subjects)
-        .map((ranked) => ({ ...ranked, level: level(ranked.subject) }))
-        .sort((a, b) => b.level - a.level),
-  }
+    rank: (subjects?: Iterable<Did>) => {
+      const ranked = gate.rank(subjects).map((one) => ({ ...one, level: level(one.subject) }))
+      return ranked.sort((a, b) => b.level - a.level)
+    },
+  })
 }
