@@ -2,7 +2,9 @@
 // Starts the kindmesh command on Node 24 or newer, whatever Node this file is started by (18 up). Plain JavaScript for that reason.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import module, { createRequire } from 'node:module'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const nodeMajorMin = 24
@@ -14,8 +16,14 @@ const main = existsSync(source) ? source : built
 
 if (!existsSync(main)) fail('the command is not built: run `npm run build`')
 else if (main === source && !existsSync(new URL('../node_modules', import.meta.url))) fail('the dependencies are not installed: run `npm ci --ignore-scripts`')
-else if (Number.parseInt(process.versions.node, 10) >= nodeMajorMin) await import(main.href)
+else if (Number.parseInt(process.versions.node, 10) >= nodeMajorMin) await run()
 else runOn(packagedNode())
+
+/** Compiled code is kept between runs: a command starts in a third of the time. Not in a folder that others can write, for it is code. */
+async function run() {
+  module.enableCompileCache?.(join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'kindmesh', 'compiled'))
+  await import(main.href)
+}
 
 function fail(message) {
   process.stderr.write(`kindmesh: ${message}\n`)

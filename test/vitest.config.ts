@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './helpers/longest-first.ts'
 
 /** Tests that start real processes, and kill them, come after the others. */
 const processes = ['test/integration/**/*.test.ts', 'test/interop/**/*.test.ts', 'test/faults/{kill,files-kill,task-kill,tasks-kill}.test.ts']
@@ -18,6 +19,7 @@ export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
     reporters: ['default'],
+    sequence: { sequencer: LongestFirst },
     projects: [
       { test: { ...shared, name: 'quick', include: ['test/**/*.test.ts'], exclude: [...processes, ...heavy], maxWorkers: 2, sequence: { groupOrder: 0 } } },
       { test: { ...shared, name: 'computing', include: computing, maxWorkers: 2, sequence: { groupOrder: 0 } } },

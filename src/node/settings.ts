@@ -39,6 +39,7 @@ export interface Settings {
 export function createSettings({ config, policy, complete, did, audit, events, logger }: SettingsOptions): Settings {
   const made = new Map<string | undefined, Policy>()
   const loaded = new Set<string>()
+  let noted: Promise<void> = Promise.resolve()
   const now = (agent?: string): Policy => {
     const known = made.get(agent) ?? complete(config === undefined ? policy : policyOf(policy, config, agent))
     made.set(agent, known)
@@ -47,10 +48,11 @@ export function createSettings({ config, policy, complete, did, audit, events, l
   const stop = config?.onChange((keys, agent) => {
     made.clear()
     const values = config.settings({ agent }).map(({ key, value }) => [key, value])
-    audit
+    noted = audit
       .record(
         configChanged({ did, keys: agent === undefined ? keys : keys.map((key) => `${agent}: ${key}`), configHash: sha256(utf8(JSON.stringify(values))) }),
       )
+      .then(() => undefined)
       .catch((error: unknown) => logger.error('a change of settings is not in the audit log', { code: toMeshError(error).code }))
     events.emit({ event: 'config', keys: [...keys], ...(agent === undefined ? {} : { agent }) })
   })
@@ -72,7 +74,11 @@ export function createSettings({ config, policy, complete, did, audit, events, l
       setting: (key, options) => open().setting(key, options),
       settings: (options) => open().settings(options),
       reload: async () => await open().reload(),
-      set: async (change) => await open().set(change),
+      async set(change) {
+        const setting = await open().set(change)
+        await noted
+        return setting
+      },
     },
     stop: () => stop?.(),
   }

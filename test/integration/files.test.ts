@@ -11,7 +11,7 @@ import { createPlayground, type UpNode } from '../helpers/cli.ts'
 import { clientOf, eventually, writeBody } from '../helpers/files.ts'
 import { codeOf } from '../helpers/raw-peer.ts'
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../scripts/run.mjs', import.meta.url))
 
 /** `kindmesh receive` in a process of its own; resolves once it receives. */
 async function receive(node: UpNode, dir: string, ...args: readonly string[]) {

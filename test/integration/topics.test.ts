@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { createPlayground } from '../helpers/cli.ts'
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../scripts/run.mjs', import.meta.url))
 
 test('a topic in three processes: published by one, read by two; nobody there is said; Ctrl-C ends a reader well', async () => {
   await using ground = await createPlayground()
