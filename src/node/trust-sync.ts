@@ -2,6 +2,7 @@ import { type Clock, type Did, type Logger, secondMs, toMeshError, within, creat
 import type { GossipMessage, GossipVerdict, Host } from '../net/index.ts'
 import { fetchStatements } from '../protocols/att/index.ts'
 import { headRecordKey, type TrustBook, type TrustItem, verifiedHeadOf } from '../trust/index.ts'
+import type { Heads } from './trust-heads.ts'
 
 export const headNamespace = 'kindmesh-head'
 export const headTopic = '/kindmesh/heads/1'
@@ -33,6 +34,7 @@ export interface TrustSyncOptions {
   readonly reach: Reach
   /** Scopes whose introducers are worth following. */
   readonly scopes: readonly string[]
+  readonly heads: Heads
 }
 
 /** Carries statements between books: positive ones are asked for, news of heads travel by gossip and DHT. */
@@ -47,7 +49,7 @@ export interface TrustSync {
   announce(): Promise<void>
 }
 
-export function createTrustSync({ host, clock, logger, book, self, reach, scopes }: TrustSyncOptions): TrustSync {
+export function createTrustSync({ host, clock, logger, book, self, reach, scopes, heads }: TrustSyncOptions): TrustSync {
   /** Up to which seq we have everything of an issuer whom we follow. */
   const followed = new Map<Did, number>()
   const askedAt = new Map<Did, number>()
@@ -90,8 +92,7 @@ export function createTrustSync({ host, clock, logger, book, self, reach, scopes
     } catch (error) {
       logger.debug('issuer does not answer', { issuer, code: toMeshError(error).code })
     }
-    const record = await host.lookup(headNamespace, headRecordKey(reach.currentKnown(issuer)), { signal }).catch(() => undefined)
-    if (record !== undefined) await acceptAll([{ kind: 'head', bytes: record }], (item) => book.parties(item)?.from === issuer)
+    await heads.newest(issuer, { signal })
     for (const { did } of host.peers().slice(0, holdersAskedMax)) {
       await fetchAll(reach.subject(did), issuer, signal).catch(() => undefined)
     }

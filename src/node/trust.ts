@@ -17,10 +17,12 @@ import {
   simulate,
   type Supposition,
   type TrustBook,
+  TrustLevel,
   viewGraph,
 } from '../trust/index.ts'
 import type { EventHub } from './events.ts'
 import { type KeyChains, openKeyChains } from './key-chains.ts'
+import { createHeads } from './trust-heads.ts'
 import { createTrustSync, type TrustSync } from './trust-sync.ts'
 
 /** News of introducers are asked for when they are older than this before a person is told why. */
@@ -66,7 +68,10 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
   const { host, clock, logger, keyring } = options
   const self = keyring.identity
   const { book, chains } = await openWho(options)
-  const sync = createTrustSync({ host, clock, logger, book, self, reach: chains, scopes: [taskScope, messageScope, fileScope] })
+  const scopes = [taskScope, messageScope, fileScope]
+  const isCertified = (did: Did): boolean => scopes.some((scope) => book.snapshot(scope).level(did) >= TrustLevel.VERIFIED)
+  const heads = createHeads({ host, clock, logger, book, reach: chains, isCertified })
+  const sync = createTrustSync({ host, clock, logger, book, self, reach: chains, scopes, heads })
   serveStatements({ host, logger, list: book.list })
   /** In the background: the statement is on disk, and others also learn of it when they ask. */
   function announce(): void {
