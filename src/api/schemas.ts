@@ -224,6 +224,39 @@ export const receiveBody = z.object({ dir: z.string().min(1).max(4_096), from: z
 export const cancelBody = z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) })
 export const pageQuery = z.object({ limit })
 export const tailQuery = z.object({ limit, before: z.coerce.number().int().min(0).optional() })
+const scope = z.string().max(64).default('/task/run')
+export const attestationsQuery = z.object({
+  issuer: name.optional(),
+  subject: name.optional(),
+  /** Statements that cover it. */
+  scope: z.string().max(64).optional(),
+  /** Only this node's own. */
+  mine: z.enum(['true', 'false']).default('false'),
+  /** The beginning of an id, or a peer about whom this node says something that counts. */
+  match: name.optional(),
+})
+const levelWord = z.enum(['distrust', 'caution', 'basic', 'verified', 'trusted', 'authority'])
+export const simulateBody = z.object({
+  scope,
+  /** Ids, beginnings of ids, or peers about whom this node says something. */
+  revoke: z.array(name).max(64).default([]),
+  kind: z.enum(['soft', 'hard']).default('soft'),
+  add: z
+    .array(
+      z.object({
+        /** This node unless given. */
+        issuer: name.optional(),
+        subject: name,
+        level: levelWord,
+        depth: z.int().min(0).max(4).optional(),
+        scopes: z.array(z.string().max(64)).min(1).max(8).optional(),
+      }),
+    )
+    .max(64)
+    .default([]),
+})
+export const graphQuery = z.object({ scope, subject: name.optional(), nodes: z.coerce.number().int().min(1).max(500).optional() })
+export const rankQuery = z.object({ scope, capability: z.string().min(1).max(64).optional(), limit: z.coerce.number().int().min(1).max(1_000).default(50) })
 export const explainQuery = z.object({ subject: name, scope: z.string().max(64).default('/task/run') })
 export const levelsQuery = z.object({ scope: z.string().max(64).default('/task/run') })
 export const findQuery = z.object({ capability: z.string().min(1).max(64), limit: z.coerce.number().int().min(1).max(100).default(20) })
@@ -373,6 +406,41 @@ export const attestation = z.object({
   expiresAt: z.int(),
   seq: z.int(),
 })
+/** The reader's own names, by DID. */
+const names = z.record(z.string(), z.string())
+export const attestationList = z.object({ attestations: z.array(attestation), names })
+export const ownWordList = z.object({
+  roots: z.array(
+    z.object({
+      id: z.string(),
+      subject: z.string(),
+      level: z.int(),
+      countsFor: z.int(),
+      scopes: z.array(z.string()),
+      depth: z.int(),
+      issuedAt: z.int(),
+      expiresAt: z.int(),
+      until: z.int(),
+    }),
+  ),
+  names,
+})
+export const simulation = z.object({
+  scope: z.string(),
+  revoked: z.array(z.string()),
+  changes: z.array(z.object({ subject: z.string(), before: z.int(), after: z.int() })),
+  names,
+})
+export const graphView = z.object({
+  scope: z.string(),
+  at: z.int(),
+  root: z.string(),
+  subject: z.string().nullable(),
+  nodes: z.array(z.object({ id: z.string(), name: z.string().nullable(), level: z.int(), layer: z.int().nullable() })),
+  edges: z.array(z.object({ issuer: z.string(), subject: z.string(), level: z.int(), id: z.string(), until: z.number(), isHeard: z.boolean() })),
+  leftOut: z.object({ nodes: z.int(), edges: z.int() }),
+})
+export const ranking = z.object({ scope: z.string(), ranked: z.array(z.object({ subject: z.string(), level: z.int(), score: z.number() })), names })
 export const explanation = z.object({
   subject: z.string(),
   scope: z.string(),

@@ -1,12 +1,15 @@
 import { z } from 'zod'
 import type { Did } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
-import { parseLevel } from '../trust/index.ts'
+import { parseLevel, scopeCovers } from '../trust/index.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './schemas.ts'
+import { statementsNamed } from './statement-names.ts'
 
 /** Statements of this node and of others, and what follows from them. */
 export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonly Route[] {
+  const namesOf = (dids: readonly Did[]): Readonly<Record<string, string>> =>
+    Object.fromEntries([...new Set(dids)].flatMap((did) => [node.trust.nameOf(did)].flatMap((name) => (name === undefined ? [] : [[did, name]]))))
   return [
     {
       method: 'POST',
@@ -23,20 +26,19 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
       method: 'GET',
       url: '/v1/attestations',
       summary: 'Statements known here that are not revoked',
-      reply: z.object({ attestations: z.array(schemas.attestation) }),
-      handle: async () => ({
-        attestations: node.trust.show().map(({ id, issuer, subject, level, scopes, depth, issuedAt, expiresAt, seq }) => ({
-          id,
-          issuer,
-          subject,
-          level,
-          scopes,
-          depth,
-          issuedAt,
-          expiresAt,
-          seq,
-        })),
-      }),
+      query: schemas.attestationsQuery,
+      reply: schemas.attestationList,
+      async handle({ query }) {
+        const { issuer, subject, scope, mine, match } = query as z.infer<typeof schemas.attestationsQuery>
+        const by = mine === 'true' ? node.did : issuer === undefined ? undefined : who(issuer)
+        const about = subject === undefined ? undefined : who(subject)
+        const all = match === undefined ? node.trust.show() : statementsNamed(match, { node, who, by })
+        const attestations = all
+          .filter((said) => (by ?? said.issuer) === said.issuer && (about ?? said.subject) === said.subject)
+          .filter((said) => scope === undefined || said.scopes.some((written) => scopeCovers(written, scope)))
+          .map(({ firstSeenAt: _local, ...said }) => said)
+        return { attestations, names: namesOf(attestations.flatMap((said) => [said.issuer, said.subject])) }
+      },
     },
     {
       method: 'POST',
@@ -70,6 +72,61 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
       async handle({ query }) {
         const snapshot = node.trust.snapshot((query as z.infer<typeof schemas.levelsQuery>).scope)
         return { levels: snapshot.subjects().map((did) => ({ did, level: snapshot.level(did) })) }
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/trust/roots',
+      summary: 'What this node itself says of others, and what it counts for now',
+      reply: schemas.ownWordList,
+      async handle() {
+        const roots = node.trust.roots()
+        return { roots, names: namesOf(roots.map(({ subject }) => subject)) }
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/trust/simulate',
+      summary: 'Whose level would change with these statements made or taken back; nothing is signed',
+      body: schemas.simulateBody,
+      reply: schemas.simulation,
+      async handle({ body }) {
+        const { scope, revoke, kind, add } = body as z.infer<typeof schemas.simulateBody>
+        const revoked = [...new Set(revoke.flatMap((text) => statementsNamed(text, { node, who }).map(({ id }) => id)))]
+        const supposed = add.map(({ issuer, subject, level, depth, scopes }) => ({
+          ...{ issuer: issuer === undefined ? node.did : who(issuer), subject: who(subject), level: parseLevel(level), depth, scopes },
+        }))
+        const changes = node.trust.simulate({ revoke: revoked, isHard: kind === 'hard', add: supposed }, { scope })
+        return { scope, revoked, changes, names: namesOf(changes.map(({ subject }) => subject)) }
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/trust/graph',
+      summary: 'Who says what about whom, around one or all of it; at most 500 identities',
+      query: schemas.graphQuery,
+      reply: schemas.graphView,
+      async handle({ query }) {
+        const { scope, subject, nodes: nodesMax } = query as z.infer<typeof schemas.graphQuery>
+        const { nodes, ...view } = node.trust.graph({ scope, subject: subject === undefined ? undefined : who(subject), nodesMax })
+        return {
+          ...view,
+          subject: view.subject ?? null,
+          nodes: nodes.map(({ id, name, level, layer }) => ({ id, name: name ?? null, level, layer: layer ?? null })),
+        }
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/trust/rank',
+      summary: 'Candidates from the most trusted down; with a capability only peers that offer it',
+      query: schemas.rankQuery,
+      reply: schemas.ranking,
+      async handle({ query, signal }) {
+        const { scope, capability, limit } = query as z.infer<typeof schemas.rankQuery>
+        const among = capability === undefined ? undefined : (await node.find(capability, { limit: 100, signal })).map(({ did }) => did)
+        const ranked = node.trust.snapshot(scope).rank(among).slice(0, limit)
+        return { scope, ranked, names: namesOf(ranked.map(({ subject }) => subject)) }
       },
     },
   ]

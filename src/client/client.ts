@@ -87,9 +87,15 @@ export interface Client {
   /** Joins by a ticket: both sides sign what it says of each other. */
   join(body: In<'joinBody'>, options?: SignalOption): Promise<Out<'joined'>>
   attest(body: In<'attestBody'>, options?: SignalOption): Promise<Out<'attested'>>
-  attestations(options?: SignalOption): Promise<{ readonly attestations: readonly Out<'attestation'>[] }>
+  attestations(query?: In<'attestationsQuery'>, options?: SignalOption): Promise<Out<'attestationList'>>
   revoke(body: In<'revokeBody'>, options?: SignalOption): Promise<{ readonly id: string }>
   explain(query: { readonly subject: string; readonly scope?: string }, options?: SignalOption): Promise<Out<'explanation'>>
+  /** What this node itself says of others. */
+  trustRoots(options?: SignalOption): Promise<Out<'ownWordList'>>
+  /** Whose level would change; nothing is signed. */
+  simulateTrust(body: In<'simulateBody'>, options?: SignalOption): Promise<Out<'simulation'>>
+  trustGraph(query: { readonly scope?: string; readonly subject?: string; readonly nodes?: number }, options?: SignalOption): Promise<Out<'graphView'>>
+  rank(query: { readonly scope?: string; readonly capability?: string; readonly limit?: number }, options?: SignalOption): Promise<Out<'ranking'>>
   levels(query: { readonly scope?: string }, options?: SignalOption): Promise<{ readonly levels: readonly { readonly did: string; readonly level: number }[] }>
   settings(query?: { readonly agent?: string }, options?: SignalOption): Promise<{ readonly settings: readonly Out<'setting'>[] }>
   setSetting(body: In<'settingBody'>, options?: SignalOption): Promise<Out<'setting'>>
@@ -201,7 +207,11 @@ export function createClient({ url, token }: ClientOptions): Client {
     revokeInvite: (name, options) => call('/v1/invites/revoke', options, { name }),
     join: (body, options) => call('/v1/join', options, body),
     attest: (body, options) => call('/v1/attestations', options, body),
-    attestations: (options) => call('/v1/attestations', options),
+    attestations: (fields = {}, options) => call(`/v1/attestations${query(fields)}`, options),
+    trustRoots: (options) => call('/v1/trust/roots', options),
+    simulateTrust: (body, options) => call('/v1/trust/simulate', options, body),
+    trustGraph: (fields, options) => call(`/v1/trust/graph${query(fields)}`, options),
+    rank: (fields, options) => call(`/v1/trust/rank${query(fields)}`, options),
     revoke: (body, options) => call('/v1/revocations', options, body),
     explain: (fields, options) => call(`/v1/trust/explain${query(fields)}`, options),
     levels: (fields, options) => call(`/v1/trust/levels${query(fields)}`, options),

@@ -14,6 +14,8 @@ import {
   type Level,
   type LevelChange,
   openTrustBook,
+  ownWords,
+  type OwnWord,
   simulate,
   type Supposition,
   type TrustBook,
@@ -32,6 +34,10 @@ const explainAgeMsMax = secondMs
 export interface TrustDoors extends Pick<TrustBook, 'show' | 'snapshot'> {
   attest(fields: AttestFields): Promise<{ readonly id: string; readonly seq: number }>
   revoke(id: string, kind?: 'soft' | 'hard'): Promise<{ readonly id: string }>
+  /** What this node itself says of others, in all scopes. */
+  roots(): readonly OwnWord[]
+  /** The reader's own name for somebody. */
+  nameOf(did: Did): string | undefined
   /** Whose level in a scope would be another, were these statements made or taken back; nothing is signed or kept. @throws ERR_NOT_FOUND, ERR_TRUST_INVALID */
   simulate(supposition: Supposition, options?: { readonly scope?: string }): readonly LevelChange[]
   /** Who says what about whom: the surroundings of one, or of this node. `drawGraph` makes a picture of it. */
@@ -61,11 +67,13 @@ export interface TrustOptions {
   readonly random: Random
   readonly logger: Logger
   readonly events: EventHub
+  /** The reader's own name for somebody. */
+  readonly nameOf?: (did: Did) => string | undefined
 }
 
 /** Opens all that is known of keys and trust, serves it to others and keeps it up. */
 export async function openTrust(options: TrustOptions): Promise<Trust> {
-  const { host, clock, logger, keyring } = options
+  const { host, clock, logger, keyring, nameOf = () => undefined } = options
   const self = keyring.identity
   const { book, chains } = await openWho(options)
   const scopes = [taskScope, messageScope, fileScope]
@@ -106,13 +114,15 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
         announce()
         return { id: signed.ref }
       },
+      roots: () => ownWords(book.question(taskScope)),
+      nameOf,
       simulate: (supposition, { scope = taskScope } = {}) =>
         simulate(book.question(scope), {
           ...supposition,
           add: supposition.add?.map((said) => ({ ...said, issuer: chains.subject(said.issuer), subject: chains.subject(said.subject) })) ?? [],
         }),
       graph: ({ scope = taskScope, subject, nodesMax } = {}) =>
-        viewGraph(book.snapshot(scope), { subject: subject === undefined ? undefined : chains.subject(subject), nodesMax }),
+        viewGraph(book.snapshot(scope), { subject: subject === undefined ? undefined : chains.subject(subject), nodesMax, name: nameOf }),
       async explain(subject, { scope = taskScope, name, signal } = {}) {
         await sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })
         return book.explain(chains.subject(subject), scope, { name })

@@ -1,24 +1,21 @@
 import type { Command } from 'commander'
+import type { Context, SharedOptions } from '../context.ts'
 import { parseCount, parseDuration } from '../parse.ts'
 import { MeshError } from '../../base/index.ts'
 import type { AddCommand } from '../program.ts'
-import { nameOfLevel } from './mesh.ts'
 import { addTrustComputeCommand } from './trust-compute.ts'
-
-const levels = ['distrust', 'caution', 'basic', 'verified', 'trusted', 'authority'] as const
-type LevelText = (typeof levels)[number]
+import { addTrustGraphCommand } from './trust-graph.ts'
+import { levelOf, levelWords } from './trust-level.ts'
+import { addTrustSimulateCommand } from './trust-simulate.ts'
+import { called, saidLevel, simulationText } from './trust-text.ts'
+import { addTrustWordsCommands } from './trust-words.ts'
 
 interface AttestOptions {
   readonly level: string
   readonly depth?: string
   readonly scope: readonly string[]
   readonly expires: string
-}
-
-function levelOf(text: string): LevelText {
-  const found = levels.find((level) => level === text.toLowerCase())
-  if (found === undefined) throw new MeshError('ERR_USAGE', `'${text}' is no level`, { hint: `one of ${levels.join(', ')}` })
-  return found
+  readonly dryRun?: boolean
 }
 
 const defaultScope = '/task/run'
@@ -30,7 +27,7 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
     'sign how far you trust somebody',
     (command) =>
       command
-        .requiredOption('--level <level>', levels.join(', '))
+        .requiredOption('--level <level>', levelWords.join(', '))
         .option('--depth <n>', 'how many further introductions you answer for; 0 for basic and verified, 1 for trusted, 2 for authority unless given')
         .option(
           '--scope <path>',
@@ -38,8 +35,9 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
           (value: string, all: readonly string[]) => (all[0] === defaultScope && all.length === 1 ? [value] : [...all, value]),
           [defaultScope],
         )
-        .option('--expires <duration>', 'at most 400d', '90d'),
-    async ({ client, print, signal }, [subject], { level, depth, scope, expires }) => {
+        .option('--expires <duration>', 'at most 400d', '90d')
+        .option('--dry-run', 'only say whose level would change in the first scope'),
+    async ({ client, print, signal }, [subject], { level, depth, scope, expires, dryRun }) => {
       const body = {
         subject,
         level: levelOf(level),
@@ -47,41 +45,30 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
         lifetimeMs: parseDuration(expires),
         ...(depth === undefined ? {} : { depth: parseCount(depth, '--depth', 4) }),
       }
-      const answer = await (await client()).attest(body, { signal })
+      const api = await client()
+      if (dryRun === true) {
+        const { lifetimeMs: _unsigned, ...supposed } = body
+        print('attest', { dryRun: true, ...(await api.simulateTrust({ scope: scope[0] ?? defaultScope, add: [supposed] }, { signal })) }, simulationText)
+        return
+      }
+      const answer = await api.attest(body, { signal })
       print('attest', answer, ({ id }) => `signed ${id}`)
     },
   )
-  add<readonly [string], { readonly hard?: boolean }>(
+  add<readonly [string], RevokeOptions>(
     program,
-    'revoke <id>',
-    'withdraw a statement of yours',
-    (command) => command.option('--hard', 'the key was compromised: void all it signed from now on'),
-    async ({ client, print, signal }, [id], { hard }) => {
-      const answer = await (await client()).revoke({ id, kind: hard === true ? 'hard' : 'soft' }, { signal })
-      print('revoke', { ...answer, revoked: id }, () => `revoked ${id}`)
-    },
+    'revoke <id|peer>',
+    'withdraw a statement of yours, or all you say of a peer',
+    (command) =>
+      command
+        .option('--hard', 'the key was compromised: void all it signed from now on')
+        .option('--yes', 'do not ask')
+        .option('--dry-run', 'only say whose level would change')
+        .option('--scope <path>', 'with --dry-run: where', defaultScope),
+    revoke,
   )
   const trust = program.command('trust').description('whom this node trusts, and why')
-  add(
-    trust,
-    'show',
-    'statements known here',
-    (command) => command,
-    async ({ client, print, signal }) => {
-      const answer = await (await client()).attestations({ signal })
-      print(
-        'trust-show',
-        answer,
-        ({ attestations }) =>
-          attestations
-            .map(
-              ({ id, issuer, subject, level, scopes, expiresAt }) =>
-                `${id.slice(0, 12)}  ${issuer} -> ${subject}  ${nameOfLevel(level)}  ${scopes.join(' ')}  until ${new Date(expiresAt).toISOString().slice(0, 10)}`,
-            )
-            .join('\n') || 'no statements: `kindmesh attest <peer> --level verified`',
-      )
-    },
-  )
+  addTrustWordsCommands(trust, add)
   add<readonly [string], { readonly scope: string }>(
     trust,
     'explain <peer>',
@@ -91,5 +78,43 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
       print('trust-explain', await (await client()).explain({ subject, scope }, { signal }), ({ sentence }) => sentence)
     },
   )
+  addTrustGraphCommand(trust, add)
+  addTrustSimulateCommand(trust, add)
   addTrustComputeCommand(trust, add)
+}
+
+interface RevokeOptions {
+  readonly hard?: boolean
+  readonly yes?: boolean
+  readonly dryRun?: boolean
+  readonly scope: string
+}
+
+/** One statement by its id goes at once; several, or what a name stands for, only when told so. @throws ERR_USAGE, ERR_NOT_FOUND */
+async function revoke(context: Context, [text]: readonly [string], { hard, yes, dryRun, scope }: RevokeOptions & SharedOptions): Promise<void> {
+  const { client, print, signal } = context
+  const api = await client()
+  const kind = hard === true ? 'hard' : 'soft'
+  const { attestations, names } = await api.attestations({ mine: 'true', match: text }, { signal })
+  const ids = attestations.map(({ id }) => id)
+  if (dryRun === true) {
+    print('revoke', { dryRun: true, ...(await api.simulateTrust({ scope, revoke: ids, kind }, { signal })) }, simulationText)
+    return
+  }
+  const isNamed = !ids.every((id) => id.startsWith(text))
+  if (isNamed && yes !== true) {
+    const list = attestations.map(({ id, level, scopes }) => `${id.slice(0, 12)} ${saidLevel(level)} ${scopes.join(' ')}`).join(', ')
+    const about = called(attestations[0]?.subject ?? text, names)
+    if (!context.mayAsk) {
+      throw new MeshError('ERR_USAGE', `${ids.length} of your statements about ${about}: ${list}`, { hint: 'add --yes to withdraw them all, or give one id' })
+    }
+    const { confirm } = await import('@clack/prompts')
+    if ((await confirm({ message: `Withdraw ${list} about ${about}?`, initialValue: false })) !== true) {
+      throw new MeshError('ERR_ABORTED', 'nothing was revoked')
+    }
+  }
+  const revocations: { readonly id: string; readonly revoked: string }[] = []
+  for (const id of ids) revocations.push({ ...(await api.revoke({ id, kind }, { signal })), revoked: id })
+  const [first] = revocations
+  print('revoke', { ...(revocations.length === 1 ? first : {}), revocations }, () => revocations.map(({ revoked }) => `revoked ${revoked}`).join('\n'))
 }

@@ -1,0 +1,93 @@
+import type { Command } from 'commander'
+import { parseCount } from '../parse.ts'
+import type { AddCommand } from '../program.ts'
+import { nameOfLevel } from './mesh.ts'
+import { called, dayOf, saidLevel } from './trust-text.ts'
+
+interface ShowOptions {
+  readonly issuer?: string
+  readonly subject?: string
+  readonly scope?: string
+  readonly mine?: boolean
+}
+
+/** `trust show|roots|rank`: what was said, what you said, and who comes first. */
+export function addTrustWordsCommands(trust: Command, add: AddCommand): void {
+  add<readonly [], ShowOptions>(
+    trust,
+    'show',
+    'statements known here',
+    (command) =>
+      command
+        .option('--issuer <peer>', 'only by this one')
+        .option('--subject <peer>', 'only about this one')
+        .option('--scope <path>', 'only those that cover it')
+        .option('--mine', 'only your own'),
+    async ({ client, print, signal }, _args, { issuer, subject, scope, mine }) => {
+      const query = {
+        ...(issuer === undefined ? {} : { issuer }),
+        ...(subject === undefined ? {} : { subject }),
+        ...(scope === undefined ? {} : { scope }),
+        ...(mine === true ? { mine: 'true' as const } : {}),
+      }
+      const isAll = Object.keys(query).length === 0
+      const answer = await (await client()).attestations(query, { signal })
+      print(
+        'trust-show',
+        answer,
+        ({ attestations, names }) =>
+          attestations
+            .map(
+              ({ id, issuer: by, subject: about, level, scopes, expiresAt }) =>
+                `${id.slice(0, 12)}  ${called(by, names)} -> ${called(about, names)}  ${saidLevel(level)}  ${scopes.join(' ')}  until ${dayOf(expiresAt)}`,
+            )
+            .join('\n') || (isAll ? 'no statements: `kindmesh attest <peer> --level verified`' : 'no such statements: `kindmesh trust show` lists all'),
+      )
+    },
+  )
+  add(
+    trust,
+    'roots',
+    'whom you yourself vouch for, in what, and how far they may introduce others',
+    (command) => command,
+    async ({ client, print, signal }) => {
+      const answer = await (await client()).trustRoots({ signal })
+      print(
+        'trust-roots',
+        answer,
+        ({ roots, names }) =>
+          roots
+            .map(({ id, subject, level, countsFor, scopes, depth, until }) => {
+              const aged = countsFor === level ? '' : ` (counts as ${nameOfLevel(countsFor)} by its age)`
+              const introduces = countsFor >= 2 && depth > 0 ? `introduces, ${depth} deep` : 'introduces nobody'
+              return `${id.slice(0, 12)}  ${called(subject, names)}  ${saidLevel(level)}${aged}  ${scopes.join(' ')}  ${introduces}  until ${dayOf(until)}`
+            })
+            .join('\n') || 'you vouch for nobody: `kindmesh attest <peer> --level verified`',
+      )
+    },
+  )
+  add<readonly [], { readonly scope: string; readonly capability?: string; readonly limit?: string }>(
+    trust,
+    'rank',
+    'candidates from the most trusted down; inside a level those best known to the people you know come first',
+    (command) =>
+      command
+        .option('--scope <path>', 'command path', '/task/run')
+        .option('--capability <name>', 'only peers that offer it, such as task or agent:echo')
+        .option('--limit <n>', 'at most so many'),
+    async ({ client, print, signal }, _args, { scope, capability, limit }) => {
+      const query = {
+        scope,
+        ...(capability === undefined ? {} : { capability }),
+        ...(limit === undefined ? {} : { limit: parseCount(limit, '--limit', 1_000) }),
+      }
+      print(
+        'trust-rank',
+        await (await client()).rank(query, { signal }),
+        ({ ranked, names }) =>
+          ranked.map(({ subject, level, score }) => `${nameOfLevel(level).padEnd(9)}  ${score.toFixed(4)}  ${called(subject, names)}`).join('\n') ||
+          'nobody to rank',
+      )
+    },
+  )
+}
