@@ -9,6 +9,7 @@ import { identityRoutes } from './identity-routes.ts'
 import { findRoutes } from './find-routes.ts'
 import { fileRoutes } from './file-routes.ts'
 import { mailboxRoutes } from './mailbox-routes.ts'
+import { peopleRoutes } from './people-routes.ts'
 import { ownKeyRoutes } from './own-key-routes.ts'
 import * as schemas from './schemas.ts'
 import { taskRoutes } from './task-routes.ts'
@@ -160,6 +161,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...trustRoutes(node, who),
     ...configRoutes(node),
     ...inviteRoutes(node),
+    ...peopleRoutes(node, who),
     ...auditRoutes(node),
     ...fileRoutes(node),
     ...taskRoutes(node, who),

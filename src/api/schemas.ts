@@ -171,6 +171,19 @@ export const invite = z.object({
 })
 export const invited = invite.extend({ ticket: z.string() })
 export const joined = z.object({ did: z.string(), level: z.int(), levelName: z.string(), scopes: z.array(z.string()), until: z.int() })
+export const nameBody = z.object({ name: z.string().min(1).max(192), peer: name, replace: z.boolean().default(false) })
+export const nameRemoveBody = z.object({ name: z.string().min(1).max(192) })
+export const petname = z.object({ name: z.string(), did: z.string(), since: z.int() })
+export const pendingPeer = z.object({ did: z.string(), scope: z.string(), times: z.int(), firstAt: z.int(), lastAt: z.int() })
+export const pendingNamed = z.object({ peer: name })
+export const approveBody = z.object({
+  peer: name,
+  level: z.enum(['basic', 'verified', 'trusted', 'authority']).optional(),
+  scopes: z.array(z.string().max(64)).min(1).max(8).optional(),
+  lifetimeMs: z.int().min(1).optional(),
+  confirmed: z.boolean().default(false),
+})
+export const approved = z.object({ did: z.string(), id: z.string(), level: z.int(), levelName: z.string(), scopes: z.array(z.string()) })
 export const revokeBody = z.object({ id: z.string().regex(/^[0-9a-f]{64}$/), kind: z.enum(['soft', 'hard']).default('soft') })
 export const identityBody = z.object({
   agentId: z.string().min(1).max(64),
@@ -287,6 +300,8 @@ export const peer = z.object({
   direction: z.enum(['inbound', 'outbound']),
   addresses: z.array(z.string()),
   level: z.int(),
+  /** The operator's own name for it. */
+  name: z.string().optional(),
   /** What the peer says of itself; missing before it has said hello. */
   capabilities: z.array(z.string()).optional(),
   roles: z.array(z.string()).optional(),

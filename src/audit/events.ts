@@ -156,6 +156,21 @@ export const inviteEnded = ({ did, invite, status }: InviteFacts & { readonly st
 export const joinRefused = ({ did, joiner, code, reason }: Own & Refusal & { readonly joiner: Did }): AuditEvent =>
   happened('join_refused', did, joiner, { code, reason: brief(reason) })
 
+interface NameFacts extends Own {
+  readonly peer: Did
+  readonly name: string
+}
+
+/** The operator gave `peer` a name; `before` had it until now. */
+export const nameSet = ({ did, peer, name, before }: NameFacts & { readonly before?: Did | undefined }): AuditEvent =>
+  happened('name_set', did, peer, { name: brief(name), before })
+
+export const nameRemoved = ({ did, peer, name }: NameFacts): AuditEvent => happened('name_removed', did, peer, { name: brief(name) })
+
+/** The operator turned away for good a peer that waited. */
+export const peerRejected = ({ did, peer, scope }: Own & { readonly peer: Did; readonly scope: string }): AuditEvent =>
+  happened('peer_rejected', did, peer, { scope: brief(scope) })
+
 export interface IsolationFacts {
   /** The level really used. */
   readonly isolationLevel: string

@@ -196,6 +196,7 @@ export const errorTable = {
     hint: 'copy the ticket again, whole; if it fails again, somebody may be in the middle',
     exit: 'denied',
   },
+  ERR_NAME_TAKEN: { meaning: 'the petname leads to somebody else, or looks like one that does', hint: 'choose another name', exit: 'usage' },
   ERR_POLICY_DENIED: { meaning: 'policy forbids it', hint: 'ask the operator for a grant', exit: 'denied' },
 
   ERR_SANDBOX_UNAVAILABLE: {

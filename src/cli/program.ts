@@ -16,6 +16,7 @@ import { addMailboxCommands } from './commands/mailbox.ts'
 import { addMeshCommands } from './commands/mesh.ts'
 import { addMessageCommands } from './commands/messages.ts'
 import { addOwnKeyCommands } from './commands/own-keys.ts'
+import { addPeopleCommands } from './commands/people.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSecretCommands } from './commands/secret.ts'
 import { addSandboxCommands } from './commands/sandbox.ts'
@@ -97,6 +98,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addSecretCommands,
     addSigningCommands,
     addInviteCommands,
+    addPeopleCommands,
     addTrustCommands,
     addRunCommand,
     addSandboxCommands,

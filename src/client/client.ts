@@ -86,6 +86,13 @@ export interface Client {
   revokeInvite(name: string, options?: SignalOption): Promise<Out<'invite'>>
   /** Joins by a ticket: both sides sign what it says of each other. */
   join(body: In<'joinBody'>, options?: SignalOption): Promise<Out<'joined'>>
+  names(options?: SignalOption): Promise<{ readonly names: readonly Out<'petname'>[] }>
+  setName(body: In<'nameBody'>, options?: SignalOption): Promise<Out<'petname'>>
+  removeName(name: string, options?: SignalOption): Promise<Out<'petname'>>
+  /** Peers that were refused for want of trust. */
+  pending(options?: SignalOption): Promise<{ readonly pending: readonly Out<'pendingPeer'>[] }>
+  approve(body: In<'approveBody'>, options?: SignalOption): Promise<Out<'approved'>>
+  reject(peer: string, options?: SignalOption): Promise<Out<'pendingPeer'>>
   attest(body: In<'attestBody'>, options?: SignalOption): Promise<Out<'attested'>>
   attestations(query?: In<'attestationsQuery'>, options?: SignalOption): Promise<Out<'attestationList'>>
   revoke(body: In<'revokeBody'>, options?: SignalOption): Promise<{ readonly id: string }>
@@ -206,6 +213,12 @@ export function createClient({ url, token }: ClientOptions): Client {
     invites: (options) => call('/v1/invites', options),
     revokeInvite: (name, options) => call('/v1/invites/revoke', options, { name }),
     join: (body, options) => call('/v1/join', options, body),
+    names: (options) => call('/v1/names', options),
+    setName: (body, options) => call('/v1/names', options, body),
+    removeName: (name, options) => call('/v1/names/remove', options, { name }),
+    pending: (options) => call('/v1/pending', options),
+    approve: (body, options) => call('/v1/pending/approve', options, body),
+    reject: (peer, options) => call('/v1/pending/reject', options, { peer }),
     attest: (body, options) => call('/v1/attestations', options, body),
     attestations: (fields = {}, options) => call(`/v1/attestations${query(fields)}`, options),
     trustRoots: (options) => call('/v1/trust/roots', options),

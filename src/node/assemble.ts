@@ -72,6 +72,7 @@ import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
 import { noOperatorGrants, type OperatorGrants, policyWith } from './operator-grants.ts'
 import { createSettings, type SettingsDoors } from './settings.ts'
+import { openPeople, type People, type PeopleDoors } from './people.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
 import { createOwnSandboxes } from './own-sandboxes.ts'
@@ -110,7 +111,7 @@ export const policyDefault: Policy = {
 }
 
 /** A peer in the mesh and everything that lives there, over any host. */
-export interface MeshRooms {
+export interface MeshRooms extends PeopleDoors {
   /** The first key: stays through every rotation. */
   readonly did: Did
   /** Of the key in force. */
@@ -123,7 +124,7 @@ export interface MeshRooms {
   /** Text that lets others dial this node. */
   ticket(): string
   /** Connected peers: how far we trust them, and what those on a link say of themselves. */
-  peers(): readonly (PeerInfo & { readonly level: Level } & Description)[]
+  peers(): readonly (PeerInfo & { readonly level: Level; readonly name?: string } & Description)[]
   /** Peers that were connected since the start and are not now, the last to go first. */
   away(): readonly AwayPeer[]
   /** Peers that offer a capability, or host an agent of that name. @throws ERR_USAGE */
@@ -249,7 +250,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const prekeys = await openPrekeys({ store: store.sub('prekeys'), keyring, clock, random })
   const replay = await openReplayGuard({ store: store.sub('replay'), clock })
   const inbox = await openInbox(store.sub('inbox'))
-  const trust = await openTrust({ ...parts, events })
+  const trust = await openTrust({ ...parts, events, nameOf: (did) => people.nameOf(did) })
+  const people: People = await openPeople({ ...parts, events, trust })
   const { book, chains, sync, level, standing } = trust
   const self = keyring.identity
   const agents = await openAgents(store.sub('agents'), () => capabilities.changed())
@@ -292,7 +294,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     plane: () => plane,
     bundleOf: directory.bundleOf,
     keys: chains,
-    decide: (from, agent) => standing(from) ?? decideMessage(agent === undefined ? policy : settings.policyFor(agent), level(from, messageScope)),
+    decide: (from, agent) =>
+      standing(from) ?? people.watch(from, messageScope, decideMessage(agent === undefined ? policy : settings.policyFor(agent), level(from, messageScope))),
     deposit: (item) => mailboxes.deposit(item),
     onMessage({ id, from, type }) {
       events.emit({ event: 'message', id, from: chains.subject(from), type })
@@ -379,6 +382,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     sync,
     mail,
     events,
+    watch: people.watch,
     standing,
     level: (did) => level(did, taskScope),
     bridgeFor: (order) => bridges.forTask(order),
@@ -394,7 +398,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       const refusal = standing(from)
       if (refusal !== undefined) return refusal
       await sync.refresh(fileScope, { maxAgeMs: admissionAgeMsMax })
-      return decideFile(policy, level(from, fileScope))
+      return people.watch(from, fileScope, decideFile(policy, level(from, fileScope)))
     },
   })
   const stopWatching = watchPeers({
@@ -423,6 +427,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const resolve = (text: string): Did =>
     chains.subject(
       resolveName(text, {
+        petname: people.find,
         known: [self, ...host.peers().map(({ did }) => chains.subject(did)), ...book.show().flatMap(({ issuer, subject }) => [issuer, subject])],
       }),
     )
@@ -486,7 +491,17 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     },
     addresses: () => host.addresses(),
     ticket: () => encodeTicket({ did: self, key: keyring.did, addresses: host.addresses() }),
-    peers: () => host.peers().map((peer) => ({ ...peer, did: chains.subject(peer.did), level: level(peer.did, taskScope), ...finder.describe(peer.did) })),
+    peers: () =>
+      host.peers().map((peer) => {
+        const name = people.nameOf(peer.did)
+        return {
+          ...peer,
+          did: chains.subject(peer.did),
+          ...(name === undefined ? {} : { name }),
+          level: level(peer.did, taskScope),
+          ...finder.describe(peer.did),
+        }
+      }),
     away: () => presence.away().map((peer) => ({ ...peer, did: chains.subject(peer.did) })),
     find: async (capability, findOptions) =>
       (await finder.find(capability, findOptions)).map((peer) => ({ ...peer, did: chains.subject(peer.did), level: level(peer.did, taskScope) })),
@@ -544,6 +559,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     trust: trust.doors,
     settings: settings.doors,
     invites,
+    ...people.doors,
     tasks: { ...asked.tasks, served: served.doors },
     topics,
     files: files.doors,
@@ -573,6 +589,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       await programs.end()
       finder.stop()
       presence.stop()
+      people.stop()
       recent.stop()
       chains.stop()
       settings.stop()

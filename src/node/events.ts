@@ -12,6 +12,8 @@ export type NodeEvent =
   | { readonly event: 'security'; readonly agentId: string; readonly kind: string; readonly detail: string }
   | { readonly event: 'identity'; readonly did: Did; readonly key: Did; readonly seq: number; readonly status: 'active' | 'frozen' }
   | { readonly event: 'config'; readonly keys: readonly string[]; readonly agent?: string }
+  /** A stranger was refused for want of trust in a scope, and waits to be approved. */
+  | { readonly event: 'pending'; readonly did: Did; readonly scope: string }
   /** Somebody joined by an invite of ours, or we by theirs, which has no name here. */
   | { readonly event: 'joined'; readonly did: Did; readonly invite?: string; readonly level: number }
   | { readonly event: 'attestation'; readonly id: string; readonly issuer: Did; readonly subject: Did; readonly change: 'issued' | 'accepted' | 'revoked' }

@@ -8,6 +8,7 @@ import type { Store } from '../store/index.ts'
 import { type Attestation, attestationLifetimeMsMax, checkScopes, type Level, openTrustStatement, TrustLevel } from '../trust/index.ts'
 import type { EventHub } from './events.ts'
 import { inviteOpenMsMax, type InviteView, inviteUsesMax, openInvites } from './invites.ts'
+import { checkAuthority } from './people.ts'
 import { decodeTicket } from './ticket.ts'
 import type { Trust } from './trust.ts'
 
@@ -207,9 +208,3 @@ export async function openJoins({ trust, dial, ticketOf, ...parts }: JoinParts):
 }
 
 const banHint = 'withdraw the distrust first: `kindmesh trust show`, then `kindmesh revoke <id>`'
-
-/** AUTHORITY names others: nobody gives it away, or takes somebody on at it, by one word. */
-function checkAuthority(level: number, confirmed: boolean): void {
-  if (level < TrustLevel.AUTHORITY || confirmed) return
-  throw new MeshError('ERR_POLICY_DENIED', 'AUTHORITY vouches for others in your name', { hint: 'if you mean it, say so: --yes' })
-}

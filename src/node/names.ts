@@ -5,9 +5,11 @@ import { decodeTicket, isTicket } from './ticket.ts'
 /** Shortest beginning of a DID that may stand for it, counted behind `did:key:`. */
 export const prefixCharsMin = 6
 
-/** The identity a text names: a DID in any spelling, a ticket, or the beginning of a DID in `known`. @throws ERR_IDENTITY_INVALID, ERR_USAGE */
-export function resolveName(text: string, { known }: { readonly known: readonly Did[] }): Did {
+/** The identity a text names: a ticket, a petname, a DID in any spelling, or the beginning of a DID in `known`. @throws ERR_IDENTITY_INVALID, ERR_USAGE */
+export function resolveName(text: string, { known, petname }: { readonly known: readonly Did[]; readonly petname: (text: string) => Did | undefined }): Did {
   if (isTicket(text)) return decodeTicket(text).did
+  const named = petname(text)
+  if (named !== undefined) return named
   const beginning = text.startsWith('did:key:') ? text : `did:key:${text}`
   const fitting = beginning.length >= 'did:key:'.length + prefixCharsMin ? [...new Set(known.filter((did) => did.startsWith(beginning)))] : []
   if (fitting.length === 1 && fitting[0] !== undefined) return fitting[0]

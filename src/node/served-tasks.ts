@@ -47,6 +47,8 @@ export interface ServedOptions {
   /** What the operator pinned. */
   readonly bundlePins?: BundlePins | undefined
   level(did: Did): Level
+  /** Looks at each decision and passes it on. */
+  watch<T>(from: Did, scope: string, decision: Decision<T>): Decision<T>
   /** Why a key may say nothing. */
   standing(key: Did): Decision<never> | undefined
 }
@@ -58,7 +60,19 @@ export interface Served {
   stop(): Promise<void>
 }
 
-export async function createServed({ chains, sync, mail, events, policy, level, standing, bridgeFor, bundlePins, ...options }: ServedOptions): Promise<Served> {
+export async function createServed({
+  chains,
+  sync,
+  mail,
+  events,
+  policy,
+  level,
+  watch,
+  standing,
+  bridgeFor,
+  bundlePins,
+  ...options
+}: ServedOptions): Promise<Served> {
   const { host, clock, logger } = options
   const executor = await openExecutor({
     ...options,
@@ -78,7 +92,7 @@ export async function createServed({ chains, sync, mail, events, policy, level, 
       const refusal = standing(asker)
       if (refusal !== undefined) return refusal
       await sync.refresh(taskScope, { maxAgeMs: level(asker) >= policy.taskLevelMin ? admissionAgeMsMax : refusalAgeMsMax })
-      return decideTask(policy, { ...question, asker: chains.subject(asker), level: level(asker) })
+      return watch(asker, taskScope, decideTask(policy, { ...question, asker: chains.subject(asker), level: level(asker) }))
     },
   })
   serveTasks({ host, clock, logger, open: executor.open })

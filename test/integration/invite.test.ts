@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createPlayground } from '../helpers/cli.ts'
 
@@ -29,6 +31,25 @@ test('invite and join in two processes: both sides hold what the ticket says, on
   expect(listed.json()).toMatchObject({ invites: [{ status: 'used', joined: [{ did: ben.did }] }] })
   const log = await anna.run('audit', 'tail', '--json')
   for (const event of ['invite_created', 'invite_used', 'attestation_issued', 'attestation_accepted', 'join_refused']) expect(log.stdout).toContain(event)
+  // A name of one's own stands for the DID everywhere, and in sentences.
+  expect((await ben.run('name', 'set', 'Anna', anna.did, '--json')).json()).toMatchObject({ name: 'Anna', did: anna.did })
+  expect((await ben.run('ping', 'anna', '--json')).code).toBe(0)
+  expect((await ben.run('peers', '--json')).json()).toMatchObject({
+    peers: expect.arrayContaining([expect.objectContaining({ did: anna.did, name: 'Anna', level: 2 })]) as unknown,
+  })
+  // Who was refused waits to be approved.
+  const code = join(ground.folder, 'task.js')
+  await writeFile(code, 'return 1')
+  await cleo.run('dial', anna.ticket, '--json')
+  expect((await cleo.run('run', anna.did, code, '--json')).problem().code).toBe('ERR_TRUST_LOW')
+  expect((await anna.run('pending', 'list', '--json')).json()).toMatchObject({ pending: [{ did: cleo.did, scope: '/task/run' }] })
+  expect((await anna.run('pending', 'approve', cleo.did, '--level', 'verified', '--json')).json()).toMatchObject({
+    did: cleo.did,
+    level: 2,
+    scopes: ['/task/run'],
+  })
+  expect((await anna.run('pending', 'list', '--json')).json()).toMatchObject({ pending: [] })
+  expect((await anna.run('trust', 'explain', cleo.did, '--json')).json()).toMatchObject({ level: 2 })
   // A DID argument may be the ticket; the ticket itself is in no listing, log or event.
   expect((await ben.run('ping', ticket, '--json')).code).toBe(0)
   for (const text of [listed.stdout, log.stdout, JSON.stringify(anna.events)]) expect(text).not.toContain(ticket.slice(-24))

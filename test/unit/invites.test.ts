@@ -176,7 +176,7 @@ test('the secret is on no disk in clear, nor what it becomes, and gone once it i
   const keys = inviteKeys(secret)
   for await (const [key, value] of store.range({})) {
     for (const hidden of [secret, keys.id, keys.joiner, keys.inviter]) {
-      expect(Buffer.from(value).includes(hidden), key).toBe(false)
+      expect(Buffer.from(value).includes(Buffer.from(hidden)), key).toBe(false)
       expect(key).not.toContain(hex(hidden))
     }
   }

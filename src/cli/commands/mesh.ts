@@ -40,7 +40,7 @@ export function addMeshCommands(program: Command, add: AddCommand): void {
         answer,
         ({ peers, away }) =>
           [
-            ...peers.map(({ did, route, level, presence = '' }) => `${did}  ${route}  ${nameOfLevel(level)}  ${presence}`.trimEnd()),
+            ...peers.map(({ did, route, level, name = '', presence = '' }) => `${did}  ${route}  ${nameOfLevel(level)}  ${name}  ${presence}`.trimEnd()),
             ...away.map(({ did, lastSeen }) => `${did}  away, last seen ${new Date(lastSeen).toISOString()}`),
           ].join('\n') || 'no peers: `kindmesh dial <ticket>`',
       )

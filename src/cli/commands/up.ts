@@ -170,6 +170,7 @@ function tell(context: Context, event: NodeEvent): void {
     if (event.event === 'task') return `task      of ${short(event.asker)}: ${event.outcome}`
     if (event.event === 'attestation') return `trust     ${event.change}: ${short(event.issuer)} about ${short(event.subject)}`
     if (event.event === 'identity') return `identity  ${short(event.did)}: key number ${event.seq}, ${event.status}`
+    if (event.event === 'pending') return `pending   ${short(event.did)} in ${event.scope}: kindmesh pending approve ${event.did}`
     if (event.event === 'joined') return `joined    ${short(event.did)}: both sides signed`
     if (event.event === 'delivered') return `delivered ${event.id} to ${short(event.to)}`
     if (event.event === 'undelivered') return `undelivered ${event.id} to ${short(event.to)}: ${event.status} ${event.code}`

@@ -1,0 +1,101 @@
+import type { Command } from 'commander'
+import { MeshError } from '../../base/index.ts'
+import { parseDuration } from '../parse.ts'
+import type { AddCommand } from '../program.ts'
+
+const levels = ['basic', 'verified', 'trusted', 'authority'] as const
+
+/** A level that one may give to somebody. @throws ERR_USAGE */
+export function givenLevel(text: string): (typeof levels)[number] {
+  const found = levels.find((level) => level === text.toLowerCase())
+  if (found === undefined) throw new MeshError('ERR_USAGE', `'${text}' cannot be given`, { hint: `one of ${levels.join(', ')}` })
+  return found
+}
+
+interface ApproveOptions {
+  readonly level?: string
+  readonly scope?: readonly string[]
+  readonly expires?: string
+  readonly yes?: boolean
+}
+
+export function addPeopleCommands(program: Command, add: AddCommand): void {
+  const name = program.command('name').description('names of your own for peers')
+  add<readonly [string, string], { readonly replace?: boolean }>(
+    name,
+    'set <name> <peer>',
+    'give a peer a name; every command takes it in place of the DID',
+    (command) => command.option('--replace', 'the name leads to somebody else from now on'),
+    async ({ client, print, signal }, [text, peer], { replace = false }) => {
+      print('name', await (await client()).setName({ name: text, peer, replace }, { signal }), ({ name: set, did }) => `${set}  ${did}`)
+    },
+  )
+  add(
+    name,
+    'list',
+    'all names',
+    (command) => command,
+    async ({ client, print, signal }) => {
+      print(
+        'name-list',
+        await (await client()).names({ signal }),
+        ({ names }) => names.map(({ name: given, did }) => `${given}  ${did}`).join('\n') || 'no names: `kindmesh name set <name> <peer>`',
+      )
+    },
+  )
+  add<readonly [string]>(
+    name,
+    'rm <name>',
+    'take a name away',
+    (command) => command,
+    async ({ client, print, signal }, [text]) => {
+      print('name', await (await client()).removeName(text, { signal }), ({ name: gone, did }) => `${gone} no longer is ${did}`)
+    },
+  )
+  const pending = program.command('pending').description('peers that asked for something and are trusted too little for it')
+  add(
+    pending,
+    'list',
+    'who waits, the last to ask first',
+    (command) => command,
+    async ({ client, print, signal }) => {
+      print(
+        'pending-list',
+        await (await client()).pending({ signal }),
+        ({ pending: waiting }) =>
+          waiting.map(({ did, scope, times, lastAt }) => `${did}  ${scope}  ${times} times, last ${new Date(lastAt).toISOString()}`).join('\n') ||
+          'nobody waits',
+      )
+    },
+  )
+  add<readonly [string], ApproveOptions>(
+    pending,
+    'approve <peer>',
+    'sign how far you trust a peer that waits',
+    (command) =>
+      command
+        .option('--level <level>', `${levels.join(', ')}; verified unless given`)
+        .option('--scope <path...>', 'command paths; the one it was refused in unless given')
+        .option('--expires <duration>', 'at most 400d; 90d unless given')
+        .option('--yes', 'give AUTHORITY all the same'),
+    async ({ client, print, signal }, [peer], { level, scope, expires, yes = false }) => {
+      const body = {
+        peer,
+        ...(level === undefined ? {} : { level: givenLevel(level) }),
+        ...(scope === undefined ? {} : { scopes: [...scope] }),
+        ...(expires === undefined ? {} : { lifetimeMs: parseDuration(expires) }),
+        confirmed: yes,
+      }
+      print('pending-approve', await (await client()).approve(body, { signal }), ({ did, levelName, scopes }) => `${did}  ${levelName} in ${scopes.join(' ')}`)
+    },
+  )
+  add<readonly [string]>(
+    pending,
+    'reject <peer>',
+    'turn a peer away for good',
+    (command) => command,
+    async ({ client, print, signal }, [peer]) => {
+      print('pending-reject', await (await client()).reject(peer, { signal }), ({ did }) => `${did} does not come on the list again`)
+    },
+  )
+}
