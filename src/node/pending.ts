@@ -56,7 +56,7 @@ export async function openPending({ store, clock, audit, logger, self, subject, 
   for await (const [, bytes] of store.range({})) kept.push(stored.decode(bytes))
   for (const entry of kept.toSorted((a, b) => a.lastAt - b.lastAt)) (entry.rejected ? rejected : waiting).set(entry.did, entry)
 
-  const view = ({ rejected: _, ...entry }: Entry): PendingPeer => entry
+  const view = ({ did: who, scope, times, firstAt, lastAt }: Entry): PendingPeer => ({ did: who, scope, times, firstAt, lastAt })
   function get(given: Did): Entry {
     const entry = waiting.get(subject(given))
     if (entry === undefined) throw new MeshError('ERR_NOT_FOUND', `${given} does not wait here`, { hint: 'see `kindmesh pending list`' })
