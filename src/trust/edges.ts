@@ -1,6 +1,7 @@
 import type { Did } from '../base/index.ts'
 import type { Known } from './explain.ts'
-import { slot, slots } from './graph.ts'
+import { grants } from './graph.ts'
+import { slot } from './reader.ts'
 import { rootIndex } from './sift.ts'
 import type { StatementLevel } from './types.ts'
 
@@ -18,21 +19,21 @@ export interface TrustEdge {
 }
 
 /** All live words of a scope. */
-export function* edgesOf({ sifted, graph, standing }: Pick<Known, 'sifted' | 'graph' | 'standing'>): Generator<TrustEdge> {
-  const { nodes, statements } = sifted
+export function* edgesOf({ sift, graph, standing }: Pick<Known, 'sift' | 'graph' | 'standing'>): Generator<TrustEdge> {
+  const { nodes } = sift
   const isHeard = (issuer: number, countsFrom: number, depthMin: number): boolean =>
     issuer === rootIndex || ((standing.depths[2]?.[issuer] ?? -1) >= depthMin && (countsFrom <= graph.now || (standing.level[issuer] ?? 0) === 4))
   for (let edge = 0; edge < graph.source.length; edge++) {
     let top: number = slot.authority
-    while (top > 0 && (graph.depth[edge * slots + top] ?? -1) < 0) top--
+    while (top > 0 && grants(graph.packed[edge] ?? 0, top) < 0) top--
     const issuer = graph.source[edge] ?? rootIndex
     yield {
       issuer: nodes[issuer] as Did,
       subject: nodes[graph.target[edge] ?? rootIndex] as Did,
       level: (top + 1) as StatementLevel,
-      id: statements[graph.witness[edge * slots + top] ?? -1]?.id ?? '',
-      until: graph.until[edge * slots + top] ?? 0,
-      isHeard: isHeard(issuer, graph.countsFrom[edge] ?? 0, 1),
+      id: sift.attestation(graph.witness(edge, top)).id,
+      until: graph.until(edge, top),
+      isHeard: isHeard(issuer, graph.countsFrom(edge), 1),
     }
   }
   for (const { issuer, subject, statement, hard, until, countsFrom } of graph.vetoes) {
@@ -40,7 +41,7 @@ export function* edgesOf({ sifted, graph, standing }: Pick<Known, 'sifted' | 'gr
       issuer: nodes[issuer] as Did,
       subject: nodes[subject] as Did,
       level: hard ? -1 : 0,
-      id: statements[statement]?.id ?? '',
+      id: sift.attestation(statement).id,
       until,
       isHeard: isHeard(issuer, countsFrom, 0),
     }

@@ -1,12 +1,13 @@
 import type { Did } from '../base/index.ts'
-import { slots, type TrustGraph, type Veto } from './graph.ts'
+import type { TrustGraph } from './graph.ts'
 import { votesNeeded } from './limits.ts'
 import { disjointPaths, type Path } from './paths.ts'
 import type { ProofLevel, Proofs } from './proof.ts'
 import { sentenceOf } from './sentence.ts'
-import { rootIndex, type Sifted } from './sift.ts'
+import type { Veto } from './reader.ts'
+import { rootIndex, type Sift } from './sift.ts'
 import type { Standing } from './strata.ts'
-import { type Attestation, type IgnoredReason, type Level, levelCaution, type LevelName, levelName } from './types.ts'
+import { type IgnoredReason, type Level, levelCaution, type LevelName, levelName } from './types.ts'
 import type { Validity } from './validity.ts'
 
 export interface Reason {
@@ -43,30 +44,20 @@ export interface ExplainOptions {
 }
 
 export interface Known {
-  readonly sifted: Sifted
+  readonly sift: Sift
   readonly graph: TrustGraph
   readonly standing: Standing
+  /** By node, the level with what was experienced. */
+  readonly answers: Int8Array
   readonly proofs: Proofs
   readonly validity: Validity
   readonly scope: string
-  /** By subject: numbers of the statements about it, and the vetoes. */
-  readonly statementsAbout: ReadonlyMap<number, readonly number[]>
-  readonly vetoesAbout: ReadonlyMap<number, readonly Veto[]>
-}
-
-export function knownFrom({ sifted, graph, standing, proofs, validity, scope }: Omit<Known, 'statementsAbout' | 'vetoesAbout'>): Known {
-  const numbers = sifted.statements.keys().toArray()
-  return {
-    ...{ sifted, graph, standing, proofs, validity, scope },
-    statementsAbout: Map.groupBy(numbers, (at) => sifted.indexOf.get((sifted.statements[at] as Attestation).subject) ?? -1),
-    vetoesAbout: Map.groupBy(graph.vetoes, ({ subject }) => subject),
-  }
 }
 
 export function explain(known: Known, subject: Did, { name }: ExplainOptions = {}): Explanation {
-  const { sifted, standing } = known
-  const node = sifted.indexOf.get(subject)
-  const level = (node === undefined ? 0 : (standing.level[node] ?? 0)) as Level
+  const { sift, answers } = known
+  const node = sift.indexOf.get(subject)
+  const level = (node === undefined ? 0 : (answers[node] ?? 0)) as Level
   const plain = {
     subject,
     scope: known.scope,
@@ -78,54 +69,56 @@ export function explain(known: Known, subject: Did, { name }: ExplainOptions = {
     missingForNext: missing(known, node, level),
     validUntil: finite(validUntil(known, node, level)),
   }
-  return { ...plain, sentence: sentenceOf(plain, { root: sifted.nodes[rootIndex] as Did, name }) }
+  return { ...plain, sentence: sentenceOf(plain, { root: sift.nodes[rootIndex] as Did, name }) }
 }
 
-function because({ sifted, graph, standing, proofs }: Known, node: number, level: Level): Reason[] {
+function because({ sift, graph, standing, proofs }: Known, node: number, level: Level): Reason[] {
   if (node === rootIndex || level < 1) return []
   const isAuthority = (at: number): boolean => (standing.depths[4]?.[at] ?? -1) >= 0
   return disjointPaths(proofs, isAuthority, level as ProofLevel, node).map((path: Path) => {
-    const said = path.map(({ edge, slot }) => sifted.statements[graph.witness[edge * slots + slot] ?? -1])
+    const said = path.map(({ edge, slot }) => sift.attestation(graph.witness(edge, slot)))
     return {
-      path: [sifted.nodes[rootIndex] as Did, ...path.map(({ edge }) => sifted.nodes[graph.target[edge] ?? -1] as Did)],
-      attestations: said.map((attestation) => attestation?.id ?? ''),
-      minLevel: said.reduce<Level>((least, attestation) => (attestation !== undefined && attestation.level < least ? attestation.level : least), 4),
-      expires: path.reduce((soonest, { edge, slot }) => Math.min(soonest, graph.until[edge * slots + slot] ?? 0), Infinity),
+      path: [sift.nodes[rootIndex] as Did, ...path.map(({ edge }) => sift.nodes[graph.target[edge] ?? -1] as Did)],
+      attestations: said.map(({ id }) => id),
+      minLevel: said.reduce<Level>((least, { level: says }) => (says < least ? says : least), 4),
+      expires: path.reduce((soonest, { edge, slot }) => Math.min(soonest, graph.until(edge, slot)), Infinity),
     }
   })
 }
 
 function vetoesOf(known: Known, node: number): Explanation['vetoes'] {
-  return (known.vetoesAbout.get(node) ?? [])
+  return (known.graph.vetoesAbout.get(node) ?? [])
     .filter((veto) => isHeard(veto, known.standing))
-    .map((veto) => ({ issuer: known.sifted.nodes[veto.issuer] as Did, id: known.sifted.statements[veto.statement]?.id ?? '' }))
+    .map((veto) => ({ issuer: known.sift.nodes[veto.issuer] as Did, id: known.sift.attestation(veto.statement).id }))
     .sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
 const isHeard = (veto: Veto, { level, counted }: Standing): boolean => counted.has(veto) || (level[veto.issuer] ?? 0) >= Math.max(2, level[veto.subject] ?? 0)
 
-function ignoredOf({ sifted, graph, standing, statementsAbout, vetoesAbout }: Known, node: number): Explanation['ignored'] {
-  const { statements, indexOf } = sifted
-  const heard = new Set((vetoesAbout.get(node) ?? []).filter((veto) => isHeard(veto, standing)).map(({ statement }) => statement))
-  return (statementsAbout.get(node) ?? [])
+function ignoredOf({ sift, graph, standing }: Known, node: number): Explanation['ignored'] {
+  const heard = new Set((graph.vetoesAbout.get(node) ?? []).filter((veto) => isHeard(veto, standing)).map(({ statement }) => statement))
+  return sift
+    .about(node)
     .flatMap((at) => {
-      const { id, issuer, level } = statements[at] as Attestation
-      const reason = graph.reasons.get(at) ?? introducerFault(indexOf.get(issuer) ?? -1, level <= levelCaution, heard.has(at))
+      const { id, issuer, level } = sift.attestation(at)
+      const pair = sift.columns.pair[at] ?? 0
+      const reason = graph.reasonOf(at) ?? introducerFault(pair, level <= levelCaution, heard.has(at))
       return reason === undefined ? [] : [{ id, issuer, reason }]
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1))
 
-  function introducerFault(issuer: number, isVeto: boolean, isHeard: boolean): IgnoredReason | undefined {
+  function introducerFault(pair: number, isVeto: boolean, isHeard: boolean): IgnoredReason | undefined {
+    const issuer = sift.pairs.issuer[pair] ?? rootIndex
     if (issuer === rootIndex || isHeard) return undefined
     if (standing.banned[issuer] === 1) return 'banned'
-    if ((standing.level[issuer] ?? 0) < 4 && sifted.countsFrom(issuer, node) > graph.now) return 'quota'
+    if ((standing.level[issuer] ?? 0) < 4 && sift.countsFrom(pair) > graph.now) return 'quota'
     const left = standing.depths[2]?.[issuer] ?? -1
     if (isVeto || left < 0) return 'issuerLevel'
     return left === 0 ? 'depth' : undefined
   }
 }
 
-function missing({ vetoesAbout, standing, proofs }: Known, node: number | undefined, level: Level): Explanation['missingForNext'] {
+function missing({ graph: { vetoesAbout }, standing, proofs }: Known, node: number | undefined, level: Level): Explanation['missingForNext'] {
   if (level === 4 || node === rootIndex) return undefined
   const next = (level < 1 ? 1 : level + 1) as 1 | 2 | 3 | 4
   const introducer = levelName(next === 1 ? 2 : next).toUpperCase()
@@ -147,8 +140,10 @@ function isHeldDown(vetoes: readonly Veto[], { counted }: Standing, next: number
 }
 
 /** What holds the level up may fall, or something may raise it; what a ban rests on is the standing of its issuers, which `rise` follows. */
-function validUntil({ proofs, validity }: Known, node: number | undefined, level: Level): number {
+function validUntil({ proofs, validity, standing }: Known, node: number | undefined, level: Level): number {
   if (node === undefined || node === rootIndex) return Infinity
+  // What was experienced hides what others say; any change of that may show.
+  if (level !== standing.level[node]) return validity.anything
   return Math.min(validity.rise, level >= 1 ? proofs.until(level as ProofLevel, node) : Infinity)
 }
 

@@ -1,163 +1,141 @@
 import type { Did } from '../base/index.ts'
-import { decaysAt, stalesAt } from './lives.ts'
-import { scopeCovers, scopeNamesAuthority } from './scope.ts'
-import { type Pair, rootIndex, type Sifted } from './sift.ts'
-import { type Attestation, type IgnoredReason, levelCaution, levelDistrust } from './types.ts'
+import type { Groups } from './groups.ts'
+import { createReader, depthHeldMax, type Reader, type ReaderOptions, slot, slots, type Veto } from './reader.ts'
+import { reasonOf } from './reasons.ts'
+import { rootIndex, type Sift } from './sift.ts'
+import type { IgnoredReason } from './types.ts'
 
-/** What an edge can support: the four levels, and naming an AUTHORITY who may name others. */
-export const slot = { basic: 0, verified: 1, trusted: 2, authority: 3, naming: 4 } as const
-export const slots = 5
-
-/** A live distrust or caution in this scope. */
-export interface Veto {
-  readonly issuer: number
-  readonly subject: number
-  readonly statement: number
-  readonly hard: boolean
-  readonly until: number
-  readonly countsFrom: number
-}
-
-/** Live statements of one scope as a graph in CSR form; `edge * slots + slot` finds what an edge says at a level. */
+/**
+ * Live statements of one scope at one instant as a graph in CSR form: 15 bytes an edge.
+ * Until when an edge says what it says, and which statement is behind it, is read from the statements when somebody asks.
+ */
 export interface TrustGraph {
   readonly nodes: readonly Did[]
+  readonly nodeCount: number
   readonly now: number
   readonly depthMax: number
   /** First out-edge of each node, and one entry more. */
   readonly outStart: Int32Array
   readonly source: Int32Array
   readonly target: Int32Array
-  /** Depth the issuer grants, -1 where the edge does not support the slot. */
-  readonly depth: Int8Array
-  /** When the edge stops supporting the slot. */
-  readonly until: Float64Array
-  /** The statement behind the slot. */
-  readonly witness: Int32Array
-  /** From when the edge counts under its issuer's quota. */
-  readonly countsFrom: Float64Array
+  /** Depth the issuer grants in each slot; see `grants`. */
+  readonly packed: Uint16Array
+  /** 1 where the subject waits for its turn in the issuer's quota. */
+  readonly isLate: Uint8Array
   readonly vetoes: readonly Veto[]
-  readonly reasons: ReadonlyMap<number, IgnoredReason>
+  /** By subject of a veto: its vetoes. */
+  readonly vetoesAbout: ReadonlyMap<number, readonly Veto[]>
+  /** Issuers with one controller; undefined when everybody answers for himself. */
+  readonly groups: Groups | undefined
+  /** Next instant at which any edge or veto may change. Infinity when none will by time alone. */
+  readonly next: number
+  /** When the edge stops supporting the slot. */
+  until(edge: number, slot: number): number
+  /** The statement behind the slot. */
+  witness(edge: number, slot: number): number
+  /** From when the edge counts under its issuer's quota. */
+  countsFrom(edge: number): number
+  reasonOf(statement: number): IgnoredReason | undefined
 }
 
-export interface GraphOptions {
-  readonly scope: string
-  readonly now: number
-  readonly depthMax: number
-  readonly headAge: ((issuer: Did) => number | undefined) | undefined
-}
+/** Depth an edge grants in a slot, -1 where it does not support it. */
+export const grants = (packed: number, at: number): number => ((packed >> (at * 3)) & 7) - 1
 
-/** The age of a head that never gets too old. */
-const alwaysFresh = -Infinity
-
-interface Edge {
-  readonly pair: Pair
-  readonly depth: number[]
-  readonly until: number[]
-  readonly witness: number[]
+export interface GraphOptions extends ReaderOptions {
+  readonly groups: Groups | undefined
 }
 
 /** Source: trust/v1 sections 2.1 to 2.3. */
-export function buildGraph(sifted: Sifted, { scope, now, depthMax, headAge }: GraphOptions): TrustGraph {
-  const { nodes, statements, pairs, faulty } = sifted
-  const reasons = new Map(sifted.reasons)
+export function buildGraph(sift: Sift, options: GraphOptions): TrustGraph {
+  sift.settle()
+  const { now, groups } = options
+  const depthMax = Math.min(options.depthMax, depthHeldMax)
+  const { nodes, pairs } = sift
+  const nodeCount = nodes.length
+  const read = createReader(sift, { ...options, depthMax })
   const vetoes: Veto[] = []
-  const edges: Edge[] = []
-  const ages = new Map<number, number | undefined>()
-  const ageOf = (issuer: number): number | undefined => {
-    if (headAge === undefined || issuer === rootIndex) return alwaysFresh
-    if (!ages.has(issuer)) ages.set(issuer, headAge(nodes[issuer] as Did))
-    return ages.get(issuer)
+  const [pairOf, packedOf] = [new Int32Array(pairs.count), new Uint16Array(pairs.count)]
+  const outStart = new Int32Array(nodeCount + 1)
+  const { issuer: issuers, subject: subjects } = pairs
+  let edges = 0
+  let next = Infinity
+  const change = (at: number): void => {
+    if (at > now && at < next) next = at
   }
-
-  for (const pair of pairs) {
-    const live = faulty.has(pair.issuer) ? [] : pair.statements.filter((at) => isLive(at, pair))
-    if (faulty.has(pair.issuer)) for (const at of pair.statements) reasons.set(at, 'banned')
-    let cap = 4
-    for (const at of live) {
-      const attestation = statements[at] as Attestation
-      if (attestation.level > levelCaution) continue
-      cap = Math.min(cap, attestation.level === levelDistrust ? 0 : 1)
-      const until = Math.min(attestation.expiresAt, sifted.revocations.endsAt(attestation))
-      vetoes.push({ issuer: pair.issuer, subject: pair.subject, statement: at, hard: attestation.level === levelDistrust, until, countsFrom: pair.countsFrom })
+  const onVeto = (veto: Veto): void => {
+    vetoes.push(veto)
+    change(veto.until)
+    change(veto.countsFrom)
+  }
+  for (let pair = 0; pair < pairs.count; pair++) {
+    const issuer = issuers[pair] ?? 0
+    if (groups?.isOne(issuer, subjects[pair] ?? 0) === true && issuer !== rootIndex) continue
+    const { depth, until } = read(pair, onVeto)
+    if ((depth[slot.basic] ?? -1) < 0) continue
+    let packed = 0
+    for (let at = 0; at < slots; at++) {
+      const granted = depth[at] ?? -1
+      if (granted < 0) continue
+      packed |= (granted + 1) << (at * 3)
+      change(until[at] ?? Infinity)
     }
-    const edge: Edge = { pair, depth: [-1, -1, -1, -1, -1], until: [0, 0, 0, 0, 0], witness: [-1, -1, -1, -1, -1] }
-    for (const at of live) if ((statements[at] as Attestation).level > levelCaution) support(edge, at, cap)
-    if ((edge.depth[slot.basic] ?? -1) >= 0) edges.push(edge)
+    change(sift.countsFrom(pair))
+    pairOf[edges] = pair
+    packedOf[edges] = packed
+    edges++
+    outStart[issuer + 1] = (outStart[issuer + 1] ?? 0) + 1
   }
-  return { nodes, now, depthMax, ...pack(edges, nodes.length), vetoes, reasons }
-
-  function scopesOf(at: number, { liveScopes }: Pair): readonly string[] {
-    return liveScopes?.get(at) ?? (statements[at] as Attestation).scopes
-  }
-
-  function isLive(at: number, pair: Pair): boolean {
-    const attestation = statements[at] as Attestation
-    const scopes = scopesOf(at, pair)
-    const covers = scopes.some((live) => scopeCovers(live, scope))
-    if (covers && attestation.expiresAt > now && sifted.revocations.endsAt(attestation) > now) return true
-    if (scopes.length === 0 || (!covers && attestation.scopes.some((old) => scopeCovers(old, scope)))) reasons.set(at, 'superseded')
-    else if (sifted.revocations.endsAt(attestation) <= now) reasons.set(at, 'revoked')
-    else reasons.set(at, attestation.expiresAt <= now ? 'expired' : 'scope')
-    return false
-  }
-
-  /** Lets the edge say what this statement says, where that is more. Of one issuer's statements about one subject the deepest counts, once. */
-  function support({ pair, depth, until, witness }: Edge, at: number, cap: number): void {
-    const attestation = statements[at] as Attestation
-    const end = Math.min(attestation.expiresAt, sifted.revocations.endsAt(attestation))
-    const granted = Math.min(Math.max(attestation.depth, 0), depthMax)
-    if (cap < attestation.level) reasons.set(at, 'superseded')
-    for (let level = 1; level <= Math.min(attestation.level, cap); level++) {
-      const worn = Math.min(end, decaysAt(attestation, level))
-      if (worn <= now) {
-        if (level === 1) reasons.set(at, 'expired')
-        return
-      }
-      const ends = Math.min(worn, stalesAt(ageOf(pair.issuer), level, now))
-      if (ends <= now) {
-        reasons.set(at, 'stale')
-        return
-      }
-      take(level - 1)
-      if (level === 4 && scopesOf(at, pair).some((live) => scopeNamesAuthority(live, scope))) take(slot.naming)
-
-      function take(into: number): void {
-        const before = depth[into] ?? -1
-        const isDeeper = granted > before
-        const isLonger =
-          granted === before && (ends > (until[into] ?? 0) || (ends === until[into] && attestation.id < (statements[witness[into] ?? -1]?.id ?? '')))
-        if (!isDeeper && !isLonger) return
-        depth[into] = granted
-        until[into] = ends
-        witness[into] = at
-      }
-    }
+  const packed = pack(outStart, edges, { pairOf, packedOf, issuers, subjects })
+  const isLate = new Uint8Array(edges)
+  packed.pair.forEach((pair, edge) => {
+    if (sift.countsFrom(pair) > now) isLate[edge] = 1
+  })
+  return {
+    ...{ nodes, nodeCount, now, depthMax, outStart, source: packed.source, target: packed.target, packed: packed.packed, isLate },
+    ...{ vetoes, vetoesAbout: Map.groupBy(vetoes, ({ subject }) => subject), groups, next },
+    ...details(sift, read, packed.pair, { ...options, depthMax }),
   }
 }
 
-/** Edges in order of issuer, in flat arrays. */
-function pack(edges: readonly Edge[], nodeCount: number): Pick<TrustGraph, 'outStart' | 'source' | 'target' | 'depth' | 'until' | 'witness' | 'countsFrom'> {
-  const outStart = new Int32Array(nodeCount + 1)
-  for (const { pair } of edges) outStart[pair.issuer + 1] = (outStart[pair.issuer + 1] ?? 0) + 1
-  for (let node = 0; node < nodeCount; node++) outStart[node + 1] = (outStart[node + 1] ?? 0) + (outStart[node] ?? 0)
-  const next = outStart.slice()
-  const source = new Int32Array(edges.length)
-  const target = new Int32Array(edges.length)
-  const countsFrom = new Float64Array(edges.length)
-  const depth = new Int8Array(edges.length * slots)
-  const until = new Float64Array(edges.length * slots)
-  const witness = new Int32Array(edges.length * slots)
-  for (const edge of edges) {
-    const at = next[edge.pair.issuer] ?? 0
-    next[edge.pair.issuer] = at + 1
-    source[at] = edge.pair.issuer
-    target[at] = edge.pair.subject
-    countsFrom[at] = edge.pair.countsFrom
-    for (let entry = 0; entry < slots; entry++) {
-      depth[at * slots + entry] = edge.depth[entry] ?? -1
-      until[at * slots + entry] = edge.until[entry] ?? 0
-      witness[at * slots + entry] = edge.witness[entry] ?? -1
-    }
+function details(sift: Sift, read: Reader, pair: Int32Array, options: GraphOptions): Pick<TrustGraph, 'until' | 'witness' | 'countsFrom' | 'reasonOf'> {
+  return {
+    until: (edge, at) => read(pair[edge] ?? 0).until[at] ?? 0,
+    witness: (edge, at) => read(pair[edge] ?? 0).witness[at] ?? -1,
+    countsFrom: (edge) => sift.countsFrom(pair[edge] ?? 0),
+    reasonOf(statement) {
+      const at = sift.columns.pair[statement] ?? 0
+      const issuer = sift.pairs.issuer[at] ?? 0
+      if (issuer !== rootIndex && options.groups?.isOne(issuer, sift.pairs.subject[at] ?? 0) === true) return 'alias'
+      return reasonOf(sift, read, options, statement)
+    },
   }
-  return { outStart, source, target, depth, until, witness, countsFrom }
+}
+
+interface Unordered {
+  readonly pairOf: Int32Array
+  readonly packedOf: Uint16Array
+  readonly issuers: Int32Array
+  readonly subjects: Int32Array
+}
+
+/** Edges in order of issuer. `outStart` comes as counts and leaves as starts. */
+function pack(
+  outStart: Int32Array,
+  edges: number,
+  { pairOf, packedOf, issuers, subjects }: Unordered,
+): { readonly source: Int32Array; readonly target: Int32Array; readonly packed: Uint16Array; readonly pair: Int32Array } {
+  for (let node = 1; node < outStart.length; node++) outStart[node] = (outStart[node] ?? 0) + (outStart[node - 1] ?? 0)
+  const place = outStart.slice()
+  const [source, target, packed, pair] = [new Int32Array(edges), new Int32Array(edges), new Uint16Array(edges), new Int32Array(edges)]
+  for (let edge = 0; edge < edges; edge++) {
+    const from = pairOf[edge] ?? 0
+    const issuer = issuers[from] ?? 0
+    const at = place[issuer] ?? 0
+    place[issuer] = at + 1
+    source[at] = issuer
+    target[at] = subjects[from] ?? 0
+    packed[at] = packedOf[edge] ?? 0
+    pair[at] = from
+  }
+  return { source, target, packed, pair }
 }

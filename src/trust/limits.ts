@@ -21,3 +21,11 @@ export const headAgeMsMax = [7 * dayMs, 48 * hourMs, 24 * hourMs, hourMs] as con
 
 /** Distinct vetoes that ban when none of them suffices alone. Source: trust/v1 section 2.6. */
 export const vetoesNeeded = 2
+
+/** Failed tasks before experience lowers anybody. Source: trust/v1 section 2.10. */
+export const experienceFailuresMin = 3
+/** Expected share of successes below which experience caps at BASIC, and below which it quarantines. Source: trust/v1 section 2.10. */
+export const experienceLowersBelow = 0.5
+export const experienceQuarantinesBelow = 0.25
+/** Expected share of successes from which experience gives BASIC to whom nobody vouches for. Source: trust/v1 section 2.10. */
+export const experienceRaisesFrom = 0.9

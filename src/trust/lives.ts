@@ -2,28 +2,39 @@ import type { Did } from '../base/index.ts'
 import { decayMs, headAgeMsMax } from './limits.ts'
 import type { Attestation, Revocation } from './types.ts'
 
-export interface RevocationIndex {
+export interface Revocations {
+  readonly isEmpty: boolean
+  /** False when this was known. */
+  add(revocation: Revocation): boolean
   /** Voided as if never made: named by a hard revocation, or signed or first seen after the compromise. */
-  isVoid(attestation: Attestation): boolean
+  isVoid(attestation: Pick<Attestation, 'issuer' | 'id' | 'issuedAt' | 'firstSeenAt'>): boolean
   /** The instant from which a soft revocation ends it; Infinity when none does. */
-  endsAt(attestation: Attestation): number
+  endsAt(attestation: Pick<Attestation, 'issuer' | 'id'>): number
 }
 
 const keyOf = (issuer: Did, id: string): string => `${issuer} ${id}`
 
 /** Only the issuer of a statement can revoke it. Source: trust/v1 section 2.2. */
-export function indexRevocations(revocations: Iterable<Revocation>): RevocationIndex {
+export function createRevocations(): Revocations {
   const compromisedAt = new Map<Did, number>()
   const hard = new Set<string>()
   const soft = new Map<string, number>()
-  for (const { issuer, attestationId, kind, at } of revocations) {
-    const key = keyOf(issuer, attestationId)
-    if (kind === 'hard') {
-      hard.add(key)
-      compromisedAt.set(issuer, Math.min(at, compromisedAt.get(issuer) ?? Infinity))
-    } else soft.set(key, Math.min(at, soft.get(key) ?? Infinity))
-  }
   return {
+    get isEmpty() {
+      return hard.size + soft.size === 0
+    },
+    add({ issuer, attestationId, kind, at }) {
+      const key = keyOf(issuer, attestationId)
+      if (kind === 'hard') {
+        const isNew = !hard.has(key) || at < (compromisedAt.get(issuer) ?? Infinity)
+        hard.add(key)
+        compromisedAt.set(issuer, Math.min(at, compromisedAt.get(issuer) ?? Infinity))
+        return isNew
+      }
+      const isNew = at < (soft.get(key) ?? Infinity)
+      if (isNew) soft.set(key, at)
+      return isNew
+    },
     isVoid({ issuer, id, issuedAt, firstSeenAt }) {
       if (hard.size === 0) return false
       // A thief can date a statement back, but not make us have seen it before.
@@ -34,15 +45,24 @@ export function indexRevocations(revocations: Iterable<Revocation>): RevocationI
   }
 }
 
+export function indexRevocations(revocations: Iterable<Revocation>): Revocations {
+  const index = createRevocations()
+  for (const revocation of revocations) index.add(revocation)
+  return index
+}
+
 /** When a positive statement stops counting for `level` by age alone; it may be past. -Infinity when it never said as much. */
-export function decaysAt({ level: said, issuedAt }: Attestation, level: number): number {
+export const decaysAt = ({ level: said, issuedAt }: Pick<Attestation, 'level' | 'issuedAt'>, level: number): number => wearsAt(said, issuedAt, level)
+
+/** The same of a statement in columns. */
+export function wearsAt(said: number, issuedAt: number, level: number): number {
   if (said < level) return -Infinity
   const step = decayMs[said - level]
   return step === undefined ? Infinity : issuedAt + step
 }
 
-/** When an issuer's head gets too old for `level`, given its age now; it may be past. A head never seen is too old. */
-export function stalesAt(headAgeMs: number | undefined, level: number, now: number): number {
+/** When an issuer's head signed at `headAt` gets too old for `level`; it may be past. A head never seen (-Infinity) is too old. */
+export function stalesAt(headAt: number, level: number, now: number): number {
   const ageMax = headAgeMsMax[level - 1]
-  return headAgeMs === undefined || ageMax === undefined || headAgeMs > ageMax ? -Infinity : now + (ageMax - headAgeMs) + 1
+  return ageMax === undefined || now - headAt > ageMax ? -Infinity : headAt + ageMax + 1
 }

@@ -1,5 +1,7 @@
-import { slot, slots, type TrustGraph } from './graph.ts'
+import { grants, type TrustGraph } from './graph.ts'
+import type { Groups } from './groups.ts'
 import { authorityVotes, votesNeeded } from './limits.ts'
+import { slot } from './reader.ts'
 import { rootIndex } from './sift.ts'
 import type { Standing } from './strata.ts'
 
@@ -27,7 +29,7 @@ export interface Proofs {
 }
 
 export function createProofs(graph: TrustGraph, standing: Standing): Proofs {
-  const { nodes, now, depth, countsFrom, source } = graph
+  const { nodes, packed, isLate, source, groups } = graph
   const inEdges = reverse(graph)
   const known = new Map<number, number>()
   const vetoed = new Set(graph.vetoes.map(({ subject }) => subject))
@@ -37,28 +39,32 @@ export function createProofs(graph: TrustGraph, standing: Standing): Proofs {
   /** Whom a node at `level` is vouched for by: holders of max(level, VERIFIED); for AUTHORITY those who may name. */
   const vouching = (level: ProofLevel): ProofLevel => (level >= 4 ? namingLevel : level === 1 ? 2 : level)
 
-  function candidates(level: ProofLevel, node: number): Support[] {
+  function every(level: ProofLevel, node: number): Support[] {
     const at = level === namingLevel ? slot.naming : level - 1
     const by = vouching(level)
     const found: Support[] = []
     for (let entry = inEdges.start[node] ?? 0; entry < (inEdges.start[node + 1] ?? 0); entry++) {
       const edge = inEdges.edge[entry] ?? 0
       const from = source[edge] ?? rootIndex
-      const granted = depth[edge * slots + at] ?? -1
+      const granted = grants(packed[edge] ?? 0, at)
       const left = depthLeft(by, from)
       const isRoot = from === rootIndex
       if (granted < 0 || left < 1) continue
-      if (!isRoot && (countsFrom[edge] ?? 0) > now && !isAuthority(from)) continue
+      if (!isRoot && isLate[edge] === 1 && !isAuthority(from)) continue
       const needed = level === namingLevel ? 1 : (votesNeeded[level] ?? 1)
       const votes = isRoot ? needed : isAuthority(from) && level !== namingLevel ? (authorityVotes[level] ?? 1) : 1
       found.push({ edge, slot: at, from, level: by, votes, value: Math.min(granted, left - 1) })
     }
     return found.sort((a, b) => b.value - a.value || ((nodes[a.from] ?? '') < (nodes[b.from] ?? '') ? -1 : 1))
   }
+  const candidates = (level: ProofLevel, node: number): Support[] => oneVoteEach(every(level, node), groups)
 
   function supports(level: ProofLevel, node: number): readonly Support[] {
     const own = depthLeft(level, node)
-    const deep = candidates(level, node).filter(({ value }) => level === 1 || value >= own)
+    const deep = oneVoteEach(
+      every(level, node).filter(({ value }) => level === 1 || value >= own),
+      groups,
+    )
     const root = deep.find(({ from }) => from === rootIndex)
     if (root !== undefined) return [root]
     const needed = level === namingLevel ? 1 : (votesNeeded[level] ?? 1)
@@ -77,7 +83,7 @@ export function createProofs(graph: TrustGraph, standing: Standing): Proofs {
     const heights = vetoed.has(node) && level <= 3 ? ([1, 2, 3, 4] as const).filter((height) => height > level && depthLeft(height, node) >= 0) : []
     const rests = [level, ...heights].flatMap((height) => supports(height, node))
     if (vetoed.has(node)) rests.push(...([1, 2, 3, 4] as const).flatMap((height) => candidates(height, node).filter(({ from }) => from === rootIndex)))
-    const least = rests.reduce((soonest, support) => Math.min(soonest, graph.until[support.edge * slots + support.slot] ?? 0, standingUntil(support)), Infinity)
+    const least = rests.reduce((soonest, support) => Math.min(soonest, graph.until(support.edge, support.slot), standingUntil(support)), Infinity)
     known.set(key, least)
     return least
   }
@@ -88,10 +94,22 @@ export function createProofs(graph: TrustGraph, standing: Standing): Proofs {
   return { supports, candidates, until }
 }
 
-function reverse({ nodes, target }: TrustGraph): { readonly start: Int32Array; readonly edge: Int32Array } {
-  const start = new Int32Array(nodes.length + 1)
+/** Of issuers with one controller the heaviest, the root before all; in the order given. */
+function oneVoteEach(supports: Support[], groups: Groups | undefined): Support[] {
+  if (groups === undefined) return supports
+  const best = new Map<number, Support>()
+  for (const support of supports) {
+    const voter = groups.voterOf(support.from)
+    const before = best.get(voter)
+    if (before === undefined || support.from === rootIndex || (before.from !== rootIndex && support.votes > before.votes)) best.set(voter, support)
+  }
+  return supports.filter((support) => best.get(groups.voterOf(support.from)) === support)
+}
+
+function reverse({ nodeCount, target }: TrustGraph): { readonly start: Int32Array; readonly edge: Int32Array } {
+  const start = new Int32Array(nodeCount + 1)
   for (const to of target) start[to + 1] = (start[to + 1] ?? 0) + 1
-  for (let node = 0; node < nodes.length; node++) start[node + 1] = (start[node + 1] ?? 0) + (start[node] ?? 0)
+  for (let node = 0; node < nodeCount; node++) start[node + 1] = (start[node + 1] ?? 0) + (start[node] ?? 0)
   const next = start.slice()
   const edge = new Int32Array(target.length)
   target.forEach((to, at) => {

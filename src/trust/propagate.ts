@@ -1,4 +1,4 @@
-import { slots, type TrustGraph } from './graph.ts'
+import { grants, type TrustGraph } from './graph.ts'
 import { rootIndex } from './sift.ts'
 
 /** Remaining depth of every node at one level; -1 where the node does not hold the level. */
@@ -13,19 +13,20 @@ export interface Pass {
   readonly above: Depths | undefined
   /** Nodes for whom only the root's word counts. */
   readonly banned: Uint8Array
-  /** Whether a node is an AUTHORITY: it has more votes and no quota. */
-  readonly isAuthority: (node: number) => boolean
+  /** Depths of those who are AUTHORITY: they have more votes and no quota. Undefined where nobody has a quota. */
+  readonly authorities: Depths | undefined
 }
 
 /**
  * The least fixpoint of "holds the level, with this much depth left", in O(V + E).
  * A node lends at most one less than it has, so nodes settle from the deepest bucket down and each relaxes its edges once. Source: trust/v1 section 2.5.
  */
-export function propagate(graph: TrustGraph, { slot, votesNeeded, authorityVotes, above, banned, isAuthority }: Pass): Depths {
-  const { nodes, now, depthMax, outStart, target, depth, countsFrom } = graph
-  const held = new Int8Array(nodes.length).fill(-1)
-  const votes = new Uint8Array(nodes.length * depthMax)
+export function propagate(graph: TrustGraph, { slot, votesNeeded, authorityVotes, above, banned, authorities }: Pass): Depths {
+  const { nodeCount, depthMax, outStart, target, packed, isLate, groups } = graph
+  const held = new Int8Array(nodeCount).fill(-1)
+  const votes = new Uint8Array(nodeCount * depthMax)
   const buckets: number[][] = Array.from({ length: depthMax + 1 }, () => [])
+  const shared = groups === undefined ? undefined : createSharedVotes(depthMax)
   const raise = (node: number, to: number): void => {
     if (to <= (held[node] ?? -1)) return
     held[node] = to
@@ -33,7 +34,12 @@ export function propagate(graph: TrustGraph, { slot, votesNeeded, authorityVotes
   }
 
   raise(rootIndex, depthMax)
-  above?.forEach((value, node) => raise(node, value))
+  if (above !== undefined) {
+    for (let node = 0; node < nodeCount; node++) {
+      const value = above[node] ?? -1
+      if (value >= 0) raise(node, value)
+    }
+  }
   for (let left = depthMax; left >= 1; left--) {
     for (const node of buckets[left] ?? []) {
       // A node raised later stands in a deeper bucket too, and was relaxed there.
@@ -42,22 +48,60 @@ export function propagate(graph: TrustGraph, { slot, votesNeeded, authorityVotes
   }
   return held
 
+  /** Never above what is needed: below a depth that is held nobody looks any more. */
+  function count(place: number, more: number): void {
+    votes[place] = Math.max(0, Math.min(votesNeeded, (votes[place] ?? 0) + more))
+  }
+
   function relax(node: number, lent: number): void {
     const isRoot = node === rootIndex
-    const exempt = isRoot || isAuthority(node)
-    const weight = isRoot ? votesNeeded : exempt ? authorityVotes : 1
+    const isAuthority = authorities !== undefined && (authorities[node] ?? -1) >= 0
+    const exempt = isRoot || isAuthority || authorities === undefined
+    const weight = isRoot ? votesNeeded : isAuthority ? authorityVotes : 1
+    const sharing = groups?.isShared(node) === true ? shared : undefined
     for (let edge = outStart[node] ?? 0, end = outStart[node + 1] ?? 0; edge < end; edge++) {
-      const granted = depth[edge * slots + slot] ?? -1
+      const granted = grants(packed[edge] ?? 0, slot)
+      if (granted < 0) continue
       const to = target[edge] ?? rootIndex
-      if (granted < 0 || (!isRoot && banned[to] === 1) || (!exempt && (countsFrom[edge] ?? 0) > now)) continue
+      const before = held[to] ?? -1
+      const value = granted < lent ? granted : lent
+      // Who holds as much already has nothing to gain.
+      if (value <= before || (!exempt && isLate[edge] === 1) || (!isRoot && banned[to] === 1)) continue
       const row = to * depthMax
-      const value = Math.min(granted, lent)
-      votes[row + value] = Math.min(votesNeeded, (votes[row + value] ?? 0) + weight)
+      if (sharing === undefined) count(row + value, weight)
+      else sharing(groups?.voterOf(node) ?? node, { to, value, weight }, (at, more) => count(row + at, more))
       let sum = 0
-      for (let at = depthMax - 1; at > (held[to] ?? -1); at--) {
+      for (let at = depthMax - 1; at > before; at--) {
         sum += votes[row + at] ?? 0
-        if (sum >= votesNeeded) raise(to, at)
+        if (sum >= votesNeeded) {
+          raise(to, at)
+          break
+        }
       }
+    }
+  }
+}
+
+interface Vote {
+  readonly to: number
+  /** Depth offered. */
+  readonly value: number
+  readonly weight: number
+}
+
+/** Issuers with one controller have one vote together: for a depth of x the heaviest of those who offer x or more. Source: trust/v1 section 2.4.5. */
+function createSharedVotes(depthMax: number): (voter: number, vote: Vote, add: (at: number, more: number) => void) => void {
+  const together = new Map<number, Uint8Array>()
+  return (voter, { to, value, weight }, add) => {
+    const key = to * 2 ** 26 + voter
+    const known = together.get(key) ?? new Uint8Array(depthMax + 1)
+    together.set(key, known)
+    let gainAbove = 0
+    for (let at = value; at >= 0; at--) {
+      const gain = Math.max(0, weight - (known[at] ?? 0))
+      add(at, gain - gainAbove)
+      known[at] = (known[at] ?? 0) + gain
+      gainAbove = gain
     }
   }
 }
@@ -65,18 +109,24 @@ export function propagate(graph: TrustGraph, { slot, votesNeeded, authorityVotes
 /** One step without a chain: who is named by a holder in `from` that has depth left. The answer is the depth each gets. */
 export function oneStep(
   graph: TrustGraph,
-  { slot, from, banned, isExempt }: { readonly slot: number; readonly from: Depths; readonly banned: Uint8Array; readonly isExempt: (node: number) => boolean },
+  { slot, from, banned, authorities }: { readonly slot: number; readonly from: Depths; readonly banned: Uint8Array; readonly authorities: Depths | undefined },
 ): Depths {
-  const { nodes, now, source, target, depth, countsFrom } = graph
-  const held = new Int8Array(nodes.length).fill(-1)
-  source.forEach((node, edge) => {
+  const { nodeCount, depthMax, outStart, target, packed, isLate } = graph
+  const held = new Int8Array(nodeCount).fill(-1)
+  for (let node = 0; node < nodeCount; node++) {
     const left = from[node] ?? -1
-    const granted = depth[edge * slots + slot] ?? -1
-    const to = target[edge] ?? rootIndex
+    if (left < 1) continue
     const isRoot = node === rootIndex
-    if (left < 1 || granted < 0 || (!isRoot && banned[to] === 1) || (!isRoot && (countsFrom[edge] ?? 0) > now && !isExempt(node))) return
-    held[to] = Math.max(held[to] ?? -1, Math.min(granted, left - 1))
-  })
-  held[rootIndex] = graph.depthMax
+    const exempt = isRoot || authorities === undefined || (authorities[node] ?? -1) >= 0
+    for (let edge = outStart[node] ?? 0, end = outStart[node + 1] ?? 0; edge < end; edge++) {
+      const granted = grants(packed[edge] ?? 0, slot)
+      if (granted < 0) continue
+      const to = target[edge] ?? rootIndex
+      if ((!isRoot && banned[to] === 1) || (!exempt && isLate[edge] === 1)) continue
+      const value = granted < left - 1 ? granted : left - 1
+      if (value > (held[to] ?? -1)) held[to] = value
+    }
+  }
+  held[rootIndex] = depthMax
   return held
 }

@@ -1,14 +1,9 @@
 import type { Did } from '../base/index.ts'
-import { edgesOf, type TrustEdge } from './edges.ts'
-import { type Explanation, explain, type ExplainOptions, type Known, knownFrom } from './explain.ts'
-import { buildGraph } from './graph.ts'
-import type { Experience } from './ledger.ts'
-import { introducerDepthMax } from './limits.ts'
-import { createProofs } from './proof.ts'
-import { sift } from './sift.ts'
-import { settle } from './strata.ts'
+import type { TrustEdge } from './edges.ts'
+import type { Experience } from './experience.ts'
+import type { Explanation, ExplainOptions } from './explain.ts'
+import { createLedger } from './ledger.ts'
 import type { Attestation, Level, Revocation } from './types.ts'
-import { validity } from './validity.ts'
 
 export interface TrustQuestion {
   readonly root: Did
@@ -21,7 +16,7 @@ export interface TrustQuestion {
   readonly now: number
   /** Age in ms of the newest head seen of an issuer, undefined when none was seen. Without this function every head is taken as fresh. */
   readonly headAge?: ((issuer: Did) => number | undefined) | undefined
-  readonly depthMax?: number
+  readonly depthMax?: number | undefined
   /** What came of the tasks this node had done by others. */
   readonly experience?: Iterable<Experience> | undefined
   /** Issuers proven to contradict themselves. */
@@ -37,17 +32,17 @@ export interface Ranked {
   readonly score: number
 }
 
-/** Everybody's level in one scope at one instant. Never changes; ask again after `validUntil` or with new statements. */
+/** Everybody's level in one scope at one instant. Ask again after `validUntil` or with new statements. */
 export interface TrustSnapshot {
   readonly scope: string
   readonly at: number
   /** Next instant at which any answer may change; undefined when none will by time alone. */
   readonly validUntil: number | undefined
-  /** How far we trust `subject`, -1 to 4. UNKNOWN when nobody we know vouches for it. Source: trust/v1 section 2. */
+  /** How far we trust `subject`, -1 to 4. UNKNOWN when nobody we know vouches for it. Never changes. Source: trust/v1 section 2. */
   level(subject: Did): Level
-  /** Why. Source: trust/v1 section 3. */
+  /** Why. Of a ledger that changed since, as it is now. Source: trust/v1 section 3. */
   explain(subject: Did, options?: ExplainOptions): Explanation
-  /** Everybody who speaks or is spoken of, the root first, then in order of DID. */
+  /** Everybody who speaks, is spoken of or was worked with, the root first, then in order of DID. */
   subjects(): readonly Did[]
   /** What everybody says of whom now. */
   edges(): Iterable<TrustEdge>
@@ -56,32 +51,11 @@ export interface TrustSnapshot {
 }
 
 /** The trust rule for one scope. Pure: the same statements in any order give the same snapshot. Source: trust/v1 section 2. */
-export function computeTrust({ root, scope, attestations, revocations = [], now, headAge, depthMax = introducerDepthMax }: TrustQuestion): TrustSnapshot {
-  const sifted = sift(root, attestations, revocations)
-  const graph = buildGraph(sifted, { scope, now, depthMax, headAge })
-  const standing = settle(graph)
-  let known: Known | undefined
-  const details = (): Known => {
-    if (known !== undefined) return known
-    const proofs = createProofs(graph, standing)
-    known = knownFrom({ sifted, graph, standing, proofs, validity: validity(graph, standing, proofs), scope })
-    return known
-  }
-  const levelOf = (subject: Did): Level => {
-    const node = sifted.indexOf.get(subject)
-    return (node === undefined ? 0 : (standing.level[node] ?? 0)) as Level
-  }
-  return {
-    scope,
-    at: now,
-    get validUntil() {
-      const { anything } = details().validity
-      return anything === Infinity ? undefined : anything
-    },
-    level: levelOf,
-    explain: (subject, options) => explain(details(), subject, options),
-    edges: () => edgesOf({ sifted, graph, standing }),
-    subjects: () => [root, ...sifted.nodes.slice(1).sort()],
-    rank: (subjects = sifted.nodes) => [...subjects].map((subject) => ({ subject, level: levelOf(subject), score: 0 })).sort((a, b) => b.level - a.level),
-  }
+export function computeTrust({ root, attestations, revocations = [], warrants = [], experience, controllerOf, ...question }: TrustQuestion): TrustSnapshot {
+  const ledger = createLedger({ root, controllerOf })
+  for (const attestation of attestations) ledger.add(attestation)
+  for (const revocation of revocations) ledger.revoke(revocation)
+  for (const issuer of warrants) ledger.warrant(issuer)
+  if (experience !== undefined) ledger.experience(experience)
+  return ledger.snapshot(question)
 }

@@ -4,9 +4,13 @@ export function scopeCovers(scope: string, path: string): boolean {
   return path === scope || (scope !== '' && path.startsWith(scope) && path[scope.length] === '/')
 }
 
-const authorityRoot = '/authority'
+/** The scope that lets an AUTHORITY name others wherever its statement covers; it covers no command itself. Source: trust/v1 section 2.4. */
+export const scopeOfNaming = 'authority/*'
+/** An older spelling, with a narrower form. */
+const namingRoot = '/authority'
 
-/** Whether `scope` lets an AUTHORITY name others in `path`: `/authority` for all, `/authority/task` for /task and below. `/` does not name it. Source: trust/v1 section 2.4. */
+/** Whether `scope` lets an AUTHORITY name others in `path`: `authority/*` and `/authority` everywhere, `/authority/task` in /task and below. `/` does not. Source: trust/v1 section 2.4. */
 export function scopeNamesAuthority(scope: string, path: string): boolean {
-  return scopeCovers(authorityRoot, scope) && scopeCovers(scope, path === '/' ? authorityRoot : authorityRoot + path)
+  if (scope === scopeOfNaming) return true
+  return scopeCovers(namingRoot, scope) && scopeCovers(scope, path === '/' ? namingRoot : namingRoot + path)
 }

@@ -1,108 +1,222 @@
 import type { Did } from '../base/index.ts'
-import { indexRevocations, type RevocationIndex } from './lives.ts'
-import { admissions, type FirstSeen } from './quota.ts'
-import type { Attestation, IgnoredReason, Revocation } from './types.ts'
-
-/** All that one issuer says about one subject, in numbers of nodes and statements. */
-export interface Pair {
-  readonly issuer: number
-  readonly subject: number
-  readonly statements: number[]
-  /** Scopes in which each statement is still the newest; absent where it is the only one and all are. */
-  liveScopes?: Map<number, readonly string[]>
-  /** The instant from which the pair counts under the issuer's quota. */
-  countsFrom: number
-}
-
-/** The statements sorted by who speaks of whom, before any scope is looked at. */
-export interface Sifted {
-  readonly nodes: readonly Did[]
-  readonly indexOf: ReadonlyMap<Did, number>
-  readonly statements: readonly Attestation[]
-  /** By statement: why it can never count. */
-  readonly reasons: Map<number, IgnoredReason>
-  readonly pairs: readonly Pair[]
-  /** From when the issuer's words about the subject count under its quota. */
-  countsFrom(issuer: number, subject: number): number
-  /** Nodes that signed two different statements for one place in their sequence. */
-  readonly faulty: ReadonlySet<number>
-  readonly revocations: RevocationIndex
-}
+import { addRow, type Columns, createColumns, flag } from './columns.ts'
+import { createRevocations, type Revocations } from './lives.ts'
+import { createPairs, type Pairs } from './pairs.ts'
+import { createQuota } from './quota.ts'
+import { supersede } from './supersede.ts'
+import type { Attestation, Level, Revocation } from './types.ts'
 
 export const rootIndex = 0
 
-const keyOf = (issuer: number, subject: number): number => issuer * 2 ** 26 + subject
+/** All statements of a node by who speaks of whom, before any scope is looked at. Every change costs what it touches. */
+export interface Sift {
+  readonly nodes: readonly Did[]
+  readonly indexOf: ReadonlyMap<Did, number>
+  readonly columns: Columns
+  readonly pairs: Pairs
+  /** Lists of scopes, each kept once. */
+  readonly lists: readonly (readonly string[])[]
+  readonly revocations: Revocations
+  readonly size: number
+  /** Numbers of statements that were forgotten and still take room. */
+  readonly gone: number
+  /** False when it was known. */
+  add(attestation: Attestation): boolean
+  revoke(revocation: Revocation): boolean
+  warrant(issuer: Did): boolean
+  /** Who made the statement; undefined when it was not there. */
+  remove(id: string): number | undefined
+  /** The number of somebody, a new one where nobody spoke of them yet. */
+  numberOf(did: Did): number
+  /** Counts somebody among those spoken of, or takes that back. */
+  mention(node: number, times: 1 | -1): void
+  isMentioned(node: number): boolean
+  /** Brings up to date what depends on more than one statement. To be called before the three below. */
+  settle(): void
+  /** Whether an issuer signed two different statements for one place in their sequence, or was proven to. */
+  isFaulty(issuer: number): boolean
+  /** From when the pair counts under its issuer's quota. */
+  countsFrom(pair: number): number
+  /** Statements of the pair that say nothing: about oneself, or about the root. */
+  isMute(pair: number): boolean
+  attestation(at: number): Attestation
+  /** Numbers of the statements about somebody. */
+  about(subject: number): readonly number[]
+  /** Everything held, in the order it came. */
+  all(): Iterable<Attestation>
+}
 
 /** Source: trust/v1 sections 2.2 and 2.3. */
-export function sift(root: Did, attestations: Iterable<Attestation>, revocations: Iterable<Revocation>): Sifted {
+export function createSift(root: Did): Sift {
   const nodes: Did[] = [root]
   const indexOf = new Map<Did, number>([[root, rootIndex]])
-  const number = (did: Did): number => {
+  const mentions: number[] = [1]
+  const columns = createColumns()
+  const pairs = createPairs()
+  const lists: (readonly string[])[] = []
+  const listOf = new Map<string, number>()
+  const revocations = createRevocations()
+  const warrants = new Set<number>()
+  const conflicts = new Map<number, number>()
+  const inConflict = new Set<number>()
+  const dirtyPairs = new Set<number>()
+  let byId: Map<string, number> | undefined
+  let [size, gone] = [0, 0]
+
+  const numberOf = (did: Did): number => {
     const known = indexOf.get(did)
     if (known !== undefined) return known
     indexOf.set(did, nodes.length)
+    mentions.push(0)
     return nodes.push(did) - 1
   }
-  const statements: Attestation[] = []
-  const reasons = new Map<number, IgnoredReason>()
-  const pairs = new Map<number, Pair>()
-  const index = indexRevocations(revocations)
-
-  for (const attestation of attestations) {
-    const issuer = number(attestation.issuer)
-    const subject = number(attestation.subject)
-    const key = keyOf(issuer, subject)
-    const pair = pairs.get(key)
-    if (pair?.statements.some((at) => statements[at]?.id === attestation.id) === true) continue
-    const at = statements.push(attestation) - 1
-    if (issuer === subject || subject === rootIndex) reasons.set(at, 'alias')
-    else if (index.isVoid(attestation)) reasons.set(at, 'revoked')
-    else if (pair === undefined) pairs.set(key, { issuer, subject, statements: [at], countsFrom: -Infinity })
-    else pair.statements.push(at)
+  const mention = (node: number, times: 1 | -1): void => {
+    mentions[node] = (mentions[node] ?? 0) + times
   }
-
-  const faulty = new Set<number>()
-  for (const pair of pairs.values()) if (pair.statements.length > 1) supersede(pair, statements, faulty)
-  const sifted: Sifted = {
-    ...{ nodes, indexOf, statements, reasons, pairs: [...pairs.values()], faulty, revocations: index },
-    countsFrom: (issuer, subject) => pairs.get(keyOf(issuer, subject))?.countsFrom ?? -Infinity,
+  const listNumber = (scopes: readonly string[]): number => {
+    const key = scopes.length === 1 ? (scopes[0] as string) : scopes.join('\n')
+    const known = listOf.get(key)
+    if (known !== undefined) return known
+    listOf.set(key, lists.length)
+    return lists.push(scopes) - 1
   }
-  admit(sifted)
-  return sifted
-}
-
-/** Leaves each statement the scopes in which its issuer said nothing newer. Two statements in one place are a fault of the issuer; of the root's own the lower counts. */
-function supersede(pair: Pair, statements: readonly Attestation[], faulty: Set<number>): void {
-  const newest = new Map<string, number>()
-  const said = (at: number): Attestation => statements[at] as Attestation
-  const places = new Map<string, string>()
-  for (const at of pair.statements) {
-    const { scopes, seq, id, level } = said(at)
-    for (const scope of new Set(scopes)) {
-      const place = `${seq} ${scope}`
-      if (pair.issuer !== rootIndex && (places.get(place) ?? id) !== id) faulty.add(pair.issuer)
-      places.set(place, id)
-      const before = newest.get(scope)
-      const other = before === undefined ? undefined : said(before)
-      if (other === undefined || seq > other.seq || (seq === other.seq && (level < other.level || (level === other.level && id < other.id)))) {
-        newest.set(scope, at)
-      }
+  const attestation = (at: number): Attestation => {
+    const pair = columns.pair[at] ?? 0
+    return {
+      id: columns.id[at] ?? '',
+      issuer: nodes[pairs.issuer[pair] ?? rootIndex] as Did,
+      subject: nodes[pairs.subject[pair] ?? rootIndex] as Did,
+      level: (columns.level[at] ?? 0) as Level,
+      scopes: lists[columns.scopes[at] ?? 0] ?? [],
+      depth: columns.depth[at] ?? 0,
+      issuedAt: columns.issuedAt[at] ?? 0,
+      expiresAt: columns.expiresAt[at] ?? 0,
+      seq: columns.seq[at] ?? 0,
+      firstSeenAt: columns.firstSeenAt[at] ?? 0,
     }
   }
-  pair.liveScopes = new Map(pair.statements.map((at) => [at, said(at).scopes.filter((scope) => newest.get(scope) === at)]))
-}
+  const isMute = (pair: number): boolean => pairs.subject[pair] === rootIndex || pairs.subject[pair] === pairs.issuer[pair]
+  const quota = createQuota({ nodes, columns, pairs, isMute })
 
-/** Sets from when each pair counts. The root and every AUTHORITY are exempt, which only the caller can know. */
-function admit({ nodes, statements, pairs }: Sifted): void {
-  const byIssuer = new Map<number, FirstSeen[]>()
-  pairs.forEach(({ issuer, subject, statements: said }, pair) => {
-    if (issuer === rootIndex) return
-    const seen = byIssuer.get(issuer)
-    const first = { at: said.reduce((least, at) => Math.min(least, statements[at]?.firstSeenAt ?? least), Infinity), subject: nodes[subject] as string, pair }
-    if (seen === undefined) byIssuer.set(issuer, [first])
-    else seen.push(first)
-  })
-  for (const seen of byIssuer.values()) {
-    for (const [pair, from] of admissions(seen)) (pairs[pair] as Pair).countsFrom = from
+  function has(pair: number, id: string): boolean {
+    for (let at = pairs.first[pair] ?? -1; at >= 0; at = columns.next[at] ?? -1) if (columns.id[at] === id) return true
+    return false
+  }
+  function touch(pair: number): void {
+    dirtyPairs.add(pair)
+    quota.touch(pairs.issuer[pair] ?? rootIndex)
+  }
+  function judge(at: number): void {
+    if (revocations.isEmpty && columns.flags[at] === 0) return
+    const said = attestation(at)
+    const before = columns.flags[at] ?? 0
+    let flags = before & flag.isGone
+    if (revocations.isVoid(said)) flags |= flag.isVoid
+    if (revocations.endsAt(said) < Infinity) flags |= flag.isEnded
+    columns.flags[at] = flags
+    if (((flags ^ before) & flag.isVoid) !== 0) touch(columns.pair[at] ?? 0)
+  }
+  /** A pair with more than one statement: which is the newest where, and whether two claim one place. */
+  function settlePair(pair: number): void {
+    const issuer = pairs.issuer[pair] ?? rootIndex
+    const { isConflict } = supersede(columns, pairs.first[pair] ?? -1, { lists, listNumber })
+    const counts = isConflict && issuer !== rootIndex && !isMute(pair)
+    if (counts === inConflict.has(pair)) return
+    conflicts.set(issuer, (conflicts.get(issuer) ?? 0) + (counts ? 1 : -1))
+    if (counts) inConflict.add(pair)
+    else inConflict.delete(pair)
+  }
+
+  return {
+    ...{ nodes, indexOf, columns, pairs, lists, revocations, numberOf, mention, isMute },
+    get size() {
+      return size
+    },
+    get gone() {
+      return gone
+    },
+    add(attestation) {
+      const [issuer, subject] = [numberOf(attestation.issuer), numberOf(attestation.subject)]
+      const pair = pairs.take(issuer, subject)
+      if (has(pair, attestation.id)) return false
+      mention(issuer, 1)
+      mention(subject, 1)
+      const at = addRow(columns)
+      const before = pairs.first[pair] ?? -1
+      columns.id.push(attestation.id)
+      columns.pair[at] = pair
+      columns.next[at] = before
+      columns.scopes[at] = columns.live[at] = listNumber(attestation.scopes)
+      columns.level[at] = attestation.level
+      columns.depth[at] = Math.max(0, Math.min(attestation.depth, 127))
+      columns.issuedAt[at] = attestation.issuedAt
+      columns.expiresAt[at] = attestation.expiresAt
+      columns.seq[at] = attestation.seq
+      columns.firstSeenAt[at] = attestation.firstSeenAt
+      pairs.first[pair] = at
+      byId?.set(attestation.id, at)
+      size++
+      judge(at)
+      quota.touch(pairs.issuer[pair] ?? rootIndex)
+      if (before >= 0) dirtyPairs.add(pair)
+      return true
+    },
+    revoke(revocation) {
+      if (!revocations.add(revocation)) return false
+      const issuer = indexOf.get(revocation.issuer)
+      if (issuer === undefined) return true
+      for (let pair = pairs.firstOf(issuer); pair >= 0; pair = pairs.sibling[pair] ?? -1) {
+        for (let at = pairs.first[pair] ?? -1; at >= 0; at = columns.next[at] ?? -1) judge(at)
+      }
+      return true
+    },
+    warrant(did) {
+      const node = numberOf(did)
+      if (node === rootIndex || warrants.has(node)) return false
+      warrants.add(node)
+      return true
+    },
+    remove(id) {
+      byId ??= new Map(columns.id.flatMap((known, at) => (((columns.flags[at] ?? 0) & flag.isGone) === 0 ? [[known, at] as const] : [])))
+      const at = byId.get(id)
+      if (at === undefined) return undefined
+      byId.delete(id)
+      const pair = columns.pair[at] ?? 0
+      if (pairs.first[pair] === at) pairs.first[pair] = columns.next[at] ?? -1
+      else {
+        let before = pairs.first[pair] ?? -1
+        while (before >= 0 && columns.next[before] !== at) before = columns.next[before] ?? -1
+        columns.next[before] = columns.next[at] ?? -1
+      }
+      columns.flags[at] = flag.isGone
+      columns.id[at] = ''
+      touch(pair)
+      const issuer = pairs.issuer[pair] ?? rootIndex
+      mention(issuer, -1)
+      mention(pairs.subject[pair] ?? rootIndex, -1)
+      size--
+      gone++
+      return issuer
+    },
+    isMentioned: (node) => (mentions[node] ?? 0) > 0,
+    settle() {
+      for (const pair of dirtyPairs) settlePair(pair)
+      dirtyPairs.clear()
+      quota.settle()
+    },
+    isFaulty: (issuer) => warrants.has(issuer) || (conflicts.get(issuer) ?? 0) > 0,
+    countsFrom: quota.countsFrom,
+    attestation,
+    about(subject) {
+      const found: number[] = []
+      for (let pair = 0; pair < pairs.count; pair++) {
+        if (pairs.subject[pair] !== subject) continue
+        for (let at = pairs.first[pair] ?? -1; at >= 0; at = columns.next[at] ?? -1) found.push(at)
+      }
+      return found
+    },
+    *all() {
+      for (let at = 0; at < columns.count; at++) if (((columns.flags[at] ?? 0) & flag.isGone) === 0) yield attestation(at)
+    },
   }
 }

@@ -1,12 +1,13 @@
-import { slot, slots, type TrustGraph, type Veto } from './graph.ts'
+import { grants, type TrustGraph } from './graph.ts'
 import { authorityVotes, vetoesNeeded, votesNeeded } from './limits.ts'
 import { type Depths, oneStep, propagate } from './propagate.ts'
+import { slot, type Veto } from './reader.ts'
 import { rootIndex } from './sift.ts'
 import type { Level } from './types.ts'
 
-/** Who holds what in one scope. */
+/** Who holds what in one scope by the word of the root and of others. */
 export interface Standing {
-  /** By node, the answer. */
+  /** By node, the level. */
   readonly level: Int8Array
   /** By level 1 to 4, the depth each node has left there; 0 is unused. */
   readonly depths: readonly Depths[]
@@ -17,17 +18,20 @@ export interface Standing {
   readonly counted: ReadonlySet<Veto>
   /** Highest level the root itself says, 0 for none. */
   readonly rootWord: Int8Array
+  /** The most depth a node had at VERIFIED or above, before bans too; -1 for a node whose words nobody heard. */
+  readonly reach: Depths
 }
 
 /** Levels from 4 down; within each, vetoes are applied all at once after the level is known. Source: trust/v1 sections 2.4 to 2.6. */
 export function settle(graph: TrustGraph): Standing {
-  const count = graph.nodes.length
+  const { nodeCount: count, groups, vetoesAbout } = graph
   const rootWord = rootWords(graph)
   const hard = new Uint8Array(count)
   const banned = new Uint8Array(count)
   const counted = new Set<Veto>()
   const depths: Depths[] = []
   const none: Depths = new Int8Array(count).fill(-1)
+  const reach = none.slice()
   let naming = none
 
   const holdersOf = (level: number): Depths => depths[level] ?? none
@@ -38,6 +42,7 @@ export function settle(graph: TrustGraph): Standing {
     // A caution caps at BASIC, so there only distrust keeps a ban.
     if (level === 1) banned.set(hard)
     depths[level] = hold(level)
+    if (level >= 2) extend(reach, holdersOf(level))
     // Vetoers can only become fewer when the level is computed again, so one round reaches the end.
     if (judge(level)) depths[level] = hold(level)
   }
@@ -45,16 +50,17 @@ export function settle(graph: TrustGraph): Standing {
 
   const level = new Int8Array(count)
   for (let node = 0; node < count; node++) level[node] = answer(node)
-  return { level, depths, naming, banned, counted, rootWord }
+  return { level, depths, naming, banned, counted, rootWord, reach }
 
   function hold(level: number): Depths {
     if (level === 4) {
-      naming = propagate(graph, { slot: slot.naming, votesNeeded: 1, authorityVotes: 1, above: undefined, banned, isAuthority: () => true })
-      return oneStep(graph, { slot: slot.authority, from: naming, banned, isExempt: () => true })
+      naming = propagate(graph, { slot: slot.naming, votesNeeded: 1, authorityVotes: 1, above: undefined, banned, authorities: undefined })
+      return oneStep(graph, { slot: slot.authority, from: naming, banned, authorities: undefined })
     }
     if (level === 1) {
-      const basic = oneStep(graph, { slot: slot.basic, from: holdersOf(2), banned, isExempt: isAuthority })
-      return basic.map((value, node) => Math.max(value, holdersOf(2)[node] ?? -1))
+      const basic = oneStep(graph, { slot: slot.basic, from: holdersOf(2), banned, authorities: holdersOf(4) })
+      extend(basic, holdersOf(2))
+      return basic
     }
     return propagate(graph, {
       slot: level - 1,
@@ -62,34 +68,28 @@ export function settle(graph: TrustGraph): Standing {
       authorityVotes: authorityVotes[level] ?? 1,
       above: depths[level + 1],
       banned,
-      isAuthority,
+      authorities: holdersOf(4),
     })
   }
 
   /** Bans whom enough holders of max(VERIFIED, level) veto, of those whose level this is. True when there is a new ban. */
   function judge(level: number): boolean {
-    const bySubject = new Map<number, Veto[]>()
-    for (const veto of graph.vetoes) {
-      if (!isJudged(veto.subject, level) || !qualifies(veto, level)) continue
-      const others = bySubject.get(veto.subject)
-      if (others === undefined) bySubject.set(veto.subject, [veto])
-      else others.push(veto)
+    const found: { readonly subject: number; readonly isHard: boolean; readonly vetoes: readonly Veto[] }[] = []
+    for (const [subject, all] of vetoesAbout) {
+      if (!isJudged(subject, level)) continue
+      const vetoes = all.filter((veto) => qualifies(veto, level))
+      if (vetoes.length === 0) continue
+      if (suffices(vetoes.filter((veto) => veto.hard))) found.push({ subject, isHard: true, vetoes })
+      else if (level >= 2 && suffices(vetoes)) found.push({ subject, isHard: false, vetoes })
     }
-    let isNew = false
-    for (const [subject, vetoes] of bySubject) {
-      const distrust = vetoes.filter((veto) => veto.hard)
-      if (suffices(distrust)) ban(subject, true, vetoes)
-      else if (level >= 2 && suffices(vetoes)) ban(subject, false, vetoes)
-      else continue
-      isNew = true
-    }
-    return isNew
+    for (const { subject, isHard, vetoes } of found) ban(subject, isHard, vetoes)
+    return found.length > 0
   }
 
   function isJudged(subject: number, level: number): boolean {
+    if (banned[subject] === 1 || (level > 0 && (rootWord[subject] ?? 0) >= level)) return false
     const holds = level === 0 || (holdersOf(level)[subject] ?? -1) >= 0
-    const holdsMore = level < 4 && (holdersOf(level + 1)[subject] ?? -1) >= 0
-    return holds && !holdsMore && banned[subject] === 0 && ((rootWord[subject] ?? 0) < level || level === 0)
+    return holds && (level === 4 || (holdersOf(level + 1)[subject] ?? -1) < 0)
   }
 
   function qualifies({ issuer, countsFrom }: Veto, level: number): boolean {
@@ -97,8 +97,8 @@ export function settle(graph: TrustGraph): Standing {
   }
 
   function suffices(vetoes: readonly Veto[]): boolean {
-    const issuers = new Set(vetoes.map(({ issuer }) => issuer))
-    return issuers.size >= vetoesNeeded || [...issuers].some((issuer) => isAuthority(issuer) || (rootWord[issuer] ?? 0) >= 2)
+    if (vetoes.some(({ issuer }) => isAuthority(issuer) || (rootWord[issuer] ?? 0) >= 2)) return true
+    return vetoes.length >= vetoesNeeded && new Set(vetoes.map(({ issuer }) => groups?.voterOf(issuer) ?? issuer)).size >= vetoesNeeded
   }
 
   function ban(subject: number, isHard: boolean, vetoes: readonly Veto[]): void {
@@ -109,16 +109,24 @@ export function settle(graph: TrustGraph): Standing {
 
   function answer(node: number): Level {
     if (node === rootIndex) return 4
-    for (const level of [4, 3, 2, 1] as const) if ((holdersOf(level)[node] ?? -1) >= 0) return level
+    for (let held = 4; held >= 1; held--) if ((holdersOf(held)[node] ?? -1) >= 0) return held as Level
     return hard[node] === 1 ? -1 : 0
   }
 }
 
-function rootWords({ nodes, outStart, target, depth }: TrustGraph): Int8Array {
-  const words = new Int8Array(nodes.length)
+/** Raises the first to the second wherever that is more. */
+function extend(depths: Depths, others: Depths): void {
+  for (let node = 0; node < depths.length; node++) {
+    const other = others[node] ?? -1
+    if (other > (depths[node] ?? -1)) depths[node] = other
+  }
+}
+
+function rootWords({ nodeCount, outStart, target, packed }: TrustGraph): Int8Array {
+  const words = new Int8Array(nodeCount)
   for (let edge = outStart[rootIndex] ?? 0; edge < (outStart[rootIndex + 1] ?? 0); edge++) {
     const to = target[edge] ?? rootIndex
-    for (let level = 1; level <= 4; level++) if ((depth[edge * slots + level - 1] ?? -1) >= 0) words[to] = level
+    for (let level = 1; level <= 4; level++) if (grants(packed[edge] ?? 0, level - 1) >= 0) words[to] = level
   }
   return words
 }
