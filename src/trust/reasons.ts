@@ -15,7 +15,7 @@ export function reasonOf(sift: Sift, read: Reader, { scope, now, headAt }: Omit<
   if (sift.isFaulty(issuer)) return 'banned'
 
   const attestation = sift.attestation(at)
-  const { level, issuedAt, expiresAt, scopes } = attestation
+  const { level, expiresAt, scopes } = attestation
   const live = sift.lists[columns.live[at] ?? 0] ?? []
   const covers = live.some((one) => scopeCovers(one, scope))
   const isRevoked = sift.revocations.endsAt(attestation) <= now
