@@ -20,6 +20,7 @@ export {
   type IgnoredReason,
   type Level,
   type LevelName,
+  levelDistrust,
   levelName,
   parseAnswerLevel,
   parseLevel,
