@@ -3,6 +3,7 @@ import { type Did, MeshError, realClock, type SignalOption } from '../base/index
 import type { MeshNode } from '../node/index.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { configRoutes } from './config-routes.ts'
+import { grantRoutes } from './grant-routes.ts'
 import { groupRoutes } from './group-routes.ts'
 import { inviteRoutes } from './invite-routes.ts'
 import { identityRoutes } from './identity-routes.ts'
@@ -162,6 +163,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...configRoutes(node),
     ...inviteRoutes(node),
     ...peopleRoutes(node, who),
+    ...grantRoutes(node, who),
     ...auditRoutes(node),
     ...fileRoutes(node),
     ...taskRoutes(node, who),

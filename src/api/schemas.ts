@@ -184,6 +184,77 @@ export const approveBody = z.object({
   confirmed: z.boolean().default(false),
 })
 export const approved = z.object({ did: z.string(), id: z.string(), level: z.int(), levelName: z.string(), scopes: z.array(z.string()) })
+const commandPath = z.string().min(1).max(64)
+export const grantBody = z.object({
+  audience: name,
+  command: commandPath,
+  caveats: z
+    .strictObject({
+      capabilities: z.array(z.enum(agentCapabilities)).max(agentCapabilities.length).optional(),
+      limits: z.record(z.string(), z.int().min(0)).optional(),
+      isolation: z.enum(isolationLevels).optional(),
+      /** BLAKE3, hexadecimal. */
+      code: z
+        .array(z.string().regex(/^[0-9a-f]{64}$/))
+        .max(16)
+        .optional(),
+      hosts: z.array(z.string().max(255)).max(16).optional(),
+      secrets: z.array(z.string().max(64)).max(16).optional(),
+      roots: z.array(z.string().max(64)).max(16).optional(),
+    })
+    .optional(),
+  /** As long as the token it is made from, or an hour, unless given. */
+  lifetimeMs: z.int().min(1).optional(),
+  /** Text or id of a token of somebody else's to hand on. */
+  proof: z.string().min(4).max(8_192).optional(),
+})
+export const grantNamed = z.object({ id: z.string().regex(/^[0-9a-f]{4,64}$/) })
+export const grantRevokeBody = grantNamed.extend({ kind: z.enum(['soft', 'hard']).default('soft') })
+export const grantTextBody = z.object({ text: z.string().max(8_192) })
+export const grantCheckQuery = z.object({ did: name, command: commandPath })
+const caveatsView = z.record(z.string(), z.unknown())
+export const grant = z.object({
+  id: z.string(),
+  kind: z.enum(['issued', 'held']),
+  state: z.enum(['valid', 'expired', 'revoked', 'invalid']),
+  reason: z.string(),
+  issuer: z.string(),
+  audience: z.string(),
+  owner: z.string(),
+  command: z.string(),
+  caveats: caveatsView,
+  issuedAt: z.int(),
+  expiresAt: z.int(),
+  revokedAt: z.int().nullable(),
+  chainLength: z.int(),
+  /** What its audience imports or shows. */
+  text: z.string(),
+})
+const grantReason = z.object({ holds: z.boolean(), text: z.string() })
+export const grantCheck = z.object({
+  did: z.string(),
+  command: z.string(),
+  level: z.int(),
+  allow: z.boolean(),
+  code: z.string(),
+  reason: z.string(),
+  reasons: z.object({ ceiling: grantReason, token: grantReason, policy: grantReason }),
+  /** What to do about a no. */
+  next: z.string(),
+})
+export const policyView = z.object({
+  levels: z.object({ task: z.string(), message: z.string(), file: z.string() }),
+  strangers: z.boolean(),
+  isolation: z.record(z.string(), z.string()),
+  commands: z.array(z.object({ command: z.string(), ceiling: z.string(), levelMin: z.string(), byLevel: z.record(z.string(), z.string()) })),
+  capabilities: z.record(z.string(), z.array(z.string())),
+  limits: z.record(z.string(), z.int()),
+  requireToken: z.array(z.string()),
+  native: z.array(z.string()),
+  roles: z.record(z.string(), z.array(z.string())),
+  assigned: z.record(z.string(), z.string()),
+  sources: z.record(z.string(), z.string()),
+})
 export const revokeBody = z.object({ id: z.string().regex(/^[0-9a-f]{64}$/), kind: z.enum(['soft', 'hard']).default('soft') })
 export const identityBody = z.object({
   agentId: z.string().min(1).max(64),
@@ -219,6 +290,8 @@ export const taskBody = z.object({
   out: z.string().min(1).max(4_096).optional(),
   /** A publisher's signed bundle, base64. */
   bundle: z.string().max(44_000).optional(),
+  /** Capability tokens it leans on: their text, or the ids of imported ones. */
+  grants: z.array(z.string().min(4).max(8_192)).max(4).optional(),
   traceId: id32.optional(),
 })
 export const taskParams = z.object({ id: z.string().regex(/^[0-9a-f]{4,32}$/) })

@@ -12,7 +12,7 @@ type Order = Parameters<MeshNode['tasks']['run']>[0]
 /** Tasks of this node on other machines, and those of others here. */
 export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly (Route | LinesRoute)[] {
   const orderOf = (body: unknown): Order => {
-    const { on, limits, files, bundle, input, ...given } = body as z.infer<typeof schemas.taskBody>
+    const { on, limits, files, bundle, input, grants, ...given } = body as z.infer<typeof schemas.taskBody>
     return {
       ...present(given),
       on: on === 'any' ? 'any' : who(on),
@@ -22,6 +22,7 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
       ...(files === undefined
         ? {}
         : { files: files.map(({ name, path, base64 }) => present({ name, path, bytes: base64 === undefined ? undefined : Buffer.from(base64, 'base64') })) }),
+      ...(grants === undefined ? {} : { grants: grants.map((text) => node.grants.chainOf(text)) }),
       ...(bundle === undefined ? {} : { bundle: Buffer.from(bundle, 'base64') }),
     }
   }

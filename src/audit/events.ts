@@ -171,6 +171,33 @@ export const nameRemoved = ({ did, peer, name }: NameFacts): AuditEvent => happe
 export const peerRejected = ({ did, peer, scope }: Own & { readonly peer: Did; readonly scope: string }): AuditEvent =>
   happened('peer_rejected', did, peer, { scope: brief(scope) })
 
+export interface GrantFacts extends Own {
+  readonly id: Uint8Array
+  readonly audience: Did
+  /** Whose resource it is about. */
+  readonly owner: Did
+  readonly command: string
+}
+
+/** A capability token was signed here. */
+export const grantIssued = ({ did, id, audience, owner, command, until }: GrantFacts & { readonly until: number }): AuditEvent =>
+  happened('grant_issued', did, audience, { id, owner, command: brief(command), until })
+
+export const grantRevoked = ({ did, id, audience, owner, command }: GrantFacts): AuditEvent =>
+  happened('grant_revoked', did, audience, { id, owner, command: brief(command) })
+
+/** A token of somebody else's was taken in; `did` is its audience. */
+export const grantImported = ({ did, id, owner, command, until }: Omit<GrantFacts, 'audience'> & { readonly until: number }): AuditEvent =>
+  happened('grant_imported', did, owner, { id, command: brief(command), until })
+
+/** A token that ended was put away: its audience is not held to it any more. */
+export const grantForgotten = ({ did, id, audience, owner, command }: GrantFacts): AuditEvent =>
+  happened('grant_forgotten', did, audience, { id, owner, command: brief(command) })
+
+/** A task was taken by right of a token. */
+export const grantUsed = ({ requester, executor, taskId, id }: TaskFacts & { readonly id: Uint8Array }): AuditEvent =>
+  happened('grant_used', requester, executor, { taskId: brief(taskId), id })
+
 export interface IsolationFacts {
   /** The level really used. */
   readonly isolationLevel: string

@@ -198,6 +198,17 @@ export const errorTable = {
   },
   ERR_NAME_TAKEN: { meaning: 'the petname leads to somebody else, or looks like one that does', hint: 'choose another name', exit: 'usage' },
   ERR_POLICY_DENIED: { meaning: 'policy forbids it', hint: 'ask the operator for a grant', exit: 'denied' },
+  ERR_GRANT_NEEDED: {
+    meaning: 'a capability token is needed, and none was shown that goes so far',
+    hint: 'ask its owner: `kindmesh grant issue <your DID> --command <command>`',
+    exit: 'denied',
+  },
+  ERR_GRANT_INVALID: {
+    meaning: 'a capability token breaks a rule of grant/v1: it goes further than the one it is made from, or is by nobody who may',
+    hint: 'see the reason; ask its owner for another one',
+    exit: 'denied',
+  },
+  ERR_GRANT_REVOKED: { meaning: 'a capability token was revoked by who signed it', hint: 'ask its owner for another one', exit: 'denied' },
 
   ERR_SANDBOX_UNAVAILABLE: {
     meaning: 'the isolation level asked for does not exist on this machine',

@@ -9,6 +9,7 @@ import { addDevCommands } from './commands/dev.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
 import { addFindCommands } from './commands/find.ts'
 import { addFileCommands } from './commands/files.ts'
+import { addGrantCommands } from './commands/grants.ts'
 import { addGroupCommands } from './commands/groups.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addInviteCommands } from './commands/invite.ts'
@@ -100,6 +101,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addInviteCommands,
     addPeopleCommands,
     addTrustCommands,
+    addGrantCommands,
     addRunCommand,
     addSandboxCommands,
     addBundleCommands,

@@ -95,6 +95,17 @@ export interface Client {
   reject(peer: string, options?: SignalOption): Promise<Out<'pendingPeer'>>
   attest(body: In<'attestBody'>, options?: SignalOption): Promise<Out<'attested'>>
   attestations(query?: In<'attestationsQuery'>, options?: SignalOption): Promise<Out<'attestationList'>>
+  attestations(options?: SignalOption): Promise<{ readonly attestations: readonly Out<'attestation'>[] }>
+  /** Signs a capability token for somebody, or hands one on. */
+  issueGrant(body: In<'grantBody'>, options?: SignalOption): Promise<Out<'grant'>>
+  grants(options?: SignalOption): Promise<{ readonly grants: readonly Out<'grant'>[] }>
+  grant(id: string, options?: SignalOption): Promise<Out<'grant'>>
+  revokeGrant(body: In<'grantRevokeBody'>, options?: SignalOption): Promise<Out<'grant'>>
+  forgetGrant(id: string, options?: SignalOption): Promise<Out<'grant'>>
+  importGrant(text: string, options?: SignalOption): Promise<Out<'grant'>>
+  /** May somebody do this at the node now, and why? */
+  checkGrant(query: { readonly did: string; readonly command: string }, options?: SignalOption): Promise<Out<'grantCheck'>>
+  policy(options?: SignalOption): Promise<Out<'policyView'>>
   revoke(body: In<'revokeBody'>, options?: SignalOption): Promise<{ readonly id: string }>
   explain(query: { readonly subject: string; readonly scope?: string }, options?: SignalOption): Promise<Out<'explanation'>>
   /** What this node itself says of others. */
@@ -225,6 +236,15 @@ export function createClient({ url, token }: ClientOptions): Client {
     simulateTrust: (body, options) => call('/v1/trust/simulate', options, body),
     trustGraph: (fields, options) => call(`/v1/trust/graph${query(fields)}`, options),
     rank: (fields, options) => call(`/v1/trust/rank${query(fields)}`, options),
+    attestations: (options) => call('/v1/attestations', options),
+    issueGrant: (body, options) => call('/v1/grants', options, body),
+    grants: (options) => call('/v1/grants', options),
+    grant: (id, options) => call(`/v1/grants/${encodeURIComponent(id)}`, options),
+    revokeGrant: (body, options) => call('/v1/grants/revoke', options, body),
+    forgetGrant: (id, options) => call('/v1/grants/forget', options, { id }),
+    importGrant: (text, options) => call('/v1/grants/import', options, { text }),
+    checkGrant: (fields, options) => call(`/v1/grants/check${query(fields)}`, options),
+    policy: (options) => call('/v1/policy', options),
     revoke: (body, options) => call('/v1/revocations', options, body),
     explain: (fields, options) => call(`/v1/trust/explain${query(fields)}`, options),
     levels: (fields, options) => call(`/v1/trust/levels${query(fields)}`, options),

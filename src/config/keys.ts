@@ -18,7 +18,9 @@ const addresses = z.array(z.string().min(1).max(256)).max(64)
 const levels = z.enum(['distrust', 'unknown', 'basic', 'verified', 'trusted', 'authority'])
 const floors = z.enum(['refuse', ...isolationLevels])
 const capabilities = z.array(z.enum(agentCapabilities)).max(agentCapabilities.length)
-const commands = z.array(z.string().regex(/^(?:\/|(?:\/[a-z0-9][a-z0-9_.-]*)+)$/, 'must be a command path such as /task/run')).max(64)
+const command = z.string().regex(/^(?:\/|(?:\/[a-z0-9][a-z0-9_.-]*)+)$/, 'must be a command path such as /task/run')
+const commands = z.array(command).max(64)
+const roles = z.enum(['owner', 'operator', 'viewer', 'agent'])
 
 /** Fields of SandboxLimits by their name in the configuration. */
 export const limitKeys = {
@@ -75,6 +77,18 @@ export const configKeys: Readonly<Record<string, ConfigKey>> = {
   'policy.message_level_min': { schema: levels, meaning: 'lowest level whose messages are taken; distrust takes all', felt: 'now', perAgent: true },
   'policy.file_level_min': { schema: levels, meaning: 'lowest level whose files are taken', felt: 'now' },
   'policy.require_token': { schema: commands, meaning: 'commands that need a capability token besides the level', fallback: [], felt: 'now' },
+  'policy.strangers': {
+    schema: z.boolean(),
+    meaning: 'tasks of unknown peers too, where task_level_min lets them: in a machine of their own, with nothing',
+    fallback: false,
+    felt: 'now',
+  },
+  'policy.command_level_min': { schema: z.record(command, levels), meaning: 'lowest level for what a task may do beyond computing, by command', felt: 'now' },
+  'policy.roles': {
+    schema: z.record(z.string().regex(/^did:key:z[1-9A-HJ-NP-Za-km-z]{40,60}$/, 'must be a did:key'), roles),
+    meaning: 'what a peer may at most, by its DID',
+    felt: 'now',
+  },
   ...perLevel,
   ...limits,
 }

@@ -49,8 +49,7 @@ import {
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
 import { decideFile, decideMessage, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
 import { createPlane, creditBytes, evidenceBytesMax, evidenceMax, type Hello, klpVersion, type Link, type Plane, type Role } from '../protocols/klp/index.ts'
-import { taskResultBytesMax } from '../protocols/task/index.ts'
-import { type Sandboxes, sandboxLimitsMax } from '../sandbox/index.ts'
+import { type Sandboxes } from '../sandbox/index.ts'
 import { del, put, type Store } from '../store/index.ts'
 import type { ServedTasks } from '../tasks/index.ts'
 import { headRecordRule, type Level, type TrustBook, type TrustItem, TrustLevel } from '../trust/index.ts'
@@ -70,9 +69,11 @@ import { createMailboxes, type MailboxDoors, type Mailboxes } from './mailboxes.
 import { type JoinDoors, openJoins } from './join.ts'
 import { resolveName } from './names.ts'
 import { negotiate } from './negotiate.ts'
+import { type Grants, openGrants } from './grants.ts'
 import { noOperatorGrants, type OperatorGrants, policyWith } from './operator-grants.ts'
 import { createSettings, type SettingsDoors } from './settings.ts'
 import { openPeople, type People, type PeopleDoors } from './people.ts'
+import { policyDefault } from './policy-default.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
 import { openRecentPeers } from './recent-peers.ts'
 import { createOwnSandboxes } from './own-sandboxes.ts'
@@ -98,17 +99,6 @@ const ownWants: Hello['wants'] = [
 ]
 /** Time a rotation waits for the peers of before. */
 const announceMsMax = 5 * secondMs
-
-/** What a node allows when its operator says nothing else. */
-export const policyDefault: Policy = {
-  taskLevelMin: TrustLevel.VERIFIED,
-  isolationFloor: { 1: 'virtualized', 2: 'sandboxed', 3: 'sandboxed', 4: 'sandboxed' },
-  // Of files, a task reaches those that came with it and those it sends back.
-  taskCapabilities: { 2: ['file:read', 'file:write'], 3: ['file:read', 'file:write'], 4: ['file:read', 'file:write'] },
-  // No more comes back over the wire.
-  taskLimitsMax: { ...sandboxLimitsMax, outputBytes: taskResultBytesMax },
-  messageLevelMin: TrustLevel.UNKNOWN,
-}
 
 /** A peer in the mesh and everything that lives there, over any host. */
 export interface MeshRooms extends PeopleDoors {
@@ -164,6 +154,10 @@ export interface MeshRooms extends PeopleDoors {
   readonly inbox: Pick<Inbox, 'list'>
   readonly trust: TrustDoors
   readonly invites: JoinDoors
+  /** Capability tokens this node gives and was given. */
+  readonly grants: Grants
+  /** What this node allows others. */
+  policy(): Policy
   /** Keys of agents, and what they sign. */
   readonly identities: Identities
   readonly settings: SettingsDoors
@@ -256,6 +250,18 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const self = keyring.identity
   const agents = await openAgents(store.sub('agents'), () => capabilities.changed())
   const directory = createDirectory({ host, clock, logger, prekeys })
+  const rights = await openGrants({
+    ...parts,
+    store: store.sub('grants'),
+    keys: chains,
+    policy: () => policy,
+    level,
+    onChange: (id, audience, change) => events.emit({ event: 'grant', id, audience, change }),
+  })
+  const leaning = (from: Did): { readonly asker: Did; readonly tokens: ReturnType<Grants['tokensOf']> } => ({
+    asker: chains.subject(from),
+    tokens: rights.tokensOf(from),
+  })
   const identities = await openIdentities({ store: store.sub('identities'), keyring, clock, random, audit, level: (did) => level(did, taskScope) })
   const agentKeys = await openAgentKeys({ ...parts, store: store.sub('agent-keys'), chains })
   for (const name of agents.list()) await settings.load(name)
@@ -295,7 +301,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     bundleOf: directory.bundleOf,
     keys: chains,
     decide: (from, agent) =>
-      standing(from) ?? people.watch(from, messageScope, decideMessage(agent === undefined ? policy : settings.policyFor(agent), level(from, messageScope))),
+      standing(from) ??
+      people.watch(from, messageScope, decideMessage(agent === undefined ? policy : settings.policyFor(agent), level(from, messageScope), leaning(from))),
     deposit: (item) => mailboxes.deposit(item),
     onMessage({ id, from, type }) {
       events.emit({ event: 'message', id, from: chains.subject(from), type })
@@ -367,7 +374,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     audit,
     store,
     subject: chains.subject,
-    decide: (from) => standing(from) ?? decideMessage(policy, level(from, messageScope)),
+    decide: (from) => standing(from) ?? decideMessage(policy, level(from, messageScope), leaning(from)),
   })
   const bundleAfterHello = async (peer: Did, { signal }: SignalOption): Promise<PrekeyBundle> => {
     await plane.link(peer, { signal })
@@ -385,6 +392,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     watch: people.watch,
     standing,
     level: (did) => level(did, taskScope),
+    tokensOf: rights.tokensOf,
     bridgeFor: (order) => bridges.forTask(order),
   })
   const files = await createFiles({
@@ -398,7 +406,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       const refusal = standing(from)
       if (refusal !== undefined) return refusal
       await sync.refresh(fileScope, { maxAgeMs: admissionAgeMsMax })
-      return people.watch(from, fileScope, decideFile(policy, level(from, fileScope)))
+      return people.watch(from, fileScope, decideFile(policy, level(from, fileScope), leaning(from)))
     },
   })
   const stopWatching = watchPeers({
@@ -555,6 +563,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       },
     },
     inbox: { list: async (page) => (await inbox.list(page)).map((message) => ({ ...message, from: chains.subject(message.from) })) },
+    grants: rights,
+    policy: () => policy,
     identities,
     trust: trust.doors,
     settings: settings.doors,

@@ -5,7 +5,9 @@ import { engines, type Grants, type IsolationLevel, isolationLevels, noGrants, t
 import { taskArtefactBytesMax } from '../protocols/task/index.ts'
 import type { Store } from '../store/index.ts'
 import type { Tasks } from './tasks.ts'
-import type { Level } from '../trust/index.ts'
+import { narrowedGrants } from './narrowed-grants.ts'
+import type { Reach } from '../policy/index.ts'
+import { type Level, TrustLevel } from '../trust/index.ts'
 import type { OperatorGrants } from './operator-grants.ts'
 
 export interface BridgesOptions {
@@ -36,6 +38,9 @@ export interface TaskRunOrder {
   readonly capabilities: readonly AgentCapability[]
   readonly limits: SandboxLimits
   readonly isolation: IsolationLevel
+  /** How far it reaches under its tokens, and what it was granted by a token alone. */
+  readonly reach?: Reach | undefined
+  readonly byToken?: readonly AgentCapability[] | undefined
   /** Folder that is the root `work` of the run. */
   readonly work?: string | undefined
 }
@@ -72,8 +77,9 @@ export function createBridges({ clock, random, logger, store, secrets, grants, l
   }
   return {
     services,
-    forTask({ asker, capabilities, limits, isolation, work }) {
-      const granted = grants.tasks[level(asker)] ?? taskGrantsDefault
+    forTask({ asker, capabilities, limits, isolation, work, reach = {}, byToken = [] }) {
+      const held = level(asker)
+      const granted = narrowedGrants(grants.tasks[held] ?? taskGrantsDefault, { reach, byToken, isReader: held <= TrustLevel.VERIFIED })
       return createHostBridge({
         // Askers and agents are of one kind of name: what a task of an asker remembers is not an agent's.
         configuration: { agentId: `task ${asker}`, level: isolation, limits, grants: { ...granted, capabilities }, work },

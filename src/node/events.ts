@@ -17,6 +17,8 @@ export type NodeEvent =
   /** Somebody joined by an invite of ours, or we by theirs, which has no name here. */
   | { readonly event: 'joined'; readonly did: Did; readonly invite?: string; readonly level: number }
   | { readonly event: 'attestation'; readonly id: string; readonly issuer: Did; readonly subject: Did; readonly change: 'issued' | 'accepted' | 'revoked' }
+  /** A capability token was given to somebody, or withdrawn. */
+  | { readonly event: 'grant'; readonly id: string; readonly audience: Did; readonly change: 'issued' | 'revoked' | 'forgotten' }
 
 export interface EventHub {
   emit(event: NodeEvent): void

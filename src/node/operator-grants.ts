@@ -93,5 +93,11 @@ export function policyWith(policy: Policy, { tasks, native }: OperatorGrants): P
     const more = tasks[level]?.capabilities ?? []
     if (more.length > 0) taskCapabilities[level] = [...new Set([...(taskCapabilities[level] ?? []), ...more])]
   }
-  return { ...policy, taskCapabilities, ...(native.length === 0 ? {} : { nativeGrants: [...(policy.nativeGrants ?? []), ...native] }) }
+  const origin = 'sandbox.toml'
+  const sources = {
+    ...policy.sources,
+    ...(Object.keys(tasks).length === 0 ? {} : { 'policy.capabilities': origin }),
+    ...(native.length === 0 ? {} : { 'policy.native': origin }),
+  }
+  return { ...policy, sources, taskCapabilities, ...(native.length === 0 ? {} : { nativeGrants: [...(policy.nativeGrants ?? []), ...native] }) }
 }

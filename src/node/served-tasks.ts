@@ -5,7 +5,7 @@ import { type Clock, type Did, type Logger, type Random, secondMs, toMeshError }
 import type { PrekeyRing, ReplayGuard } from '../envelope/index.ts'
 import type { Keyring } from '../identity/index.ts'
 import type { Host } from '../net/index.ts'
-import { type Decision, decideTask, type Policy, taskScope } from '../policy/index.ts'
+import { type Decision, decideTask, type HeldToken, levelMinOf, type Policy, taskScope } from '../policy/index.ts'
 import { serveTasks } from '../protocols/task/index.ts'
 import type { HostBridge, Sandboxes } from '../sandbox/index.ts'
 import type { Store } from '../store/index.ts'
@@ -49,6 +49,8 @@ export interface ServedOptions {
   level(did: Did): Level
   /** Looks at each decision and passes it on. */
   watch<T>(from: Did, scope: string, decision: Decision<T>): Decision<T>
+  /** What an asker leans on: the chains it shows, and what it was given here. @throws for a chain that does not verify */
+  tokensOf(asker: Did, shown?: readonly Uint8Array[]): readonly HeldToken[]
   /** Why a key may say nothing. */
   standing(key: Did): Decision<never> | undefined
 }
@@ -68,6 +70,7 @@ export async function createServed({
   policy,
   level,
   watch,
+  tokensOf,
   standing,
   bridgeFor,
   bundlePins,
@@ -92,13 +95,17 @@ export async function createServed({
       const refusal = standing(asker)
       if (refusal !== undefined) return refusal
       await sync.refresh(taskScope, { maxAgeMs: level(asker) >= policy.taskLevelMin ? admissionAgeMsMax : refusalAgeMsMax })
-      return watch(asker, taskScope, decideTask(policy, { ...question, asker: chains.subject(asker), level: level(asker) }))
+      const { grants, ...asked } = question
+      const held = level(asker)
+      // Whose level is too low is not worth a look at its tokens.
+      const tokens = held < (levelMinOf(policy, taskScope) ?? held) ? [] : tokensOf(asker, grants)
+      return watch(asker, taskScope, decideTask(policy, { ...asked, asker: chains.subject(asker), level: held, tokens }))
     },
   })
   serveTasks({ host, clock, logger, open: executor.open })
   let cancelCheck: (() => void) | undefined
   const stopListening = events.on(({ event }) => {
-    if (event !== 'attestation' && event !== 'identity' && event !== 'config') return
+    if (event !== 'attestation' && event !== 'identity' && event !== 'config' && event !== 'grant') return
     cancelCheck ??= clock.after(recheckSoonMs, () => {
       cancelCheck = undefined
       executor.recheck().catch((error: unknown) => logger.warn('it was not asked whether tasks may go on', { code: toMeshError(error).code }))

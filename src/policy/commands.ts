@@ -38,5 +38,4 @@ const form = /^(?:\/|(?:\/[a-z0-9][a-z0-9_.-]*)+)$/
 export const isCommandPath = (text: string): boolean => text.length <= commandCharsMax && form.test(text)
 
 /** What is granted by name is granted by its own name alone: `/` and `/vault` do not say `/vault/access`. Source: grant/v1 section 4. */
-export const speaksOf = (granted: Command, command: Command): boolean =>
-  explicitCommands.has(command) ? granted === command : scopeCovers(granted, command)
+export const speaksOf = (granted: Command, command: Command): boolean => (explicitCommands.has(command) ? granted === command : scopeCovers(granted, command))

@@ -31,6 +31,8 @@ export interface Policy {
   readonly requireToken?: readonly Command[]
   /** What an identity may at most. */
   readonly roles?: Readonly<Record<Did, RoleName>>
+  /** Where each word of it came from; what is not here is built in. */
+  readonly sources?: Readonly<Record<string, string>>
 }
 
 /** Who asks, and what it leans on. */
@@ -158,7 +160,9 @@ export function decideTask(policy: Policy | undefined, question: TaskQuestion): 
   }
   const raised = [floor, floorOfWhatIsAsked(question), ...[...leant].map(({ caveats }) => caveats.isolation ?? 'native')].reduce(stronger, isolation)
   if (raised === 'native') {
-    if (level < TrustLevel.AUTHORITY) return denied('ceiling', 'ERR_POLICY_DENIED', `native runs without isolation: it is for ${levelName(TrustLevel.AUTHORITY)} only`)
+    if (level < TrustLevel.AUTHORITY) {
+      return denied('ceiling', 'ERR_POLICY_DENIED', `native runs without isolation: it is for ${levelName(TrustLevel.AUTHORITY)} only`)
+    }
     const isNamed = asker !== undefined && policy.nativeGrants?.includes(asker) === true
     const answer = ask(nativeCommand, !isNamed)
     if (answer !== undefined) {
@@ -166,7 +170,14 @@ export function decideTask(policy: Policy | undefined, question: TaskQuestion): 
     }
   }
   const used = [...leant]
-  const grant: TaskGrant = { isolation: used.map(({ caveats }) => caveats.isolation ?? 'native').reduce(stronger, raised), limits, capabilities, tokens: used.map(({ id }) => id), reach: reachOf(used), byToken }
+  const grant: TaskGrant = {
+    isolation: used.map(({ caveats }) => caveats.isolation ?? 'native').reduce(stronger, raised),
+    limits,
+    capabilities,
+    tokens: used.map(({ id }) => id),
+    reach: reachOf(used),
+    byToken,
+  }
   const token = used.length === 0 ? 'no token is needed' : `by ${used.map(({ id }) => `token ${id.slice(0, 12)}`).join(' and ')}`
   return allowed(grant, { ceiling: ceiling.text, token, policy: `runs ${grant.isolation}` })
 }
@@ -185,7 +196,9 @@ function reachOf(tokens: readonly HeldToken[]): Reach {
 function decideByLevel(policy: Policy | undefined, command: Command, what: string, { level, asker, tokens = [] }: Asker): Verdict<undefined> {
   if (policy === undefined) return noPolicy()
   const levelMin = levelMinOf(policy, command) ?? TrustLevel.AUTHORITY
-  if (level < levelMin) return denied('policy', 'ERR_POLICY_DENIED', `${what} are taken from ${levelName(levelMin)} on`, { ceiling: holds('no level is needed for it') })
+  if (level < levelMin) {
+    return denied('policy', 'ERR_POLICY_DENIED', `${what} are taken from ${levelName(levelMin)} on`, { ceiling: holds('no level is needed for it') })
+  }
   const ceiling = holds(ceilingText(level, command))
   const role = roleProblem(policy, asker, command)
   if (role !== undefined) return denied('policy', 'ERR_POLICY_DENIED', role, { ceiling })

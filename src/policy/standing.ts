@@ -42,7 +42,10 @@ export function chainProblem({ tokens, token }: GrantChain, { now, bearer, owner
   for (const { id, issuer, audience, owner: resource, issuedAt, expiresAt } of tokens) {
     if (keys.subject(resource) !== owner) return new MeshError('ERR_GRANT_INVALID', 'the token is about what belongs to another node')
     if (keys.subject(issuer) !== holder) {
-      return new MeshError('ERR_GRANT_INVALID', holder === owner ? 'its first token is not by the owner' : 'a token was handed on by somebody whom it was not given to')
+      return new MeshError(
+        'ERR_GRANT_INVALID',
+        holder === owner ? 'its first token is not by the owner' : 'a token was handed on by somebody whom it was not given to',
+      )
     }
     try {
       keys.check(issuer, issuedAt)

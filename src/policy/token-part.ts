@@ -38,10 +38,16 @@ export function askTokens({ command, tokens, requireToken, isExplicit, levelMin,
   return { holds: false, ...(best ?? { code: 'ERR_GRANT_NEEDED', text: `a capability token for ${command} is needed` }) }
 }
 
-function problemOf({ problem, throughLevel, caveats, id }: HeldToken, levelMin: Level, use: Use | undefined): { readonly code: ErrorCode; readonly text: string } | undefined {
+function problemOf(
+  { problem, throughLevel, caveats, id }: HeldToken,
+  levelMin: Level,
+  use: Use | undefined,
+): { readonly code: ErrorCode; readonly text: string } | undefined {
   const name = `token ${id.slice(0, 12)}`
   if (problem !== undefined) return { code: problem.code, text: `${name}: ${problem.reason}` }
-  if (throughLevel < levelMin) return { code: 'ERR_TRUST_LOW', text: `${name} was handed on by somebody who is ${levelName(throughLevel)} here; ${levelName(levelMin)} is needed` }
+  if (throughLevel < levelMin) {
+    return { code: 'ERR_TRUST_LOW', text: `${name} was handed on by somebody who is ${levelName(throughLevel)} here; ${levelName(levelMin)} is needed` }
+  }
   const reason = use === undefined ? undefined : outside(caveats, use)
   return reason === undefined ? undefined : { code: 'ERR_GRANT_NEEDED', text: `${name}: ${reason}` }
 }

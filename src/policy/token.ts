@@ -17,7 +17,11 @@ export const grantLifetimeMsMax = 400 * dayMs
 const grantType = 'grant'
 
 const tokenCodec = codec('capability token', row({ version: literal(1), subject: did, command: textUpTo(commandCharsMax), policy: caveatsShape }), 1_024)
-const chainCodec = codec('chain of capability tokens', row({ version: literal(1), tokens: listOf(bytesUpTo(grantBytesMax), grantChainLengthMax) }), grantChainBytesMax)
+const chainCodec = codec(
+  'chain of capability tokens',
+  row({ version: literal(1), tokens: listOf(bytesUpTo(grantBytesMax), grantChainLengthMax) }),
+  grantChainBytesMax,
+)
 
 /** A capability token, read and verified. Times in ms since 1970. */
 export interface Token {

@@ -97,6 +97,7 @@ export function createAttempts({ host, keyring, clock, random, bundleOf }: Attem
         bundle: order.bundle,
         traceId: fromHex(order.traceId),
         replySecret: random.bytes(32),
+        ...(order.grants === undefined ? {} : { grants: order.grants }),
       }
       return { signed: sign('task', executor, taskStatementTypes.request, requestCodec.encode(fields), { id }), fields }
     },
@@ -111,10 +112,21 @@ export function createAttempts({ host, keyring, clock, random, bundleOf }: Attem
       const payload = resumeCodec.encode({ version: 1, requestHash: signed.hash, action, replySecret })
       yield* call(sign('task', signed.statement.to, taskStatementTypes.resume, payload, { refs: [signed.hash] }), replySecret, handlers)
     },
-    async probe({ engine, limits, isolation, strict, capabilities, deadlineAt, files }, executor, { signal }) {
+    async probe({ engine, limits, isolation, strict, capabilities, deadlineAt, files, grants }, executor, { signal }) {
       const replySecret = random.bytes(32)
       const fileBytes = files.reduce((sum, { size }) => sum + size, 0)
-      const payload = probeCodec.encode({ version: 1, engine, limits, isolation, strict, capabilities, deadline: deadlineAt, fileBytes, replySecret })
+      const payload = probeCodec.encode({
+        version: 1,
+        engine,
+        limits,
+        isolation,
+        strict,
+        capabilities,
+        deadline: deadlineAt,
+        fileBytes,
+        replySecret,
+        ...(grants === undefined ? {} : { grants }),
+      })
       const statement = sign('task', executor, taskStatementTypes.probe, payload)
       const bundle = await bundleOf(executor, { signal })
       const sealed = sealBox(statement.bytes, { bundle, now: clock.now(), random })

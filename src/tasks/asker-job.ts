@@ -116,6 +116,7 @@ export function orderOf(record: AskedRecord, { fields }: Request): PreparedOrder
     files: [],
     out: record.out === '' ? undefined : record.out,
     bundle: fields.bundle,
+    grants: fields.grants,
     priority,
     deadlineAt,
     idempotent,

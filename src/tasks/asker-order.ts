@@ -1,5 +1,5 @@
 import { agentCapabilities, type AgentCapability, type Clock, type Did, hex, MeshError, minuteMs, type Random, secondMs, utf8 } from '../base/index.ts'
-import { taskBundleBytesMax, taskCodeBytesMax, taskInputBytesMax } from '../protocols/task/index.ts'
+import { taskBundleBytesMax, taskCodeBytesMax, taskGrantsMax, taskInputBytesMax } from '../protocols/task/index.ts'
 import { type Engine, engines, type IsolationLevel, isolationLevels, type SandboxLimits, sandboxLimitsDefault, type SandboxUsage } from '../sandbox/index.ts'
 import { openFiles, type OutgoingFile, type TaskFile } from './asker-files.ts'
 import { hashText } from './hashes.ts'
@@ -41,6 +41,8 @@ export interface TaskOrder {
   readonly out?: string
   /** A publisher's signed bundle of the code. */
   readonly bundle?: Uint8Array
+  /** Chains of capability tokens it leans on. */
+  readonly grants?: readonly Uint8Array[]
   /** 0 to 9, 5 when missing: which of this asker's own tasks an executor takes first. */
   readonly priority?: number
   /** Time for all of it, attempts included. */
@@ -100,6 +102,7 @@ export interface PreparedOrder {
   readonly files: readonly OutgoingFile[]
   readonly out: string | undefined
   readonly bundle: Uint8Array | undefined
+  readonly grants: readonly Uint8Array[] | undefined
   readonly priority: number
   /** When all of it must be over. */
   readonly deadlineAt: number | undefined
@@ -118,6 +121,8 @@ export async function prepareOrder(order: TaskOrder, { clock, random }: { readon
   checkOneOf('isolation', isolation, isolationLevels)
   for (const name of capabilities) checkOneOf('capability', name, agentCapabilities)
   if ((order.bundle?.length ?? 0) > taskBundleBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `the bundle is over ${taskBundleBytesMax} bytes`)
+  const { grants = [] } = order
+  if (grants.length > taskGrantsMax) throw new MeshError('ERR_USAGE', `a task takes at most ${taskGrantsMax} capability tokens`)
   const retries = whole('retries', order.retries ?? taskRetriesDefault, 0, taskRetriesMax)
   const deadlineMs = order.deadlineMs === undefined ? undefined : whole('deadlineMs', order.deadlineMs, 1, taskDeadlineMsMax)
   const traceId = order.traceId ?? hex(random.bytes(16))
@@ -139,6 +144,7 @@ export async function prepareOrder(order: TaskOrder, { clock, random }: { readon
     files: await openFiles(order.files ?? []),
     out: order.out,
     bundle: order.bundle,
+    grants: grants.length === 0 ? undefined : grants,
     priority: whole('priority', order.priority ?? taskPriorityDefault, 0, taskPriorityMax),
     deadlineAt: deadlineMs === undefined ? undefined : clock.now() + deadlineMs,
     idempotent,

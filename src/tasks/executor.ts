@@ -1,10 +1,11 @@
-import { type Audit, receiptCountersigned, taskRefused, taskRequested } from '../audit/index.ts'
+import { type Audit, grantUsed, receiptCountersigned, taskRefused, taskRequested } from '../audit/index.ts'
 import {
   type AgentCapability,
   type Clock,
   createTally,
   type Did,
   equal,
+  fromHex,
   hex,
   type Logger,
   MeshError,
@@ -72,8 +73,16 @@ export interface BridgeOrder {
   readonly limits: SandboxLimits
   /** At this level: some calls need a container. */
   readonly isolation: IsolationLevel
+  /** As its tokens narrow it. */
+  readonly reach: TaskGrant['reach']
+  readonly byToken: TaskGrant['byToken']
   /** The root `work` of the run: files that came in `in`, what it leaves in `out` comes back. */
   readonly work: string | undefined
+}
+
+/** What a task asks for, and the chains of capability tokens it leans on. */
+export type AdmissionQuestion = Pick<TaskQuestion, 'isolation' | 'limits' | 'engine' | 'capabilities' | 'codeHash'> & {
+  readonly grants?: readonly Uint8Array[] | undefined
 }
 
 export interface ExecutorOptions {
@@ -96,7 +105,7 @@ export interface ExecutorOptions {
   /** Which identity a key belongs to. */
   subject(key: Did): Did
   /** May this asker run this here? Asked before it is taken, before it runs, and again while it does. */
-  decide(asker: Did, question: Pick<TaskQuestion, 'isolation' | 'limits' | 'engine' | 'capabilities'>): Promise<Decision<TaskGrant>>
+  decide(asker: Did, question: AdmissionQuestion): Promise<Decision<TaskGrant>>
   /** Without one a task reaches nothing outside. */
   bridgeFor?(order: BridgeOrder): HostBridge | undefined
   /** Refuses a bundle that does not fit its task or that nobody here trusts; without it bundles are refused. */
@@ -135,6 +144,8 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
   const refusals = createTally<Did>({ clock, most: taskRefusalsNotedMax, windowMs: minuteMs })
   /** Those that were taken and have not ended; a place is held from the moment of the decision. */
   const live = new Map<string, Job>()
+  /** Chains of tokens that live tasks lean on. */
+  const shown = new Map<string, readonly Uint8Array[]>()
   const places = new Map<string, { readonly asker: Did; readonly fileBytes: number }>()
   const records = new Map<string, ServedRecord>()
   const byRequest = new Map<string, string>()
@@ -194,10 +205,15 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
     release(): void
   }
   /** What policy and this machine say to it; whether there is room is another question. */
-  async function judge(asker: Did, request: Omit<TaskProbe, 'version' | 'fileBytes' | 'replySecret'>): Promise<TaskGrant & Pick<Admitted, 'backend'>> {
+  async function judge(
+    asker: Did,
+    request: Omit<TaskProbe, 'version' | 'fileBytes' | 'replySecret'>,
+    codeHash: string,
+  ): Promise<TaskGrant & Pick<Admitted, 'backend'>> {
     if (isStopping) throw new MeshError('ERR_STOPPED', 'this node is stopping')
     if (request.deadline !== undefined && request.deadline <= clock.now()) throw new MeshError('ERR_TASK_DEADLINE', 'the deadline has passed')
-    const decision = await decide(asker, request)
+    const { isolation: asked, limits, engine, capabilities, grants } = request
+    const decision = await decide(asker, { isolation: asked, limits, engine, capabilities, grants, codeHash })
     if (!decision.allow) throw new MeshError(decision.code, decision.reason)
     const { grant } = decision
     // Both the level asked for and the level policy raises it to must exist: no other stands in for either.
@@ -207,7 +223,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
   }
   /** Says whether a task would be taken now, and promises nothing. Source: task/v1 section 8. */
   async function* probe(asker: Did, id: string, asked: TaskProbe): AsyncGenerator<TaskEvent> {
-    const { isolation, backend } = await judge(asker, asked)
+    const { isolation, backend } = await judge(asker, asked, 'any')
     takePlace({ id, asker, fileBytes: asked.fileBytes })()
     const running = [...live.values()].filter(({ record }) => record.state === 'running').length
     yield { event: 'decision', isolation, backend: backend.name, running, queued: places.size - running }
@@ -216,7 +232,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
     const { id, asker, request } = order
     let release: (() => void) | undefined
     try {
-      const granted = await judge(asker, request)
+      const granted = await judge(asker, request, hex(request.codeHash))
       if (request.bundle !== undefined) {
         if (options.checkBundle === undefined) throw new MeshError('ERR_POLICY_DENIED', 'no bundles are taken here')
         await options.checkBundle(request.bundle, request)
@@ -234,11 +250,13 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
     }
   }
   /** A request that is admitted is on disk, once, before anything is done for it. */
-  async function claim(order: Order, record: ServedRecord): Promise<void> {
+  async function claim(order: Order, record: ServedRecord, tokens: readonly string[]): Promise<void> {
     const taken = replay.claim(order.signed)
     try {
       const entry = taskRequested({ ...parties(order.id, order.asker), requestHash: order.signed.hash, codeHash: order.request.codeHash })
-      await audit.record(entry, [...taken.ops, ...journal.keep(order.id, record)])
+      // One turn, one batch: what the task leans on is written down with it.
+      const used = tokens.map((id) => audit.record(grantUsed({ ...parties(order.id, order.asker), id: fromHex(id) })))
+      await Promise.all([audit.record(entry, [...taken.ops, ...journal.keep(order.id, record)]), ...used])
     } catch (error) {
       await taken.release()
       throw error
@@ -246,7 +264,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
   }
   async function take(order: Order): Promise<Job> {
     const { id, asker, request, inputHash, signed } = order
-    const { isolation, limits, capabilities, backend, release } = await admit(order)
+    const { isolation, limits, capabilities, tokens, reach, byToken, backend, release } = await admit(order)
     const { engine, strict, priority, deadline, detached, traceId, codeHash } = request
     const record: ServedRecord = {
       version: 1,
@@ -282,7 +300,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
       stripped: false,
     }
     try {
-      await claim(order, record)
+      await claim(order, record, tokens)
     } catch (error) {
       release()
       throw error
@@ -297,7 +315,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
       await settle(id, failedBy(toMeshError(error).code, 'no room for the files of the task'))
       throw error
     }
-    const bridge = () => options.bridgeFor?.({ id, asker: record.subject, capabilities, limits, isolation, work: folder?.path })
+    const bridge = () => options.bridgeFor?.({ id, asker: record.subject, capabilities, limits, isolation, reach, byToken, work: folder?.path })
     const { code, input } = request
     const task = { engine, code, input }
     const job = createJob({
@@ -316,9 +334,11 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
       onEnd: ended,
     })
     live.set(id, job)
+    if (request.grants !== undefined) shown.set(id, request.grants)
     remember(id, record)
     function ended(_job: Job, failure: MeshError | undefined): void {
       live.delete(id)
+      shown.delete(id)
       release()
       remember(id, job.record)
       if (failure === undefined) afterEnd(id, folder)
@@ -523,8 +543,8 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
   let stopChecking = (): void => undefined
   async function recheck(): Promise<void> {
     for (const job of [...live.values()]) {
-      const { asker, isolation, limits, engine, capabilities } = job.record
-      const decision = await decide(asker, { isolation, limits, engine, capabilities })
+      const { asker, isolation, limits, engine, capabilities, codeHash } = job.record
+      const decision = await decide(asker, { isolation, limits, engine, capabilities, codeHash: hex(codeHash), grants: shown.get(job.id) })
       if (!decision.allow) job.stop(new MeshError(decision.code, decision.reason))
     }
   }

@@ -16,6 +16,7 @@ export {
   nullable,
   oneOf,
   row,
+  rowWithTail,
   type Shape,
   textLike,
   textUpTo,

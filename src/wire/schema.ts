@@ -96,6 +96,36 @@ export const row = <const F extends Fields>(fields: F): Shape<Row<F>> => {
   }
 }
 
+/**
+ * A row whose last fields came later: each is undefined or not given where the list ends before it, and a list never ends with one that is null.
+ * What knows only `fields` writes and reads the same bytes as before.
+ */
+export const rowWithTail = <const F extends Fields, const T extends Fields>(fields: F, tail: T): Shape<Row<F> & Partial<Row<T>>> => {
+  const head = row(fields)
+  const least = Object.keys(fields).length
+  const later = Object.entries(tail)
+  return {
+    encode(value) {
+      const given = later.map(([name, shape]) => {
+        const own = (value as Readonly<Record<string, unknown>>)[name]
+        return own === undefined ? null : shape.encode(own)
+      })
+      while (given.at(-1) === null) given.pop()
+      return [...(head.encode(value) as readonly Plain[]), ...given]
+    },
+    decode(plain, path) {
+      const isFit = Array.isArray(plain) && plain.length >= least && plain.length <= least + later.length
+      if (!isFit || (plain.length > least && plain.at(-1) === null)) throw wrong(path, `a list of ${least} to ${least + later.length}`)
+      const object: Record<string, unknown> = { ...head.decode(plain.slice(0, least), path) }
+      plain.slice(least).forEach((item: unknown, index) => {
+        const [name, shape] = later[index] as (typeof later)[number]
+        if (item !== null) object[name] = shape.decode(item, path === '' ? name : `${path}.${name}`)
+      })
+      return object as Row<F> & Partial<Row<T>>
+    },
+  }
+}
+
 /** An object written as a map with the same keys; every key is required, no other is allowed. */
 export const map = <const F extends Fields>(fields: F): Shape<Row<F>> => {
   const entries = Object.entries(fields)

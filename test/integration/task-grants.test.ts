@@ -20,7 +20,7 @@ return tried
 `
 const caps = ['network:outbound', 'vault:access', 'memory:read', 'memory:write', 'file:read', 'file:write'].flatMap((name) => ['--cap', name])
 
-test('a task of a trusted peer reaches what the operator grants, no more, and who is trusted less reaches none of it', async () => {
+test('a task of an authority reaches what the operator grants, no more, and who is trusted less reaches none of it', async () => {
   await using ground = await createPlayground()
   const server = createServer((_, response) => response.end('from the server'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -36,14 +36,14 @@ test('a task of a trusted peer reaches what the operator grants, no more, and wh
   expect(refused.problem()).toMatchObject({ code: 'ERR_SANDBOX_CONFIG', message: expect.stringContaining('tasks.TRUSTED.capabilities.0') as string })
 
   const toml = `
-[tasks.TRUSTED]
+[tasks.AUTHORITY]
 capabilities = ["network:outbound", "vault:access", "memory:read", "memory:write", "file:read"]
 vault = ["key"]
-[tasks.TRUSTED.network]
+[tasks.AUTHORITY.network]
 allowOutbound = true
 allowedDomains = ["127.0.0.1"]
 allowedPrivate = ["127.0.0.1:${port}"]
-[[tasks.TRUSTED.files.roots]]
+[[tasks.AUTHORITY.files.roots]]
 name = "notes"
 path = ${JSON.stringify(join(home, 'notes'))}
 `
@@ -62,7 +62,7 @@ path = ${JSON.stringify(join(home, 'notes'))}
   const early = await run(anna, file, ...caps)
   expect(early.problem()).toMatchObject({ code: 'ERR_POLICY_DENIED', message: expect.stringContaining('network:outbound') as string })
 
-  await ben.run('attest', anna.did, '--level', 'trusted', '--scope', '/task/run')
+  await ben.run('attest', anna.did, '--level', 'authority', '--scope', '/task/run')
   // What was not asked for, or not granted, is refused before it runs.
   expect((await run(anna, file, ...caps, '--cap', 'agent:delegate')).problem()).toMatchObject({ code: 'ERR_POLICY_DENIED' })
   const modest = join(ground.folder, 'modest.js')

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createSeededRandom } from '../../src/base/index.ts'
 import { type Config, configFiles, configValueOf, envLayer, type Layer, openConfig } from '../../src/config/index.ts'
-import { policyDefault } from '../../src/node/assemble.ts'
+import { policyDefault } from '../../src/node/policy-default.ts'
 import { livePolicy, policyOf } from '../../src/node/live-policy.ts'
 
 interface Given {

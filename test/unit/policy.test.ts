@@ -15,6 +15,8 @@ const policy: Policy = {
   taskCapabilities: { 2: ['file:read', 'file:write'], 3: ['file:read', 'network:outbound', 'subprocess:spawn'], 4: ['subprocess:spawn'] },
   nativeGrants: [granted],
 }
+/** These are for AUTHORITY alone, whatever a policy says. */
+const explicit: ReadonlySet<AgentCapability> = new Set(['vault:access', 'system:api'])
 const question: TaskQuestion = { level: 2, isolation: 'sandboxed', limits }
 
 test('without a policy nothing is allowed', () => {
@@ -111,7 +113,7 @@ test('a hundred thousand cases agree with the rule written out long-hand, and no
     const rank = (level: IsolationLevel): number => isolationLevels.indexOf(level)
     const within = (Object.keys(limits) as (keyof SandboxLimits)[]).every((name) => asked.limits[name] <= some.taskLimitsMax[name])
     const { capabilities = [] } = asked
-    const isGranted = capabilities.every((name) => asked.level >= 2 && some.taskCapabilities?.[asked.level]?.includes(name) === true)
+    const isGranted = capabilities.every((name) => asked.level >= 2 && some.taskCapabilities?.[asked.level]?.includes(name) === true && !explicit.has(name))
     const reachesOut = capabilities.some((name) => name !== 'file:read' && name !== 'file:write')
     const needsContainer = asked.engine === 'command' || capabilities.includes('subprocess:spawn') || (asked.level <= 2 && reachesOut)
     const expected = Math.max(rank(own ?? 'native'), rank(asked.isolation), needsContainer ? rank('containerized') : 0)

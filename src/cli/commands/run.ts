@@ -8,6 +8,7 @@ import { limitsHint, parseCount, parseDuration, parseJson, parseLimits } from '.
 import type { AddCommand } from '../program.ts'
 import { sizeOf } from './files.ts'
 import { runMany } from './run-many.ts'
+import { readGrant } from './grants.ts'
 import { engineNames, readCode } from './task-code.ts'
 
 const levels = ['native', 'sandboxed', 'containerized', 'virtualized'] as const
@@ -28,6 +29,7 @@ export interface RunOptions {
   readonly file?: readonly string[]
   readonly out?: string
   readonly bundle?: string
+  readonly grant?: readonly string[]
   readonly trace?: string
   readonly dryRun?: boolean
   readonly detach?: boolean
@@ -64,6 +66,7 @@ export function addRunCommand(program: Command, add: AddCommand): void {
         .option('--file <path>', 'a file the task gets as work/in/<name>; repeatable', collectPath)
         .option('--out <folder>', 'folder for the files it leaves in work/out')
         .option('--bundle <file>', "a publisher's signed bundle of the code")
+        .option('--grant <token>', 'a capability token it leans on: a file, its text, or the id of an imported one; repeatable', collectPath)
         .option('--trace <id>', '32 hexadecimal digits that tie it to other work')
         .option('--dry-run', 'show what would be sent and what the executor says to it; run nothing')
         .option('--detach', 'print the id and leave; see `task describe`, `task logs -f`'),
@@ -134,6 +137,7 @@ async function bodyOf({ file, argv, inputText, options }: Given): Promise<Omit<T
     files: options.file?.map((path) => ({ path: resolve(path) })),
     out: options.out === undefined ? undefined : resolve(options.out),
     bundle: options.bundle === undefined ? undefined : await readBundle(options.bundle),
+    grants: options.grant === undefined ? undefined : await Promise.all(options.grant.map(readGrant)),
     traceId: options.trace,
   }
   return {

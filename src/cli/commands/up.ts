@@ -169,6 +169,7 @@ function tell(context: Context, event: NodeEvent): void {
     if (event.event === 'file') return `file      ${event.name} (${event.bytes} bytes) from ${short(event.from)}`
     if (event.event === 'task') return `task      of ${short(event.asker)}: ${event.outcome}`
     if (event.event === 'attestation') return `trust     ${event.change}: ${short(event.issuer)} about ${short(event.subject)}`
+    if (event.event === 'grant') return `grant     ${event.id.slice(0, 12)} ${event.change}: for ${short(event.audience)}`
     if (event.event === 'identity') return `identity  ${short(event.did)}: key number ${event.seq}, ${event.status}`
     if (event.event === 'pending') return `pending   ${short(event.did)} in ${event.scope}: kindmesh pending approve ${event.did}`
     if (event.event === 'joined') return `joined    ${short(event.did)}: both sides signed`

@@ -13,6 +13,7 @@ import {
   nullable,
   oneOf,
   row,
+  rowWithTail,
   type Shape,
   textUpTo,
   uintUpTo,
@@ -34,6 +35,9 @@ export const taskArtefactsMax = 32
 export const taskArtefactBytesMax = 64 << 20
 /** A publisher's signed bundle. Source: task/v1 section 2. */
 export const taskBundleBytesMax = 32 * 1024
+/** Chains of capability tokens with one request, and the bytes of one. Source: task/v1 section 2. */
+export const taskGrantsMax = 4
+export const taskGrantBytesMax = 5_248
 /** A signed receipt, as it travels and as it is kept. Source: task/v1 section 5. */
 export const taskReceiptBytesMax = 24 * 1024
 /** A request is good this long after it was signed. */
@@ -69,35 +73,41 @@ export const artefactShape = row(artefactFields)
 /** A file that goes with a task or comes back from it. Source: task/v1 section 2. */
 export type Artefact = Decoded<typeof artefactShape>
 
-const requestShape = row({
-  version: literal(1),
-  /** BLAKE3 of the code: what the receipt names. */
-  codeHash: bytesOf(32),
-  engine: oneOf(engines),
-  code: textUpTo(taskCodeBytesMax),
-  input: textUpTo(taskInputBytesMax),
-  limits: limitsShape,
-  /** The weakest isolation the asker accepts. */
-  isolation: oneOf(isolationLevels),
-  /** Only a worker without a compiler that runs nothing else. */
-  strict: bool,
-  /** All it may ever do beyond computing; in the order of `agentCapabilities`, each once. */
-  capabilities: capabilitiesShape,
-  /** 0, later, to 9, sooner. */
-  priority: uintUpTo(9),
-  /** Not started after it and stopped at it. */
-  deadline: nullable(instant),
-  /** Running it twice does no more than running it once: the asker may try it elsewhere. */
-  idempotent: bool,
-  /** It goes on when the asker leaves; the result is kept and delivered later. */
-  detached: bool,
-  /** Their bodies follow on the stream, in this order. */
-  artefacts: listOf(artefactShape, taskArtefactsMax),
-  bundle: nullable(bytesUpTo(taskBundleBytesMax)),
-  traceId: nullable(bytesOf(16)),
-  /** Root of the keys for everything else on this stream. */
-  replySecret: bytesOf(32),
-})
+/** Chains of capability tokens that the asker leans on; a request without them ends before. Source: task/v1 section 2, grant/v1 section 3. */
+const grantsTail = { grants: listOf(bytesUpTo(taskGrantBytesMax), taskGrantsMax) } as const
+
+const requestShape = rowWithTail(
+  {
+    version: literal(1),
+    /** BLAKE3 of the code: what the receipt names. */
+    codeHash: bytesOf(32),
+    engine: oneOf(engines),
+    code: textUpTo(taskCodeBytesMax),
+    input: textUpTo(taskInputBytesMax),
+    limits: limitsShape,
+    /** The weakest isolation the asker accepts. */
+    isolation: oneOf(isolationLevels),
+    /** Only a worker without a compiler that runs nothing else. */
+    strict: bool,
+    /** All it may ever do beyond computing; in the order of `agentCapabilities`, each once. */
+    capabilities: capabilitiesShape,
+    /** 0, later, to 9, sooner. */
+    priority: uintUpTo(9),
+    /** Not started after it and stopped at it. */
+    deadline: nullable(instant),
+    /** Running it twice does no more than running it once: the asker may try it elsewhere. */
+    idempotent: bool,
+    /** It goes on when the asker leaves; the result is kept and delivered later. */
+    detached: bool,
+    /** Their bodies follow on the stream, in this order. */
+    artefacts: listOf(artefactShape, taskArtefactsMax),
+    bundle: nullable(bytesUpTo(taskBundleBytesMax)),
+    traceId: nullable(bytesOf(16)),
+    /** Root of the keys for everything else on this stream. */
+    replySecret: bytesOf(32),
+  },
+  grantsTail,
+)
 /** Payload of a signed `task` statement. */
 export const requestCodec = codec('task request', requestShape, signedBytesMax('task'))
 export type TaskRequest = Decoded<typeof requestShape>
@@ -113,20 +123,23 @@ const resumeShape = row({
 /** Payload of a signed `task` statement of type `task_resume`: asks for a task taken before. Source: task/v1 section 7. */
 export const resumeCodec = codec('task resume', resumeShape, 256)
 export type TaskResume = Decoded<typeof resumeShape>
-const probeShape = row({
-  version: literal(1),
-  engine: oneOf(engines),
-  limits: limitsShape,
-  isolation: oneOf(isolationLevels),
-  strict: bool,
-  capabilities: capabilitiesShape,
-  deadline: nullable(instant),
-  /** Bytes of the files that would go with it. */
-  fileBytes: uintUpTo(taskArtefactBytesMax),
-  replySecret: bytesOf(32),
-})
+const probeShape = rowWithTail(
+  {
+    version: literal(1),
+    engine: oneOf(engines),
+    limits: limitsShape,
+    isolation: oneOf(isolationLevels),
+    strict: bool,
+    capabilities: capabilitiesShape,
+    deadline: nullable(instant),
+    /** Bytes of the files that would go with it. */
+    fileBytes: uintUpTo(taskArtefactBytesMax),
+    replySecret: bytesOf(32),
+  },
+  grantsTail,
+)
 /** Payload of a signed `task` statement of type `task_probe`: would this be taken? Source: task/v1 section 8. */
-export const probeCodec = codec('task probe', probeShape, 1_024)
+export const probeCodec = codec('task probe', probeShape, 1_024 + taskGrantsMax * (taskGrantBytesMax + 8))
 export type TaskProbe = Decoded<typeof probeShape>
 /** What a `task` statement is: its type. */
 export const taskStatementTypes = { request: 'task_request', resume: 'task_resume', probe: 'task_probe' } as const

@@ -15,6 +15,7 @@ export {
   taskBundleBytesMax,
   taskCodeBytesMax,
   type TaskEvent,
+  taskGrantsMax,
   taskInputBytesMax,
   taskLifetimeMsMax,
   type TaskProbe,

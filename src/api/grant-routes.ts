@@ -1,0 +1,86 @@
+import { z } from 'zod'
+import type { Did } from '../base/index.ts'
+import type { MeshNode } from '../node/index.ts'
+import { policyView } from '../policy/index.ts'
+import type { Route } from './routes.ts'
+import * as schemas from './schemas.ts'
+
+type View = ReturnType<MeshNode['grants']['list']>[number]
+const shown = ({ revokedAt, ...view }: View) => ({ ...view, revokedAt: revokedAt ?? null })
+
+/** Capability tokens, and what this node allows whom. */
+export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonly Route[] {
+  return [
+    {
+      method: 'POST',
+      url: '/v1/grants',
+      summary: 'Sign a capability token for somebody, or hand one on',
+      body: schemas.grantBody,
+      reply: schemas.grant,
+      async handle({ body }) {
+        const { audience, ...fields } = body as z.infer<typeof schemas.grantBody>
+        return shown(await node.grants.issue({ ...fields, audience: who(audience) }))
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/grants',
+      summary: 'Capability tokens signed here and given to this node, the newest first',
+      reply: z.object({ grants: z.array(schemas.grant) }),
+      handle: async () => ({ grants: node.grants.list().map(shown) }),
+    },
+    {
+      method: 'GET',
+      url: '/v1/grants/check',
+      summary: 'May somebody do this here now, and why',
+      query: schemas.grantCheckQuery,
+      reply: schemas.grantCheck,
+      async handle({ query }) {
+        const { did, command } = query as z.infer<typeof schemas.grantCheckQuery>
+        return node.grants.check(who(did), command)
+      },
+    },
+    {
+      method: 'GET',
+      url: '/v1/grants/:id',
+      summary: 'One token; the beginning of its id is enough',
+      params: schemas.grantNamed,
+      reply: schemas.grant,
+      handle: async ({ params }) => shown(node.grants.find((params as z.infer<typeof schemas.grantNamed>).id)),
+    },
+    {
+      method: 'POST',
+      url: '/v1/grants/revoke',
+      summary: 'Withdraw a token signed here; what runs by it is stopped',
+      body: schemas.grantRevokeBody,
+      reply: schemas.grant,
+      async handle({ body }) {
+        const { id, kind } = body as z.infer<typeof schemas.grantRevokeBody>
+        return shown(await node.grants.revoke(id, kind))
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/grants/forget',
+      summary: 'Put away a token that ended: its audience is not held to it any more',
+      body: schemas.grantNamed,
+      reply: schemas.grant,
+      handle: async ({ body }) => shown(await node.grants.forget((body as z.infer<typeof schemas.grantNamed>).id)),
+    },
+    {
+      method: 'POST',
+      url: '/v1/grants/import',
+      summary: 'Keep a token that was given to this node',
+      body: schemas.grantTextBody,
+      reply: schemas.grant,
+      handle: async ({ body }) => shown(await node.grants.import((body as z.infer<typeof schemas.grantTextBody>).text)),
+    },
+    {
+      method: 'GET',
+      url: '/v1/policy',
+      summary: 'What this node allows others, and where each word of it came from',
+      reply: schemas.policyView,
+      handle: async () => policyView(node.policy()),
+    },
+  ]
+}
