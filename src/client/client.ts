@@ -95,7 +95,6 @@ export interface Client {
   reject(peer: string, options?: SignalOption): Promise<Out<'pendingPeer'>>
   attest(body: In<'attestBody'>, options?: SignalOption): Promise<Out<'attested'>>
   attestations(query?: In<'attestationsQuery'>, options?: SignalOption): Promise<Out<'attestationList'>>
-  attestations(options?: SignalOption): Promise<{ readonly attestations: readonly Out<'attestation'>[] }>
   /** Signs a capability token for somebody, or hands one on. */
   issueGrant(body: In<'grantBody'>, options?: SignalOption): Promise<Out<'grant'>>
   grants(options?: SignalOption): Promise<{ readonly grants: readonly Out<'grant'>[] }>
@@ -236,7 +235,6 @@ export function createClient({ url, token }: ClientOptions): Client {
     simulateTrust: (body, options) => call('/v1/trust/simulate', options, body),
     trustGraph: (fields, options) => call(`/v1/trust/graph${query(fields)}`, options),
     rank: (fields, options) => call(`/v1/trust/rank${query(fields)}`, options),
-    attestations: (options) => call('/v1/attestations', options),
     issueGrant: (body, options) => call('/v1/grants', options, body),
     grants: (options) => call('/v1/grants', options),
     grant: (id, options) => call(`/v1/grants/${encodeURIComponent(id)}`, options),

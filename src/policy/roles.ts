@@ -10,6 +10,5 @@ export const roleCommands = {
 } as const satisfies Readonly<Record<string, readonly Command[]>>
 
 export type RoleName = keyof typeof roleCommands
-export const roleNames = Object.keys(roleCommands) as readonly RoleName[]
 
 export const roleAllows = (role: RoleName, command: Command): boolean => roleCommands[role].some((allowed) => scopeCovers(allowed, command))
