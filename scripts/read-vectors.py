@@ -280,7 +280,8 @@ TASK_PAYLOAD = 576 * 1024
 STATEMENT = listing(exactly(1), KEY, KEY, octets(16), INSTANT, INSTANT, text(64), many(HASH, 8), many(HASH, 8), octets(0, TASK_PAYLOAD))
 
 
-def open_statement(kind, data, now, lifetime):
+def statement_of(kind, data):
+    """A signed statement as it stands, its signature not looked at."""
     envelope = cbor(data)
     name = 'klp/%s@1' % kind
     if not (isinstance(envelope, list) and len(envelope) == 2 and isinstance(envelope[1], dict) and set(envelope[1]) == {'h', name} and exactly(1)(envelope[1]['h'])):
@@ -289,18 +290,22 @@ def open_statement(kind, data, now, lifetime):
     fields = shaped(STATEMENT, cbor(body))
     if len(fields[9]) > (TASK_PAYLOAD if kind == 'task' else PAYLOAD):
         raise Refused('ERR_WIRE_TOO_LARGE')
-    key = fields[1]
-    if not is_identity_key(key) or not verify(key, b'klp/1/' + kind.encode() + b'\0' + sha256(body), signature):
+    names = ('version', 'from', 'to', 'id', 'iat', 'exp', 'type', 'refs', 'caps', 'payload')
+    return dict(zip(names, fields), hash=sha256(body), signature=signature)
+
+
+def open_statement(kind, data, now, lifetime):
+    s = statement_of(kind, data)
+    if not is_identity_key(s['from']) or not verify(s['from'], b'klp/1/' + kind.encode() + b'\0' + s['hash'], s['signature']):
         raise Refused('ERR_STATEMENT_SIGNATURE')
-    iat, exp = fields[4], fields[5]
+    iat, exp = s['iat'], s['exp']
     if iat > now + 2 * MINUTE:
         raise Refused('ERR_STATEMENT_FUTURE')
     if exp <= iat or exp - iat > lifetime:
         raise Refused('ERR_STATEMENT_LIFETIME')
     if exp + 2 * MINUTE < now:
         raise Refused('ERR_STATEMENT_EXPIRED')
-    names = ('version', 'from', 'to', 'id', 'iat', 'exp', 'type', 'refs', 'caps', 'payload')
-    return dict(zip(names, fields), hash=sha256(body))
+    return s
 
 
 # --- ML-KEM-768, FIPS 203 -------------------------------------------------------------------------------------------
@@ -1124,6 +1129,7 @@ def flat(value):
 
 
 ORDER = listing(octets(8), integer(0, 2**53 - 1), integer(0, 2**53 - 1))
+OLD_HEAD, HEAD = listing(exactly(1), COUNT, COUNT, HASH), listing(exactly(2), COUNT, COUNT, HASH, COUNT, HASH)
 PAYLOADS = {
     'message': listing(
         exactly(1), text(64), boolean, integer(0, 9), nullable(octets(16)), nullable(octets(16)), nullable(ORDER),
@@ -1132,7 +1138,7 @@ PAYLOADS = {
     'task-event': lambda item: is_event(item),
     'attestation': listing(exactly(1), integer(-1, 4), many(text(64), 8), integer(0, 4), nullable(HASH), COUNT, nullable(HASH)),
     'revocation': listing(exactly(1), HASH, among('soft', 'hard'), INSTANT, COUNT, nullable(HASH)),
-    'head': listing(exactly(1), COUNT, COUNT, HASH),
+    'head': lambda item: OLD_HEAD(item) or HEAD(item),
 }
 
 
@@ -1499,6 +1505,27 @@ def read_trust(v, x):
     if 'hashes' in v:
         same(payload[3], sha256(b''.join(map(bytes.fromhex, v['hashes']))))
         same(sha256(s['from']), x('recordKey'))
+    if 'warnings' in v:
+        same(payload[4:], [len(v['warnings']), sha256(b''.join(map(bytes.fromhex, v['warnings'])))])
+
+
+SIGNED_ITEM = listing(among('attestation', 'revocation', 'head'), octets(0, 1280))
+
+
+def read_warrant(v, x):
+    _, *two = shaped(listing(exactly(1), SIGNED_ITEM, SIGNED_ITEM), cbor(x('warrant')))
+    # What they say is read before their signatures are checked.
+    read = [(kind, statement_of(kind, signed)) for kind, signed in two]
+    (a_kind, a), (b_kind, b) = read
+    a_says, b_says = (shaped(PAYLOADS[kind], cbor(s['payload'])) for kind, s in read)
+    heads = [kind == 'head' for kind, _ in read]
+    place = [says[1] if kind == 'head' else says[-2] for (kind, _), says in zip(read, (a_says, b_says))]
+    differs = a_says[2:4] != b_says[2:4] if all(heads) else not any(heads)
+    if not (a['hash'] < b['hash'] and a['from'] == b['from'] and place[0] == place[1] and differs):
+        raise Refused('ERR_TRUST_INVALID')
+    for kind, signed in two:
+        open_statement(kind, signed, a['iat'], LIFETIMES[kind])
+    same((sha256(a['hash'] + b['hash']), a['from']), (x('id'), x('issuer')))
 
 
 def read_channel(v, x):
@@ -1833,6 +1860,7 @@ READERS = {
     'roster': read_roster,
     'topic': read_topic,
     'trust': read_trust,
+    'trust-warrant': read_warrant,
     'channel': read_channel,
     'task-receipt': read_task_receipt,
     'task-countersign': read_task_countersign,

@@ -4,7 +4,7 @@ import { keyHash } from '../../src/audit/checkpoint.ts'
 import { growTree, leafHash } from '../../src/audit/tree.ts'
 import { contentHash, sha256 } from '../../src/crypto/index.ts'
 import { messageCodec, receiptCodec } from '../../src/agents/message.ts'
-import { signStatement } from '../../src/identity/index.ts'
+import { type Signed, signStatement } from '../../src/identity/index.ts'
 import { plainRefusalCodec } from '../../src/protocols/channel.ts'
 import { createChannel } from '../../src/protocols/task/channel.ts'
 import {
@@ -17,7 +17,8 @@ import {
   resumeCodec,
 } from '../../src/protocols/task/codec.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
-import { attestationCodec, fingerprintOf, headCodec, headRecordKey, revocationCodec, type TrustKind } from '../../src/trust/statements.ts'
+import { attestationCodec, fingerprintOf, headCodec, headRecordKey, oldHeadCodec, revocationCodec, type SignedKind } from '../../src/trust/statements.ts'
+import { warrantCodec, makeWarrant } from '../../src/trust/warrant.ts'
 import { encode, type Plain } from '../../src/wire/index.ts'
 import { message } from './klp.ts'
 import { anna, ben, chance, clock, cleo, flipped, now, type Vector, type Vectors } from './world.ts'
@@ -112,12 +113,33 @@ export function trustVectors(): Vectors {
     {
       to: anna.did,
       type: 'head',
-      payload: headCodec.encode({ version: 1, seq: 2, count: 2, fingerprint: fingerprintOf([good.hash, revocation.hash]) }),
+      payload: headCodec.encode({
+        version: 2,
+        seq: 2,
+        count: 2,
+        fingerprint: fingerprintOf([good.hash, revocation.hash]),
+        warnings: 1,
+        warningsRoot: fingerprintOf([revocation.hash]),
+      }),
       issuedAt: now,
       expiresAt: now + 2 * dayMs,
     },
     signing(anna, 6),
   )
+  const signHead = (payload: Uint8Array) =>
+    signStatement('head', { to: anna.did, type: 'head', payload, issuedAt: now, expiresAt: now + 2 * dayMs }, signing(anna, 16))
+  const oldHead = signHead(oldHeadCodec.encode({ version: 1, seq: 2, count: 2, fingerprint: fingerprintOf([good.hash, revocation.hash]) }))
+  const otherHead = signHead(oldHeadCodec.encode({ version: 1, seq: 2, count: 1, fingerprint: fingerprintOf([revocation.hash]) }))
+  const other = attest(anna, ben, { level: 3 })
+  const signedItem = ({ kind, bytes }: Signed) => ({ kind: kind as SignedKind, bytes })
+  const inOrder = (...two: readonly Signed[]): readonly Signed[] => two.toSorted((a, b) => (a.ref < b.ref ? -1 : 1))
+  const pair = (...two: readonly Signed[]): Uint8Array => {
+    const [first, second] = two.map(signedItem)
+    return first === undefined || second === undefined ? new Uint8Array() : warrantCodec.encode({ version: 1, first, second })
+  }
+  const proof = (comment: string, expect: string, warrant: Uint8Array, more: object = {}): Vector => ({
+    ...{ comment, spec: '1.6', expect, kind: 'trust-warrant', warrant, ...more },
+  })
   const distrustPayload = attestationCodec.encode({
     version: 1,
     level: -1,
@@ -139,7 +161,7 @@ export function trustVectors(): Vectors {
     signing(anna, 11),
   )
   /** A statement of any payload, well signed. */
-  const raw = (kind: TrustKind, payload: readonly Plain[], lifetimeMs = dayMs) =>
+  const raw = (kind: SignedKind, payload: readonly Plain[], lifetimeMs = dayMs) =>
     signStatement(
       kind,
       { to: kind === 'head' ? anna.did : ben.did, type: kind, payload: encode(payload), issuedAt: now, expiresAt: now + lifetimeMs },
@@ -227,8 +249,36 @@ export function trustVectors(): Vectors {
       issuer: anna.publicKey,
       subject: anna.publicKey,
       hashes: [good.hash, revocation.hash],
+      warnings: [revocation.hash],
       recordKey: headRecordKey(anna.did),
     }),
+    'head-old': item('a head that does not name its warnings', '1.5', 'ok', 'head', oldHead.bytes, {
+      id: oldHead.hash,
+      issuer: anna.publicKey,
+      subject: anna.publicKey,
+      hashes: [good.hash, revocation.hash],
+      recordKey: headRecordKey(anna.did),
+    }),
+    'head-version-3': item(
+      'a head of a version there is not',
+      '1.5',
+      'ERR_WIRE_MALFORMED',
+      'head',
+      raw('head', [3, 2, 2, new Uint8Array(32), 0, new Uint8Array(32)]).bytes,
+    ),
+    warrant: proof('two statements with one seq', 'ok', makeWarrant(signedItem(good), signedItem(other)), {
+      id: sha256(concat(...[good.hash, other.hash].toSorted(Buffer.compare))),
+      issuer: anna.publicKey,
+    }),
+    'warrant-heads': proof('two heads that count differently up to one seq', 'ok', makeWarrant(signedItem(head), signedItem(otherHead)), {
+      id: sha256(concat(...[head.hash, otherHead.hash].toSorted(Buffer.compare))),
+      issuer: anna.publicKey,
+    }),
+    'warrant-one-bit': proof('one signature does not match', 'ERR_STATEMENT_SIGNATURE', flipped(makeWarrant(signedItem(good), signedItem(other)), 40)),
+    'warrant-other-order': proof('the greater hash first', 'ERR_TRUST_INVALID', pair(...inOrder(good, other).toReversed())),
+    'warrant-of-two-seqs': proof('two statements in a row', 'ERR_TRUST_INVALID', pair(...inOrder(good, revocation))),
+    'warrant-of-two-issuers': proof('two statements with one seq by two issuers', 'ERR_TRUST_INVALID', pair(...inOrder(good, attest(ben, anna, {})))),
+    'warrant-same-heads': proof('a head renewed', 'ERR_TRUST_INVALID', pair(...inOrder(head, oldHead))),
   }
 }
 

@@ -39,6 +39,7 @@ export {
   mailboxLeft,
   mailboxOpened,
   mailboxRemoved,
+  issuerContradicted,
   type MessageFacts,
   messageReceived,
   messageRefused,

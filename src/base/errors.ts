@@ -183,6 +183,11 @@ export const errorTable = {
     hint: 'a header iss,sub,level,depth,iat,exp,scope, then one statement a line',
     exit: 'usage',
   },
+  ERR_TRUST_DAMAGED: {
+    meaning: 'what is kept of a statement about trust was altered on disk',
+    hint: 'check the disk; put the home folder back from a backup',
+    exit: 'generic',
+  },
   ERR_TRUST_LOW: { meaning: 'the executor trusts the asker too little', hint: 'let somebody it trusts attest you at VERIFIED in /task/run', exit: 'untrusted' },
   ERR_INVITE_UNKNOWN: {
     meaning: 'no such invite is open there: never made, revoked, or burnt after wrong proofs',

@@ -23,6 +23,7 @@ export {
   composeStatement,
   openStatement,
   partiesOf,
+  readSigned,
   readStatement,
   type Signed,
   signatureOf,
@@ -30,6 +31,7 @@ export {
   signStatement,
   type Statement,
   type StatementKind,
+  type Unverified,
   verifySignature,
 } from './statement.ts'
 export { type SignatureClaim, signedJsonBytesMax, signedJsonInput, verifySignedJson } from './signed-json.ts'

@@ -1,5 +1,5 @@
 import { type Did, didFromKey, type Random } from '../base/index.ts'
-import { createLocalBox, createSigner, deriveKey, type LocalBox } from '../crypto/index.ts'
+import { createLocalBox, createSigner, deriveKey, hmacSha256, type LocalBox } from '../crypto/index.ts'
 import { openChainStatement } from './chain-statements.ts'
 
 /** Signs for one identity and seals what it keeps at rest. Never shows a key. */
@@ -16,6 +16,8 @@ export interface Keyring {
   sign(message: Uint8Array): Uint8Array
   /** A box for data at rest of one purpose, under a key of its own. */
   box(purpose: string): LocalBox
+  /** HMAC-SHA256 under a key of its own for one purpose: marks what this identity itself wrote down. */
+  marker(purpose: string): (...parts: readonly Uint8Array[]) => Uint8Array
 }
 
 export interface KeyringSecrets {
@@ -39,5 +41,9 @@ export function createKeyring({ seed, rootKey, chain = [] }: KeyringSecrets, ran
     chain,
     sign: (message) => signer.sign(message),
     box: (purpose) => createLocalBox(deriveKey(storageRoot, purpose), random),
+    marker(purpose) {
+      const key = deriveKey(storageRoot, `marks of ${purpose}`)
+      return (...parts) => hmacSha256(key, ...parts)
+    },
   }
 }

@@ -167,14 +167,28 @@ export interface OpenOptions {
  * Reads and verifies a signed statement: form, key, signature, then time. One path for every kind. Source: klp/v1 section 1.
  * @throws ERR_WIRE_*, ERR_STATEMENT_SIGNATURE, ERR_STATEMENT_FUTURE, ERR_STATEMENT_EXPIRED, ERR_STATEMENT_LIFETIME
  */
-export function openStatement(kind: StatementKind, bytes: Uint8Array, { now, lifetimeMsMax, atAnyTime = false }: OpenOptions): Signed {
-  const envelope = envelopeOf(kind).decode(bytes)
-  const body = envelope.body[`klp/${kind}@1`]
+export function openStatement(kind: StatementKind, bytes: Uint8Array, options: OpenOptions): Signed {
+  const { signed, verify: check } = readSigned(kind, bytes)
+  check()
+  checkTime(signed.statement, options)
+  return signed
+}
+
+/** A signed statement that was read; nothing in it is known to be its author's until `verify` has returned. */
+export interface Unverified {
+  readonly signed: Signed
+  /** @throws ERR_STATEMENT_SIGNATURE */
+  verify(): void
+}
+
+/** Reads a signed statement and leaves its signature for later: for callers that keep it apart until they need it. @throws ERR_WIRE_* */
+export function readSigned(kind: StatementKind, bytes: Uint8Array): Unverified {
+  const { signature, body: content } = envelopeOf(kind).decode(bytes)
+  const body = content[`klp/${kind}@1`]
   if (!(body instanceof Uint8Array)) throw new MeshError('ERR_WIRE_MALFORMED', `signed ${kind} holds no statement`)
   const composed = readStatement(kind, body)
-  verifySignature(composed, envelope.signature)
-  checkTime(composed.statement, { now, lifetimeMsMax, atAnyTime })
-  return { kind, statement: composed.statement, bytes, hash: composed.hash, ref: composed.ref }
+  const { statement, hash, ref } = composed
+  return { signed: { kind, statement, bytes, hash, ref }, verify: () => verifySignature(composed, signature) }
 }
 
 /** Reads the bytes of a statement; nothing about its author is known yet. @throws ERR_WIRE_* */

@@ -32,8 +32,6 @@ export interface TrustSyncOptions {
   readonly book: TrustBook
   readonly self: Did
   readonly reach: Reach
-  /** Scopes whose introducers are worth following. */
-  readonly scopes: readonly string[]
   readonly heads: Heads
 }
 
@@ -49,14 +47,14 @@ export interface TrustSync {
   announce(): Promise<void>
 }
 
-export function createTrustSync({ host, clock, logger, book, self, reach, scopes, heads }: TrustSyncOptions): TrustSync {
+export function createTrustSync({ host, clock, logger, book, self, reach, heads }: TrustSyncOptions): TrustSync {
   /** Up to which seq we have everything of an issuer whom we follow. */
   const followed = new Map<Did, number>()
   const askedAt = new Map<Did, number>()
   const pulling = new Map<Did, Promise<void>>()
   const pulls = createTally<Did>({ clock, most: headPullsMax, windowMs: minuteMs })
 
-  const isFollowed = (issuer: Did): boolean => scopes.some((scope) => book.introducers(scope).includes(issuer))
+  const isFollowed = (issuer: Did): boolean => book.certifies(issuer)
 
   /** How many were wanted and refused. */
   async function acceptAll(items: readonly TrustItem[], wanted: (item: TrustItem) => boolean): Promise<number> {

@@ -1,4 +1,4 @@
-import { attestationAccepted, attestationIssued, attestationRevoked, type Audit } from '../audit/index.ts'
+import { attestationAccepted, attestationIssued, attestationRevoked, type Audit, type AuditEvent, issuerContradicted } from '../audit/index.ts'
 import { type Clock, type Did, hex, type Logger, type Random, secondMs, type SignalOption, toMeshError } from '../base/index.ts'
 import type { Keyring } from '../identity/index.ts'
 import type { Host } from '../net/index.ts'
@@ -19,7 +19,7 @@ import {
   simulate,
   type Supposition,
   type TrustBook,
-  TrustLevel,
+  type TrustChange,
   viewGraph,
 } from '../trust/index.ts'
 import type { EventHub } from './events.ts'
@@ -29,9 +29,11 @@ import { createTrustSync, type TrustSync } from './trust-sync.ts'
 
 /** News of introducers are asked for when they are older than this before a person is told why. */
 const explainAgeMsMax = secondMs
+/** Whoever may introduce in one of these is listened to. */
+const scopesFollowed = [taskScope, messageScope, fileScope]
 
 /** What people do about trust. */
-export interface TrustDoors extends Pick<TrustBook, 'show' | 'snapshot'> {
+export interface TrustDoors extends Pick<TrustBook, 'show' | 'snapshot' | 'warrants'> {
   attest(fields: AttestFields): Promise<{ readonly id: string; readonly seq: number }>
   revoke(id: string, kind?: 'soft' | 'hard'): Promise<{ readonly id: string }>
   /** What this node itself says of others, in all scopes. */
@@ -76,10 +78,8 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
   const { host, clock, logger, keyring, nameOf = () => undefined } = options
   const self = keyring.identity
   const { book, chains } = await openWho(options)
-  const scopes = [taskScope, messageScope, fileScope]
-  const isCertified = (did: Did): boolean => scopes.some((scope) => book.snapshot(scope).level(did) >= TrustLevel.VERIFIED)
-  const heads = createHeads({ host, clock, logger, book, reach: chains, isCertified })
-  const sync = createTrustSync({ host, clock, logger, book, self, reach: chains, scopes, heads })
+  const heads = createHeads({ host, clock, logger, book, reach: chains, isCertified: book.certifies })
+  const sync = createTrustSync({ host, clock, logger, book, self, reach: chains, heads })
   serveStatements({ host, logger, list: book.list })
   /** In the background: the statement is on disk, and others also learn of it when they ask. */
   function announce(): void {
@@ -102,6 +102,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
     doors: {
       show: book.show,
       snapshot: book.snapshot,
+      warrants: book.warrants,
       async attest(fields) {
         const signed = await book.attest({ ...fields, subject: chains.subject(fields.subject) })
         announce()
@@ -145,19 +146,22 @@ async function openWho(options: TrustOptions): Promise<{ readonly book: TrustBoo
 }
 
 async function openBook({ store, keyring, clock, random, audit, events }: TrustOptions, keys: KeyBook): Promise<TrustBook> {
-  const entries = { issued: attestationIssued, accepted: attestationAccepted } as const
   return await openTrustBook({
     store: store.sub('trust'),
     keyring,
     clock,
     random,
     keys,
+    scopes: scopesFollowed,
     async commit(change, ops) {
-      const { event, ...facts } = change
-      const entry =
-        event === 'revoked' ? attestationRevoked({ did: keyring.identity, ...facts, reason: '' }) : entries[event]({ did: keyring.identity, ...facts })
-      await audit.record(entry, ops)
-      events.emit({ event: 'attestation', id: hex(change.id), issuer: change.issuer, subject: change.subject, change: event })
+      await audit.record(entryOf(keyring.identity, change), ops)
+      events.emit({ event: 'attestation', id: hex(change.id), issuer: change.issuer, subject: change.subject, change: change.event })
     },
   })
+}
+
+function entryOf(did: Did, { event, ...facts }: TrustChange): AuditEvent {
+  if (event === 'issued') return attestationIssued({ did, ...facts })
+  if (event === 'accepted') return attestationAccepted({ did, ...facts })
+  return event === 'revoked' ? attestationRevoked({ did, ...facts, reason: '' }) : issuerContradicted({ did, ...facts })
 }

@@ -30,14 +30,19 @@ export {
   type StatementLevelName,
   TrustLevel,
 } from './types.ts'
-export { type AttestFields, openTrustBook, type KeyBook, type TrustBook, type TrustChange } from './book.ts'
+export { openTrustBook } from './book.ts'
+export type { AttestFields, BookChange, BookEntry, Coverage, EntryRange, KeyBook, TrustBook, TrustChange, WithdrawFields } from './book-types.ts'
 export {
   attestationLifetimeMsMax,
   checkScopes,
   headRecordKey,
   headRecordRule,
   openTrustStatement,
+  isSignedItem,
+  type SignedItem,
+  type SignedKind,
   verifiedHeadOf,
   type TrustItem,
   type TrustKind,
 } from './statements.ts'
+export { makeWarrant, type Warrant } from './warrant.ts'

@@ -1,6 +1,6 @@
-import { dayMs, type Did, equal, hex, hourMs, keyFromDid, MeshError, minuteMs } from '../base/index.ts'
+import { concat, dayMs, type Did, equal, hex, hourMs, keyFromDid, MeshError, minuteMs } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
-import { openStatement, type Signed } from '../identity/index.ts'
+import { checkTime, openStatement, readSigned, type Signed } from '../identity/index.ts'
 import { bytesOf, codec, instant, intWithin, listOf, literal, nullable, oneOf, row, textUpTo, uintUpTo } from '../wire/index.ts'
 import { introducerDepthMax } from './limits.ts'
 import type { Attestation, Revocation, StatementLevel } from './types.ts'
@@ -17,14 +17,23 @@ export const trustStatementBytesMax = 1_280
 export const scopesMax = 8
 export const scopeCharsMax = 64
 
-export const trustKinds = ['attestation', 'revocation', 'head'] as const
+export const signedKinds = ['attestation', 'revocation', 'head'] as const
+export type SignedKind = (typeof signedKinds)[number]
+/** What travels between books: signed statements, and warrants, which hold two of them. */
+export const trustKinds = [...signedKinds, 'warrant'] as const
 export type TrustKind = (typeof trustKinds)[number]
 
-/** A signed statement as it travels. */
 export interface TrustItem {
   readonly kind: TrustKind
   readonly bytes: Uint8Array
 }
+
+/** A signed statement as it travels. */
+export interface SignedItem extends TrustItem {
+  readonly kind: SignedKind
+}
+
+export const isSignedItem = (item: TrustItem): item is SignedItem => item.kind !== 'warrant'
 
 const seq = uintUpTo(Number.MAX_SAFE_INTEGER)
 const link = { seq, /** Hash of the issuer's statement before this one; null for its first. */ prev: nullable(bytesOf(32)) } as const
@@ -47,31 +56,75 @@ export const revocationCodec = codec(
   row({ version: literal(1), attestation: bytesOf(32), kind: oneOf(['soft', 'hard']), at: instant, ...link }),
   256,
 )
+const headFields = { seq, count: seq, /** SHA-256 of the issuer's statement hashes in order of seq. */ fingerprint: bytesOf(32) } as const
 export const headCodec = codec(
   'head',
-  row({ version: literal(1), seq, count: seq, /** SHA-256 of the issuer's statement hashes in order of seq. */ fingerprint: bytesOf(32) }),
+  row({
+    version: literal(2),
+    ...headFields,
+    /** How many of these are revocations, distrust or cautions that have not expired. */
+    warnings: seq,
+    /** SHA-256 of their hashes in order of seq. */
+    warningsRoot: bytesOf(32),
+  }),
   256,
 )
+/** As nodes wrote heads before these named warnings. */
+export const oldHeadCodec = codec('head', row({ version: literal(1), ...headFields }), 256)
 
 const lifetimes = { attestation: attestationLifetimeMsMax, revocation: revocationLifetimeMsMax, head: headLifetimeMsMax } as const
 
-/** A verified statement about trust, opened. */
+/** What an issuer's head says of its statements. */
+export interface Head {
+  readonly seq: number
+  readonly count: number
+  readonly fingerprint: Uint8Array
+  /** Undefined in a head that does not name them. */
+  readonly warnings: { readonly count: number; readonly root: Uint8Array } | undefined
+}
+
+/** A statement about trust, opened. */
 export type TrustStatement =
   | { readonly kind: 'attestation'; readonly signed: Signed; readonly seq: number; readonly attestation: Omit<Attestation, 'firstSeenAt'> }
   | { readonly kind: 'revocation'; readonly signed: Signed; readonly seq: number; readonly revocation: Revocation }
-  | { readonly kind: 'head'; readonly signed: Signed; readonly seq: number; readonly count: number; readonly fingerprint: Uint8Array }
+  | { readonly kind: 'head'; readonly signed: Signed; readonly seq: number; readonly head: Head }
+
+/** A statement that was read; its author is not known until `verify` has returned. */
+export interface UnverifiedTrust {
+  readonly statement: TrustStatement
+  /** @throws ERR_STATEMENT_SIGNATURE */
+  verify(): void
+}
 
 /**
  * Reads and verifies one statement about trust.
  * @throws ERR_WIRE_*, ERR_STATEMENT_*, ERR_TRUST_INVALID for self-ratings, scopes that are no command path and levels outside their meaning
  */
-export function openTrustStatement({ kind, bytes }: TrustItem, now: number, { atAnyTime = false } = {}): TrustStatement {
+export function openTrustStatement({ kind, bytes }: SignedItem, now: number): TrustStatement {
+  checkSize(kind, bytes)
+  return meaningOf(kind, openStatement(kind, bytes, { now, lifetimeMsMax: lifetimes[kind] }))
+}
+
+/** Reads one statement and leaves its signature for later. Its times are not looked at. @throws ERR_WIRE_*, ERR_TRUST_INVALID, ERR_STATEMENT_LIFETIME */
+export function readTrustStatement({ kind, bytes }: SignedItem): UnverifiedTrust {
+  checkSize(kind, bytes)
+  const { signed, verify } = readSigned(kind, bytes)
+  checkTime(signed.statement, { now: 0, lifetimeMsMax: lifetimes[kind], atAnyTime: true })
+  return { statement: meaningOf(kind, signed), verify }
+}
+
+/** @throws ERR_STATEMENT_FUTURE, ERR_STATEMENT_EXPIRED */
+export const checkTrustTime = ({ kind, signed }: TrustStatement, now: number): void => checkTime(signed.statement, { now, lifetimeMsMax: lifetimes[kind] })
+
+function checkSize(kind: SignedKind, bytes: Uint8Array): void {
   if (bytes.length > trustStatementBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a ${kind} of ${bytes.length} bytes exceeds ${trustStatementBytesMax}`)
-  const signed = openStatement(kind, bytes, { now, lifetimeMsMax: lifetimes[kind], atAnyTime })
+}
+
+function meaningOf(kind: SignedKind, signed: Signed): TrustStatement {
   const { statement } = signed
   if (kind === 'head') {
-    const { seq: newest, count, fingerprint } = headCodec.decode(statement.payload)
-    return { kind, signed, seq: newest, count, fingerprint }
+    const head = headOf(statement.payload)
+    return { kind, signed, seq: head.seq, head }
   }
   if (kind === 'revocation') {
     const { attestation, kind: how, at, seq: own } = revocationCodec.decode(statement.payload)
@@ -98,10 +151,22 @@ export function openTrustStatement({ kind, bytes }: TrustItem, now: number, { at
   }
 }
 
+/** CBOR of a list of 4 begins so; that of 6 does not. */
+const oldHeadFirstByte = 0x84
+
+function headOf(payload: Uint8Array): Head {
+  if (payload[0] === oldHeadFirstByte) {
+    const { seq: newest, count, fingerprint } = oldHeadCodec.decode(payload)
+    return { seq: newest, count, fingerprint, warnings: undefined }
+  }
+  const { seq: newest, count, fingerprint, warnings, warningsRoot } = headCodec.decode(payload)
+  return { seq: newest, count, fingerprint, warnings: { count: warnings, root: warningsRoot } }
+}
+
 /** Who signed a head, undefined when it is none or does not verify. */
 export function verifiedHeadOf(item: TrustItem, now: number): Did | undefined {
   try {
-    return item.kind === 'head' ? openTrustStatement(item, now).signed.statement.from : undefined
+    return isSignedItem(item) && item.kind === 'head' ? openTrustStatement(item, now).signed.statement.from : undefined
   } catch (error) {
     if (error instanceof MeshError) return undefined
     throw error
@@ -114,8 +179,8 @@ export function checkScopes(scopes: readonly string[]): void {
   if (!sound) throw new MeshError('ERR_TRUST_INVALID', `not a command path: ${scopes.join(', ')}`)
 }
 
-/** Fingerprint of an issuer's statements, in order of seq. */
-export const fingerprintOf = (refs: readonly Uint8Array[]): Uint8Array => sha256(Uint8Array.from(refs.flatMap((ref) => [...ref])))
+/** Fingerprint of statements, given their hashes in order of seq. */
+export const fingerprintOf = (hashes: readonly Uint8Array[]): Uint8Array => sha256(concat(...hashes))
 
 /** The DHT key of an issuer's head. */
 export const headRecordKey = (issuer: Did): Uint8Array => sha256(keyFromDid(issuer))

@@ -64,7 +64,7 @@ const attestation = signStatement(
 )
 const revocationPayload = revocationCodec.encode({ version: 1, attestation: bytes32, kind: 'soft', at: now, seq: 8, prev: undefined })
 const revocation = signStatement('revocation', { to: ben.did, type: 'revocation', payload: revocationPayload, issuedAt: now, expiresAt: now + 60_000 }, signing)
-const headPayload = headCodec.encode({ version: 1, seq: 8, count: 2, fingerprint: bytes32 })
+const headPayload = headCodec.encode({ version: 2, seq: 8, count: 2, fingerprint: bytes32, warnings: 1, warningsRoot: bytes32 })
 const head = signStatement('head', { to: anna.did, type: 'head', payload: headPayload, issuedAt: now, expiresAt: now + 60_000 }, signing)
 const sealed = sealBox(message.bytes, { bundle: own.bundle, now, random: realRandom })
 const frames: readonly Frame[] = [

@@ -92,7 +92,7 @@ describe('two keys where one belongs', () => {
     }
     expect(check('kindmesh-pk', keyFromDid(ben.keyring.did), card)).toBe('ok')
     expect(check('kindmesh-pk', keyFromDid(anna.did), card)).toBe('ERR_RECORD_INVALID')
-    const payload = headCodec.encode({ version: 1, seq: 1, count: 1, fingerprint: new Uint8Array(32) })
+    const payload = headCodec.encode({ version: 2, seq: 1, count: 1, fingerprint: new Uint8Array(32), warnings: 0, warningsRoot: new Uint8Array(32) })
     const fields = { to: ben.keyring.did, type: 'head', payload, issuedAt: realClock.now(), expiresAt: realClock.now() + 60_000 }
     const head = signStatement('head', fields, { keyring: ben.keyring, random: realRandom }).bytes
     expect(check('kindmesh-head', headRecordKey(ben.keyring.did), head)).toBe('ok')

@@ -8,7 +8,7 @@ import { createHeads } from '../../src/node/trust-heads.ts'
 import { headNamespace } from '../../src/node/trust-sync.ts'
 import { serveStatements } from '../../src/protocols/att/index.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
-import { headRecordKey, type TrustItem } from '../../src/trust/index.ts'
+import { headRecordKey, type SignedItem } from '../../src/trust/index.ts'
 import { encode } from '../../src/wire/index.ts'
 import { keyringOf } from '../helpers/raw-peer.ts'
 
@@ -134,7 +134,7 @@ test('where the crowd sits in a hundred networks the DHT is theirs, and two cert
   const fromDht = await clock.run(reader.lookup(headNamespace, key))
   expect(fromDht === undefined || equal(fromDht, first)).toBe(true)
   const contacts = others.slice(0, 2)
-  const held: readonly TrustItem[] = [{ kind: 'head', bytes: newest }]
+  const held: readonly SignedItem[] = [{ kind: 'head', bytes: newest }]
   for (const contact of contacts) {
     serveStatements({
       host: contact,

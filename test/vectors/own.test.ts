@@ -32,6 +32,7 @@ import { validateBody } from '../../src/agents/index.ts'
 import { messageCodec } from '../../src/agents/message.ts'
 import { headRecordKey } from '../../src/trust/index.ts'
 import { openTrustStatement } from '../../src/trust/statements.ts'
+import { readWarrant } from '../../src/trust/warrant.ts'
 import { canonicalJson, decode, encode, parseJsonText, type Plain } from '../../src/wire/index.ts'
 import type { Vector } from '../../scripts/vectors/world.ts'
 import { readSession, readSessionRun } from '../helpers/session-vectors.ts'
@@ -193,6 +194,12 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     const { signed } = openTrustStatement(item, number(vector, 'now'))
     expect(signed.ref).toBe(text(vector, 'id'))
     if (has(vector, 'recordKey')) expect(hex(headRecordKey(signed.statement.from))).toBe(text(vector, 'recordKey'))
+  },
+  'trust-warrant'(vector) {
+    const { warrant, verify } = readWarrant(bytes(vector, 'warrant'))
+    verify()
+    expect(warrant.id).toBe(text(vector, 'id'))
+    expect(hex(keyFromDid(warrant.key))).toBe(text(vector, 'issuer'))
   },
   'channel'(vector) {
     const back = createChannel(bytes(vector, 'replySecret'), 'to-asker', bytes(vector, 'requestHash'))
