@@ -38,7 +38,6 @@ export {
   headRecordKey,
   headRecordRule,
   openTrustStatement,
-  isSignedItem,
   type SignedItem,
   type SignedKind,
   verifiedHeadOf,
