@@ -171,7 +171,6 @@ export const nameRemoved = ({ did, peer, name }: NameFacts): AuditEvent => happe
 export const peerRejected = ({ did, peer, scope }: Own & { readonly peer: Did; readonly scope: string }): AuditEvent =>
   happened('peer_rejected', did, peer, { scope: brief(scope) })
 
-<<<<<<< HEAD
 export interface GrantFacts extends Own {
   readonly id: Uint8Array
   readonly audience: Did
@@ -198,11 +197,10 @@ export const grantForgotten = ({ did, id, audience, owner, command }: GrantFacts
 /** A task was taken by right of a token. */
 export const grantUsed = ({ requester, executor, taskId, id }: TaskFacts & { readonly id: Uint8Array }): AuditEvent =>
   happened('grant_used', requester, executor, { taskId: brief(taskId), id })
-=======
+
 /** An issuer signed two things of which it may sign one; both are kept. */
 export const issuerContradicted = ({ did, issuer, id }: Own & { readonly issuer: Did; readonly id: Uint8Array }): AuditEvent =>
   happened('issuer_contradicted', did, issuer, { id })
->>>>>>> bb294a3 (The book of trust in parts: what cannot count yet is put aside unverified, warrants, withdrawals, warnings named by heads, marks on disk, time that never goes back)
 
 export interface IsolationFacts {
   /** The level really used. */

@@ -16,7 +16,13 @@ export type NodeEvent =
   | { readonly event: 'pending'; readonly did: Did; readonly scope: string }
   /** Somebody joined by an invite of ours, or we by theirs, which has no name here. */
   | { readonly event: 'joined'; readonly did: Did; readonly invite?: string; readonly level: number }
-  | { readonly event: 'attestation'; readonly id: string; readonly issuer: Did; readonly subject: Did; readonly change: 'issued' | 'accepted' | 'revoked' | 'contradicted' }
+  | {
+      readonly event: 'attestation'
+      readonly id: string
+      readonly issuer: Did
+      readonly subject: Did
+      readonly change: 'issued' | 'accepted' | 'revoked' | 'contradicted'
+    }
   /** A capability token was given to somebody, or withdrawn. */
   | { readonly event: 'grant'; readonly id: string; readonly audience: Did; readonly change: 'issued' | 'revoked' | 'forgotten' }
 
