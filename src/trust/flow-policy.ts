@@ -84,7 +84,12 @@ export function narrowByFlow(gate: TrustSnapshot, options: FlowPolicyOptions): F
     const need = `${Math.max(1, needed - amount)} more to arrive over other introducers, or a statement of your own`
     return {
       ...why,
-      ...{ level: narrowed, levelName: levelName(narrowed), validUntil, missingForNext: { level: next, need } },
+      ...{
+        level: narrowed,
+        levelName: levelName(narrowed),
+        validUntil,
+        missingForNext: { level: next, need, votes: 0, introducerLevel: Math.max(next, 2) as Level, near: [] },
+      },
       because: narrowed < 1 ? [] : paths.map((path) => reason(path)),
       sentence: `${levelName(narrowed).toUpperCase()} in ${why.scope} by the policy flow, because ${amount} of ${needed} for ${levelName(next).toUpperCase()} arrive; the rule alone would say ${ruled}.`,
     }

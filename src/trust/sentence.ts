@@ -1,5 +1,6 @@
 import type { Did } from '../base/index.ts'
 import type { Explanation } from './explain.ts'
+import { levelName } from './types.ts'
 
 const shortLength = 6
 
@@ -8,27 +9,57 @@ export const shortDid = (did: Did): string => (did.startsWith('did:key:') && did
 
 export interface SentenceOptions {
   readonly root: Did
-  readonly name: ((did: Did) => string) | undefined
+  readonly name: ((did: Did) => string | undefined) | undefined
 }
 
 /** One plain sentence: the level, who stands behind it, until when, what would raise it. Source: trust/v1 section 3.4. */
-export function sentenceOf(why: Omit<Explanation, 'sentence'>, { root, name = shortDid }: SentenceOptions): string {
+export function sentenceOf(why: Omit<Explanation, 'sentence'>, { root, name: given }: SentenceOptions): string {
+  const name = (did: Did): string => given?.(did) ?? shortDid(did)
   const head = `${why.levelName.toUpperCase()} in ${why.scope}`
   if (why.subject === root) return `${head}, because this is you.`
-  const parts = [`${head}, because ${why.level < 0 ? distrusted(why, root, name) : vouched(why, root, name)}`]
+  const parts = [`${head}, because ${reasonIn(why, root, name)}`]
   if (why.level >= 0 && why.vetoes.length > 0) {
-    parts.push(
-      `${list(why.vetoes.map(({ issuer }) => (issuer === root ? 'you' : name(issuer))))} ${why.vetoes.length === 1 && why.vetoes[0]?.issuer !== root ? 'speaks' : 'speak'} against`,
-    )
+    const issuers = unique(why.vetoes.map(({ issuer }) => issuer))
+    const speak = issuers.length === 1 && issuers[0] !== root ? 'speaks' : 'speak'
+    parts.push(`${list(issuers.map((issuer) => (issuer === root ? 'you' : name(issuer))))} ${speak} against (${tally(why.counts)})`)
   }
   if (why.validUntil !== undefined) parts.push(`valid until ${day(why.validUntil)}`)
-  if (why.missingForNext !== undefined) parts.push(`${why.missingForNext.need} would raise it`)
+  if (why.missingForNext !== undefined) {
+    const { need, near } = why.missingForNext
+    const helpers = near.filter(({ by }) => by === 'vouch' || by === 'raise').slice(0, helpersMax)
+    parts.push(
+      `${need} would raise it${
+        helpers.length === 0
+          ? ''
+          : `, such as ${list(
+              helpers.map(({ did }) => name(did)),
+              'or',
+            )}`
+      }`,
+    )
+  }
   return `${parts.join('; ')}.`
+}
+
+const helpersMax = 3
+
+/** `+3 introducers, -1 distrust` */
+function tally({ introducers, distrust, cautions }: Explanation['counts']): string {
+  const against = [...(distrust > 0 ? [`-${distrust} distrust`] : []), ...(cautions > 0 ? [`-${cautions} caution${cautions === 1 ? '' : 's'}`] : [])]
+  return [`+${introducers} introducer${introducers === 1 ? '' : 's'}`, ...against].join(', ')
+}
+
+function reasonIn(why: Omit<Explanation, 'sentence'>, root: Did, name: (did: Did) => string): string {
+  if (why.level < 0) return distrusted(why, root, name)
+  if (why.level > why.saidLevel) return 'its tasks for you ended well'
+  if (why.level < why.saidLevel) return `its tasks for you ended badly, where words alone would make it ${levelName(why.saidLevel).toUpperCase()}`
+  return vouched(why, root, name)
 }
 
 const day = (at: number): string => (Math.abs(at) <= 8.64e15 ? new Date(at).toISOString().slice(0, 10) : 'the end of time')
 
-const list = (words: readonly string[]): string => (words.length < 2 ? (words[0] ?? 'nobody') : `${words.slice(0, -1).join(', ')} and ${words.at(-1) ?? ''}`)
+const list = (words: readonly string[], join = 'and'): string =>
+  words.length < 2 ? (words[0] ?? 'nobody') : `${words.slice(0, -1).join(', ')} ${join} ${words.at(-1) ?? ''}`
 
 const unique = <T>(all: readonly T[]): T[] => [...new Set(all)]
 
