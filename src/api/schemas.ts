@@ -534,12 +534,23 @@ export const explanation = z.object({
   scope: z.string(),
   level: z.int(),
   levelName: z.string(),
+  saidLevel: z.int(),
   because: z.array(z.object({ path: z.array(z.string()), attestations: z.array(z.string()), minLevel: z.int(), expires: z.int() })),
-  vetoes: z.array(z.object({ issuer: z.string(), id: z.string() })),
+  counts: z.object({ introducers: z.int(), distrust: z.int(), cautions: z.int() }),
+  vetoes: z.array(z.object({ issuer: z.string(), id: z.string(), level: z.int(), isDecisive: z.boolean() })),
   ignored: z.array(z.object({ id: z.string(), issuer: z.string(), reason: z.string() })),
-  missingForNext: z.object({ level: z.int(), need: z.string() }).nullable(),
+  missingForNext: z
+    .object({
+      level: z.int(),
+      need: z.string(),
+      votes: z.int(),
+      introducerLevel: z.int(),
+      near: z.array(z.object({ did: z.string(), by: z.enum(['vouch', 'raise', 'rise', 'refresh']) })),
+    })
+    .nullable(),
   validUntil: z.int().nullable(),
   sentence: z.string(),
+  names,
 })
 export const receipt = z.object({
   schema: z.literal('kindmesh.receipt/1'),

@@ -8,8 +8,11 @@ import { statementsNamed } from './statement-names.ts'
 
 /** Statements of this node and of others, and what follows from them. */
 export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonly Route[] {
+  /** The reader's own names for those who have one, and `you`. */
   const namesOf = (dids: readonly Did[]): Readonly<Record<string, string>> =>
-    Object.fromEntries([...new Set(dids)].flatMap((did) => [node.trust.nameOf(did)].flatMap((name) => (name === undefined ? [] : [[did, name]]))))
+    Object.fromEntries(
+      [...new Set(dids)].flatMap((did) => [did === node.did ? 'you' : node.trust.nameOf(did)].flatMap((name) => (name === undefined ? [] : [[did, name]]))),
+    )
   return [
     {
       method: 'POST',
@@ -59,8 +62,10 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
       reply: schemas.explanation,
       async handle({ query, signal }) {
         const { subject, scope } = query as z.infer<typeof schemas.explainQuery>
-        const { missingForNext, validUntil, ...rest } = await node.trust.explain(who(subject), { scope, signal })
-        return { ...rest, missingForNext: missingForNext ?? null, validUntil: validUntil ?? null }
+        const why = await node.trust.explain(who(subject), { scope, signal })
+        const people = [why.subject, ...why.because.flatMap(({ path }) => path), ...[...why.vetoes, ...why.ignored].map(({ issuer }) => issuer)]
+        const near = why.missingForNext?.near.map(({ did }) => did) ?? []
+        return { ...why, missingForNext: why.missingForNext ?? null, validUntil: why.validUntil ?? null, names: namesOf([...people, ...near]) }
       },
     },
     {

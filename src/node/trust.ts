@@ -45,7 +45,7 @@ export interface TrustDoors extends Pick<TrustBook, 'show' | 'snapshot' | 'warra
   /** Who says what about whom: the surroundings of one, or of this node. `drawGraph` makes a picture of it. */
   graph(options?: Omit<GraphViewOptions, 'name'> & { readonly scope?: string }): GraphView
   /** Asks the introducers for news, then says how far `subject` is trusted and why. */
-  explain(subject: Did, options?: SignalOption & { readonly scope?: string; readonly name?: (did: Did) => string }): Promise<Explanation>
+  explain(subject: Did, options?: SignalOption & { readonly scope?: string; readonly name?: (did: Did) => string | undefined }): Promise<Explanation>
 }
 
 /** Who is who, who trusts whom, and how the news of it travel. */
@@ -124,7 +124,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
         }),
       graph: ({ scope = taskScope, subject, nodesMax } = {}) =>
         viewGraph(book.snapshot(scope), { subject: subject === undefined ? undefined : chains.subject(subject), nodesMax, name: nameOf }),
-      async explain(subject, { scope = taskScope, name, signal } = {}) {
+      async explain(subject, { scope = taskScope, name = nameOf, signal } = {}) {
         await sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })
         return book.explain(chains.subject(subject), scope, { name })
       },

@@ -48,8 +48,9 @@ export function missingForNext(known: Known, { node, level, saidLevel, about }: 
 
   if (level >= 0 && level < saidLevel) return without('tasks that end well')
   const holding = node === undefined ? [] : (graph.vetoesAbout.get(node) ?? []).filter((veto) => isCounted(veto, standing, next))
-  if (level < 0 || holding.length > 0)
+  if (level < 0 || holding.length > 0) {
     return without(`an end of the ${level < 0 || holding.some(({ hard }) => hard) ? 'distrust' : 'caution'} or a statement of your own`)
+  }
   if (next === 4) {
     const namers = vouchersOf(known, 5)
     const need = namers.length === 0 ? 'a statement of your own' : 'a statement of your own or of somebody who may name an AUTHORITY'

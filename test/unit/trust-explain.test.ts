@@ -13,7 +13,7 @@ const pathsOf = ({ because }: Explanation): string[][] => because.map(({ path })
 test('the sentence names the level, the people, the end and what would raise it', () => {
   const given = [...circle, says('anna', 'zoe', 2, { expiresAt: march }), says('ben', 'zoe', 3)]
   expect(why('zoe', given).sentence).toBe(
-    'VERIFIED in /task/run, because anna and ben, whom you know, both vouch; valid until 2026-03-03; two more TRUSTED introducers would raise it.',
+    'VERIFIED in /task/run, because anna and ben, whom you know, both vouch; valid until 2026-03-03; two more TRUSTED introducers would raise it, such as anna or carl.',
   )
 })
 
@@ -23,7 +23,7 @@ test('every kind of answer has its sentence', () => {
   expect(why('zoe', []).sentence).toBe('UNKNOWN in /task/run, because nobody you know vouches for it; one VERIFIED introducer would raise it.')
   expect(why('anna', circle).sentence).toBe(`TRUSTED in /task/run, because you say so; ${until}; a statement of your own would raise it.`)
   expect(why('zoe', [...circle, says('anna', 'zoe', 1)]).sentence).toBe(
-    `BASIC in /task/run, because anna, whom you know, vouches; ${until}; two more VERIFIED introducers would raise it.`,
+    `BASIC in /task/run, because anna, whom you know, vouches; ${until}; two more VERIFIED introducers would raise it, such as anna, ben or carl.`,
   )
   expect(why('zoe', [...circle, says('root', 'zoe', -1)]).sentence).toBe(
     'DISTRUST in /task/run, because you distrust it; valid until 2026-10-28; an end of the distrust or a statement of your own would raise it.',
@@ -50,8 +50,9 @@ test('without names, DIDs are shortened', () => {
 test('one distrust that does not suffice is shown beside the introducers', () => {
   const given = [...circle, ...['zoe', 'una'].flatMap((one) => [says('anna', one, 2), says('ben', one, 2)]), says('una', 'zoe', -1)]
   const answer = why('zoe', given)
-  expect(answer.vetoes).toEqual([{ issuer: did('una'), id: says('una', 'zoe', -1).id }])
-  expect(answer.sentence).toContain('; una speaks against;')
+  expect(answer.vetoes).toEqual([{ issuer: did('una'), id: says('una', 'zoe', -1).id, level: -1, isDecisive: false }])
+  expect(answer.counts).toEqual({ introducers: 2, distrust: 1, cautions: 0 })
+  expect(answer.sentence).toContain('; una speaks against (+2 introducers, -1 distrust);')
 })
 
 test('ways are disjoint also where the first that comes to mind would block another', () => {
@@ -183,4 +184,80 @@ test('an AUTHORITY is shared by two ways where the votes need it', () => {
 test('the explanation is plain data', () => {
   const answer = why('zoe', [...circle, says('anna', 'zoe', 2), says('ben', 'zoe', 2)])
   expect(JSON.parse(JSON.stringify(answer))).toEqual(answer)
+})
+
+describe('what is missing for the next level', () => {
+  const missing = (subject: string, given: readonly Attestation[], more: Partial<TrustQuestion> = {}) => {
+    const { missingForNext } = why(subject, given, more)
+    return { ...missingForNext, near: missingForNext?.near.map(({ did: who, by }) => `${name(who)} ${by}`) }
+  }
+
+  test('names who could help and how: say more, be heard of again, hold more, or speak at all', () => {
+    const given = [
+      ...circle,
+      says('root', 'una', 1),
+      says('anna', 'zoe', 1),
+      says('una', 'zoe', 2, { id: 'una' }),
+      says('ulf', 'zoe', 2),
+      says('root', 'ulf', 3),
+      says('stranger', 'zoe', 1),
+    ]
+    const headAge = (issuer: Did): number => (issuer === did('ulf') ? 3 * 24 * hourMs : 0)
+    expect(missing('zoe', given, { headAge })).toEqual({
+      level: 2,
+      need: 'two more VERIFIED introducers',
+      votes: 2,
+      introducerLevel: 2,
+      near: ['anna raise', 'ulf refresh', 'una rise', 'ben vouch', 'carl vouch'],
+    })
+  })
+
+  test('of those who have said nothing three are named, whom you know yourself before others', () => {
+    const others = ['abe', 'amy'].flatMap((one) => [says('anna', one, 3), says('ben', one, 3), says('carl', one, 3)])
+    expect(missing('zoe', [...circle, ...others]).near).toEqual(['anna vouch', 'ben vouch', 'carl vouch'])
+    expect(missing('zoe', [says('root', 'zed', 3), ...others, ...circle.slice(1)]).near).toEqual(['ben vouch', 'carl vouch', 'zed vouch'])
+    expect(missing('zoe', [])).toMatchObject({ votes: 1, introducerLevel: 2, near: [] })
+  })
+
+  test('whose help it says is enough, gives the level: one more word of each of them raises the subject', () => {
+    const given = [...circle, says('anna', 'zoe', 2), says('ben', 'zoe', 1)]
+    const { votes, near } = why('zoe', given).missingForNext ?? { votes: 0, near: [] }
+    const words = near.slice(0, votes).map(({ did: who }) => says(name(who), 'zoe', 2, { seq: 2 }))
+    expect([votes, words.length]).toEqual([1, 1])
+    expect(why('zoe', [...given, ...words]).level).toBe(2)
+  })
+
+  test('votes do not end distrust or caution; AUTHORITY is not voted', () => {
+    expect(missing('zoe', [...circle, says('carl', 'zoe', -1)])).toMatchObject({
+      need: 'an end of the distrust or a statement of your own',
+      votes: 0,
+      near: [],
+    })
+    expect(missing('zoe', [...circle, says('anna', 'zoe', 2), says('ben', 'zoe', 2), says('carl', 'zoe', 0)])).toMatchObject({
+      level: 2,
+      need: 'an end of the caution or a statement of your own',
+    })
+    expect(missing('anna', circle)).toMatchObject({ level: 4, need: 'a statement of your own', near: [] })
+    const namer = says('root', 'ada', 4, { scopes: ['/task', '/authority'] })
+    expect(missing('anna', [...circle, namer])).toMatchObject({ need: 'a statement of your own or of somebody who may name an AUTHORITY', near: ['ada vouch'] })
+  })
+})
+
+test('issuers with one controller: the second word about somebody is an alias', () => {
+  const controllerOf = (who: Did): Did => (who === did('ben') ? did('anna') : who)
+  const answer = why('zoe', [...circle, says('anna', 'zoe', 2), says('ben', 'zoe', 2)], { controllerOf })
+  expect(answer.level).toBe(1)
+  expect(answer.counts.introducers).toBe(1)
+  expect(answer.ignored.map(({ reason }) => reason)).toEqual(['alias'])
+  expect(answer.missingForNext).toMatchObject({ votes: 1 })
+})
+
+test('what happened in tasks is told apart from what others say', () => {
+  const zoe = [...circle, says('anna', 'zoe', 2), says('ben', 'zoe', 2)]
+  const bad = why('zoe', zoe, { experience: [{ subject: did('zoe'), successes: 0, failures: 50 }] })
+  expect(bad).toMatchObject({ level: 0, saidLevel: 2, missingForNext: { need: 'tasks that end well' } })
+  expect(bad.sentence).toContain('because its tasks for you ended badly, where words alone would make it VERIFIED')
+  const good = why('tim', circle, { experience: [{ subject: did('tim'), successes: 50, failures: 0 }] })
+  expect(good).toMatchObject({ level: 1, saidLevel: 0, because: [] })
+  expect(good.sentence).toContain('BASIC in /task/run, because its tasks for you ended well')
 })

@@ -1,3 +1,4 @@
+import type { Client } from '../../client/index.ts'
 import { plainText } from '../parse.ts'
 import { nameOfLevel } from './mesh.ts'
 
@@ -24,4 +25,42 @@ export function simulationText({ scope, changes, names }: Simulated): string {
     `in ${scope} ${fall} would fall and ${changes.length - fall} would rise; nothing was signed`,
     ...changes.map(({ subject, before, after }) => `  ${nameOfLevel(before)} -> ${nameOfLevel(after)}  ${called(subject, names)}`),
   ].join('\n')
+}
+
+const helps = {
+  vouch: 'could vouch',
+  raise: 'vouches for less',
+  rise: 'vouches, and is trusted too little himself',
+  refresh: 'vouches, and was not heard of lately',
+} as const
+
+/** The sentence, then what it rests on, a line each. */
+export function explanationText(why: Awaited<ReturnType<Client['explain']>>): string {
+  const { sentence, because, vetoes, ignored, missingForNext, names } = why
+  const who = (did: string): string => called(did, names)
+  const row = (what: string, text: string): string => `  ${what.padEnd(8)} ${text}`
+  return [
+    plainText(sentence),
+    ...because.map(({ path, minLevel, expires }) =>
+      row('way', `you -> ${path.slice(1).map(who).join(' -> ')}  (${saidLevel(minLevel)} or more, until ${dayOf(expires)})`),
+    ),
+    ...vetoes.map(({ issuer, level, id, isDecisive }) =>
+      row('against', `${who(issuer)}  ${saidLevel(level)}${isDecisive ? '' : ', not enough alone'}  ${id.slice(0, 12)}`),
+    ),
+    ...ignored.map(({ issuer, reason, id }) => row('ignored', `${who(issuer)}  ${reasons[reason] ?? reason}  ${id.slice(0, 12)}`)),
+    ...(missingForNext?.near ?? []).map(({ did, by }) => row('near', `${who(did)}  ${helps[by]}`)),
+  ].join('\n')
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  expired: 'expired or too old',
+  scope: 'of another scope',
+  depth: 'may not introduce this far',
+  quota: 'introduced too many of late',
+  issuerLevel: 'is trusted too little to be heard',
+  banned: 'is distrusted or contradicted itself',
+  superseded: 'said something newer',
+  alias: 'is one with the subject or with another voucher',
+  stale: 'was not heard of lately',
+  revoked: 'was revoked',
 }

@@ -7,7 +7,7 @@ import { addTrustComputeCommand } from './trust-compute.ts'
 import { addTrustGraphCommand } from './trust-graph.ts'
 import { levelOf, levelWords } from './trust-level.ts'
 import { addTrustSimulateCommand } from './trust-simulate.ts'
-import { called, saidLevel, simulationText } from './trust-text.ts'
+import { called, explanationText, saidLevel, simulationText } from './trust-text.ts'
 import { addTrustWordsCommands } from './trust-words.ts'
 
 interface AttestOptions {
@@ -75,7 +75,7 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
     'how far somebody is trusted, and why',
     (command) => command.option('--scope <path>', 'command path', defaultScope),
     async ({ client, print, signal }, [subject], { scope }) => {
-      print('trust-explain', await (await client()).explain({ subject, scope }, { signal }), ({ sentence }) => sentence)
+      print('trust-explain', await (await client()).explain({ subject, scope }, { signal }), explanationText)
     },
   )
   addTrustGraphCommand(trust, add)
