@@ -6,6 +6,7 @@ import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
 import { sessionVectors } from './vectors/sessions.ts'
 import { mailboxVectors } from './vectors/mailbox.ts'
+import { meetingVectors } from './vectors/meeting.ts'
 import { netVectors } from './vectors/net.ts'
 import { auditVectors, messageVectors, taskVectors, trustVectors } from './vectors/others.ts'
 import { messageTypeVectors } from './vectors/message-types.ts'
@@ -24,7 +25,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     topic: topicVectors(),
     message: { ...messageVectors(), ...messageTypeVectors() },
     group: groupVectors(),
-    trust: trustVectors(),
+    trust: { ...trustVectors(), ...meetingVectors() },
     task: await taskVectors(),
     mailbox: await mailboxVectors(),
     stream: streamVectors(),

@@ -1528,6 +1528,24 @@ def read_warrant(v, x):
     same((sha256(a['hash'] + b['hash']), a['from']), (x('id'), x('issuer')))
 
 
+MEET_ITEM = listing(among('attestation', 'revocation'), octets(0, 1280))
+MEET = {
+    'put': listing(exactly('put'), many(MEET_ITEM, 16)),
+    'list': listing(exactly('list'), octets(32)),
+    'put-answer': many(among('kept', 'known', 'invalid', 'full', 'busy'), 16),
+    'list-answer': many(MEET_ITEM, 64),
+}
+
+
+def read_meet_frame(v, x):
+    frame = shaped(MEET[v['of']], cbor(x('frame')))
+    same(flat(frame), v['list'])
+
+
+def read_meet_provider_key(v, x):
+    same(sha256(b'kindmesh-att/1\0' + x('subject') + bytes([v['bucket']])), x('key'))
+
+
 def read_channel(v, x):
     def opened(direction, frames):
         cipher = AESGCM(derive(x('replySecret'), b'task ' + direction))
@@ -1861,6 +1879,8 @@ READERS = {
     'topic': read_topic,
     'trust': read_trust,
     'trust-warrant': read_warrant,
+    'meet-frame': read_meet_frame,
+    'meet-provider-key': read_meet_provider_key,
     'channel': read_channel,
     'task-receipt': read_task_receipt,
     'task-countersign': read_task_countersign,

@@ -386,7 +386,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     replay,
     policy,
     chains,
-    sync,
+    consult: trust.consult,
     mail,
     events,
     watch: people.watch,
@@ -596,6 +596,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       await Promise.all([chains.publish(), agentKeys.publish()])
     },
     async stop() {
+      trust.meeting.stop()
       await programs.end()
       finder.stop()
       presence.stop()

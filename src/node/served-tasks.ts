@@ -14,7 +14,7 @@ import type { Level } from '../trust/index.ts'
 import { bundleCheck } from './bundles.ts'
 import type { EventHub } from './events.ts'
 import type { KeyChains } from './key-chains.ts'
-import type { TrustSync } from './trust-sync.ts'
+import type { Trust } from './trust.ts'
 
 /** News of an introducer older than this are asked for before its word decides on a task. */
 const admissionAgeMsMax = 30 * secondMs
@@ -40,7 +40,7 @@ export interface ServedOptions {
   readonly workDir?: string | undefined
   readonly policy: Policy
   readonly chains: KeyChains
-  readonly sync: Pick<TrustSync, 'refresh'>
+  readonly consult: Trust['consult']
   readonly mail: Pick<Mail, 'send'>
   readonly events: EventHub
   readonly bridgeFor?: ((order: BridgeOrder) => HostBridge | undefined) | undefined
@@ -64,7 +64,7 @@ export interface Served {
 
 export async function createServed({
   chains,
-  sync,
+  consult,
   mail,
   events,
   policy,
@@ -94,7 +94,7 @@ export async function createServed({
     async decide(asker, question) {
       const refusal = standing(asker)
       if (refusal !== undefined) return refusal
-      await sync.refresh(taskScope, { maxAgeMs: level(asker) >= policy.taskLevelMin ? admissionAgeMsMax : refusalAgeMsMax })
+      await consult(asker, taskScope, { levelMin: levelMinOf(policy, taskScope) ?? policy.taskLevelMin, maxAgeMs: { yes: admissionAgeMsMax, no: refusalAgeMsMax } })
       const { grants, ...asked } = question
       const held = level(asker)
       // Whose level is too low is not worth a look at its tokens.

@@ -25,6 +25,7 @@ import {
 import type { EventHub } from './events.ts'
 import { type KeyChains, openKeyChains } from './key-chains.ts'
 import { createHeads } from './trust-heads.ts'
+import { createTrustMeeting, type TrustMeeting } from './trust-meeting.ts'
 import { createTrustSync, type TrustSync } from './trust-sync.ts'
 
 /** News of introducers are asked for when they are older than this before a person is told why. */
@@ -44,6 +45,8 @@ export interface TrustDoors extends Pick<TrustBook, 'show' | 'snapshot' | 'warra
   simulate(supposition: Supposition, options?: { readonly scope?: string }): readonly LevelChange[]
   /** Who says what about whom: the surroundings of one, or of this node. `drawGraph` makes a picture of it. */
   graph(options?: Omit<GraphViewOptions, 'name'> & { readonly scope?: string }): GraphView
+  /** What others left here about subjects this node is close to, and how much of it was refused. */
+  meeting(): ReturnType<TrustMeeting['status']>
   /** Asks the introducers for news, then says how far `subject` is trusted and why. */
   explain(subject: Did, options?: SignalOption & { readonly scope?: string; readonly name?: (did: Did) => string | undefined }): Promise<Explanation>
 }
@@ -53,8 +56,14 @@ export interface Trust {
   readonly book: TrustBook
   readonly chains: KeyChains
   readonly sync: TrustSync
+  readonly meeting: TrustMeeting
   /** How far a key's identity is trusted. */
   level(key: Did, scope: string): Level
+  /**
+   * Asks for news before it is decided about a key in `scope`: of those who introduce others, and, when the answer would be no, also of whoever
+   * may know what others say about it. `maxAgeMs`: how old what introducers said may be when the answer would be yes, and when it would be no.
+   */
+  consult(key: Did, scope: string, options: { readonly levelMin: Level; readonly maxAgeMs: { readonly yes: number; readonly no: number } }): Promise<void>
   /** Refuses what a key says that is no longer in force; undefined when it is. */
   standing(key: Did): Decision<never> | undefined
   readonly doors: TrustDoors
@@ -80,16 +89,26 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
   const { book, chains } = await openWho(options)
   const heads = createHeads({ host, clock, logger, book, reach: chains, isCertified: book.certifies })
   const sync = createTrustSync({ host, clock, logger, book, self, reach: chains, heads })
+  const meeting = createTrustMeeting({ ...options, self, book, reach: chains, isCertified: book.certifies })
   serveStatements({ host, logger, list: book.list })
   /** In the background: the statement is on disk, and others also learn of it when they ask. */
   function announce(): void {
     sync.announce().catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
   }
+  const level = (key: Did, scope: string): Level => book.snapshot(scope).level(chains.subject(key))
   return {
     book,
     chains,
     sync,
-    level: (key, scope) => book.snapshot(scope).level(chains.subject(key)),
+    meeting,
+    level,
+    async consult(key, scope, { levelMin, maxAgeMs }) {
+      const enough = (): boolean => level(key, scope) >= levelMin
+      const age = enough() ? maxAgeMs.yes : maxAgeMs.no
+      const [taken] = await Promise.all([meeting.lookup(key, { limited: true, enough }), sync.refresh(scope, { maxAgeMs: age })])
+      // Who introduces since a moment may be fresh or not.
+      if (taken > 0) await sync.refresh(scope, { maxAgeMs: age })
+    },
     standing(key) {
       try {
         chains.check(key)
@@ -106,6 +125,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       async attest(fields) {
         const signed = await book.attest({ ...fields, subject: chains.subject(fields.subject) })
         announce()
+        void meeting.announce(fields.subject)
         // Somebody whom we now follow may have introduced others already.
         void sync.pull(fields.subject)
         return { id: signed.ref, seq: book.newestSeq(self) }
@@ -113,10 +133,12 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       async revoke(id, kind = 'soft') {
         const signed = await book.revoke(id, kind)
         announce()
+        void meeting.announce(signed.statement.to)
         return { id: signed.ref }
       },
       roots: () => ownWords(book.question(taskScope)),
       nameOf,
+      meeting: meeting.status,
       simulate: (supposition, { scope = taskScope } = {}) =>
         simulate(book.question(scope), {
           ...supposition,
@@ -125,7 +147,9 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       graph: ({ scope = taskScope, subject, nodesMax } = {}) =>
         viewGraph(book.snapshot(scope), { subject: subject === undefined ? undefined : chains.subject(subject), nodesMax, name: nameOf }),
       async explain(subject, { scope = taskScope, name = nameOf, signal } = {}) {
-        await sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })
+        const enough = (): boolean => level(subject, scope) >= TrustLevel.VERIFIED
+        const [taken] = await Promise.all([meeting.lookup(subject, { signal, enough }), sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })])
+        if (taken > 0) await sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })
         return book.explain(chains.subject(subject), scope, { name })
       },
     },
