@@ -94,7 +94,10 @@ export async function createServed({
     async decide(asker, question) {
       const refusal = standing(asker)
       if (refusal !== undefined) return refusal
-      await consult(asker, taskScope, { levelMin: levelMinOf(policy, taskScope) ?? policy.taskLevelMin, maxAgeMs: { yes: admissionAgeMsMax, no: refusalAgeMsMax } })
+      await consult(asker, taskScope, {
+        levelMin: levelMinOf(policy, taskScope) ?? policy.taskLevelMin,
+        maxAgeMs: { yes: admissionAgeMsMax, no: refusalAgeMsMax },
+      })
       const { grants, ...asked } = question
       const held = level(asker)
       // Whose level is too low is not worth a look at its tokens.

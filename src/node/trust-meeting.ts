@@ -42,7 +42,7 @@ export interface MeetingOptions {
   readonly logger: Logger
   readonly audit: Audit
   readonly self: Did
-  readonly book: Pick<TrustBook, 'acceptAll' | 'acceptWarrant' | 'about' | 'items' | 'parties'>
+  readonly book: Pick<TrustBook, 'acceptAll' | 'acceptWarrant' | 'about' | 'items' | 'parties' | 'settle'>
   readonly reach: Pick<Reach, 'subject'>
   /** May this identity introduce others here? */
   isCertified(did: Did): boolean
@@ -154,7 +154,9 @@ export function createTrustMeeting({ host, clock, random, logger, audit, self, b
       budget.checks -= wanted.length
       for (const [name] of wanted) heard.delete(name)
       const { kept, refused } = await book.acceptAll(wanted.map(([, { item }]) => item))
-      for (const { code } of refused) logger.info('a statement of the rendezvous was refused', { subject, code })
+      for (const { error } of refused) logger.info('a statement of the rendezvous was refused', { subject, code: codeOf(error) })
+      // What follows goes by who is certified now.
+      if (kept > 0) await book.settle()
       return kept
     }
     const first = [...new Set([...contacts(), ...(await closestTo(subject, deadline))])].filter((peer) => reach.subject(peer) !== subject)
@@ -165,8 +167,8 @@ export function createTrustMeeting({ host, clock, random, logger, audit, self, b
     const votes = new Map<Did, number>()
     for (const { issuer, peers } of heard.values()) votes.set(issuer, Math.max(votes.get(issuer) ?? 0, peers.size))
     const issuers = [...votes].toSorted(([, a], [, b]) => b - a).slice(0, meetIssuersMax)
-    for (const more of await Promise.all(issuers.map(async ([issuer]) => await collect(issuer, await closestTo(issuer, deadline), deadline))))
-      taken += await take(more)
+    const vouched = await Promise.all(issuers.map(async ([issuer]) => await collect(issuer, await closestTo(issuer, deadline), deadline)))
+    for (const more of vouched) taken += await take(more)
     if (issuers.length > 0) taken += await take(heard)
     if (taken > 0 || enough() || deadline.aborted) return taken
     return await take(await collect(subject, await providersOf(subject, first, deadline), deadline))
@@ -213,7 +215,7 @@ export function createTrustMeeting({ host, clock, random, logger, audit, self, b
   }
   /** Our newest word about each subject, the newest first; then what others say about us. */
   function words(): Map<Did, readonly MeetItem[]> {
-    const own = newestWords([...book.items({ issuers: [self] })])
+    const own = newestWords([...book.items({ issuers: new Set([self]) })])
       .toReversed()
       .slice(0, meetSubjectsMax)
     const all = new Map<Did, readonly MeetItem[]>()

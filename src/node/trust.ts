@@ -19,6 +19,7 @@ import {
   simulate,
   type Supposition,
   type TrustBook,
+  TrustLevel,
   type TrustChange,
   viewGraph,
 } from '../trust/index.ts'

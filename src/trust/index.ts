@@ -38,6 +38,7 @@ export {
   headRecordKey,
   headRecordRule,
   openTrustStatement,
+  readTrustStatement,
   type SignedItem,
   type SignedKind,
   verifiedHeadOf,
@@ -45,3 +46,4 @@ export {
   type TrustKind,
 } from './statements.ts'
 export { makeWarrant, type Warrant } from './warrant.ts'
+export { createMeetingShelf, type MeetingShelf } from './meeting-shelf.ts'

@@ -185,12 +185,29 @@ export const fingerprintOf = (hashes: readonly Uint8Array[]): Uint8Array => sha2
 /** The DHT key of an issuer's head. */
 export const headRecordKey = (issuer: Did): Uint8Array => sha256(keyFromDid(issuer))
 
-/** The rule of the DHT namespace `kindmesh-head`. */
-export const headRecordRule = (clock: { now(): number }): { check(key: Uint8Array, value: Uint8Array): { seq: number; expiresAt: number } } => ({
+/** How a DHT record is judged; shaped as the network room wants it. */
+export interface HeadRecordRule {
+  check(key: Uint8Array, value: Uint8Array): { readonly seq: number; readonly expiresAt: number }
+  order(held: Uint8Array, offered: Uint8Array): 'next' | 'back' | 'contradiction'
+}
+
+/** The rule of the DHT namespace `kindmesh-head`. Source: section 5.31. */
+export const headRecordRule = (clock: { now(): number }): HeadRecordRule => ({
   check(key, value) {
     const head = openTrustStatement({ kind: 'head', bytes: value }, clock.now())
     if (!equal(headRecordKey(head.signed.statement.from), key)) throw new MeshError('ERR_RECORD_INVALID', 'the head belongs under another key')
     // A head renewed without a new statement must replace the old one too.
     return { seq: head.signed.statement.issuedAt, expiresAt: head.signed.statement.expiresAt }
   },
+  order(held, offered) {
+    const [a, b] = [headIn(held), headIn(offered)]
+    if (a === undefined || b === undefined || a.seq < b.seq) return 'next'
+    if (a.seq > b.seq) return 'back'
+    return a.count === b.count && equal(a.fingerprint, b.fingerprint) ? 'next' : 'contradiction'
+  },
 })
+
+function headIn(bytes: Uint8Array): Head | undefined {
+  const { statement } = readTrustStatement({ kind: 'head', bytes })
+  return statement.kind === 'head' ? statement.head : undefined
+}

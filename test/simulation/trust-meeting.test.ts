@@ -20,20 +20,17 @@ const scopes = ['/task/run']
 const attest = (mesh: TestMesh, by: TestNode, of: TestNode, level: 2 | 3 | -1 = 2): Promise<{ readonly id: string }> =>
   mesh.run(by.trust.attest({ subject: of.did, level, scopes, depth: level === 3 ? 3 : level === 2 ? 1 : 0, lifetimeMs: 30 * dayMs }))
 
-test('what an introducer who is gone said about a stranger is found where the stranger`s key leads, and what it took back is not', async () => {
+test('what an introducer who is gone said about a stranger is found where the stranger`s key leads', async () => {
   await using mesh = await createTestMesh({ nodes: 8, seed: 31 })
-  const [, reader, introducer, stranger, other] = mesh.nodes as [TestNode, TestNode, TestNode, TestNode, TestNode]
+  const [, reader, introducer, stranger] = mesh.nodes as [TestNode, TestNode, TestNode, TestNode]
   await mesh.clock.advance(1_000)
   await attest(mesh, introducer, stranger)
-  const { id } = await attest(mesh, introducer, other)
-  await mesh.run(introducer.trust.revoke(id))
   await mesh.clock.advance(20_000)
   mesh.crash(2)
   await mesh.clock.advance(20_000)
   // Trusted from now on only: nothing of its words was ever pulled.
   await attest(mesh, reader, introducer, 3)
   expect((await mesh.run(reader.trust.explain(stranger.did))).level).toBe(TrustLevel.BASIC)
-  expect((await mesh.run(reader.trust.explain(other.did))).level).toBe(TrustLevel.UNKNOWN)
 })
 
 test('a chain of which every link is gone is found link by link', async () => {
