@@ -1,56 +1,15 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { createSeededRandom, dayMs, type Did, randomInt } from '../../src/base/index.ts'
-import { type Attestation, computeTrust, depthDefault, type StatementLevel } from '../../src/trust/index.ts'
-import { did, says } from '../helpers/trust-graphs.ts'
+import { createSeededRandom, type Did, randomInt } from '../../src/base/index.ts'
+import { computeTrust } from '../../src/trust/index.ts'
+import { did } from '../helpers/trust-graphs.ts'
 import { referenceLevels } from '../helpers/trust-reference.ts'
+import { advogato, bitcoinotc, busiest, trustData } from '../helpers/trust-sets.ts'
 
-const folder = resolve(import.meta.dirname, '../../../shared/data/trust')
-const otcFile = resolve(folder, 'bitcoinotc/soc-sign-bitcoinotc.csv')
-const advogatoFile = resolve(folder, 'advogato/out.advogato')
-const isAbsent = !existsSync(otcFile) || !existsSync(advogatoFile)
-if (isAbsent) console.info(`no real trust networks in ${folder}: the tests on them are skipped`)
+const isAbsent = !existsSync(trustData)
+if (isAbsent) console.info(`no real trust networks in ${trustData}: the tests on them are skipped`)
 
 const scope = '/task/run'
-
-/** Ratings of traders of each other, -10 to 10, with their time. */
-function bitcoinotc(): Attestation[] {
-  return readFileSync(otcFile, 'utf8')
-    .trim()
-    .split('\n')
-    .slice(1)
-    .map((line) => {
-      const [issuer = '', subject = '', rating = '0', time = '0'] = line.split(',')
-      const stars = Number(rating)
-      const level: StatementLevel = stars <= -5 ? -1 : stars < 0 ? 0 : stars < 2 ? 1 : stars < 5 ? 2 : 3
-      const at = Number(time) * 1000
-      return says(issuer, subject, level, { issuedAt: at, firstSeenAt: at, expiresAt: at + 400 * dayMs, depth: 3 })
-    })
-}
-
-/** Certificates of apprentice, journeyer and master. */
-function advogato(): Attestation[] {
-  const level = { '.6': 1, '.8': 2, '1': 3 } as const
-  return readFileSync(advogatoFile, 'utf8')
-    .trim()
-    .split('\n')
-    .slice(1)
-    .flatMap((line) => {
-      const [issuer = '', subject = '', weight = ''] = line.trim().split(/\s+/)
-      return weight in level ? [says(issuer, subject, level[weight as keyof typeof level], { depth: Math.max(2, depthDefault(3)) })] : []
-    })
-}
-
-/** The most active issuers, as people whose node this could be. */
-function busiest(attestations: readonly Attestation[], count: number): Did[] {
-  const counts = new Map<Did, number>()
-  for (const { issuer } of attestations) counts.set(issuer, (counts.get(issuer) ?? 0) + 1)
-  return [...counts]
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, count)
-    .map(([issuer]) => issuer)
-}
 
 function census(levels: Iterable<number>): Record<number, number> {
   const counts: Record<number, number> = {}
