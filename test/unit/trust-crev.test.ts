@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { Did } from '../../src/base/index.ts'
-import { computeTrust, type Level } from '../../src/trust/index.ts'
+import { type Attestation, computeTrust, type Level } from '../../src/trust/index.ts'
 import { crev, crevDid, crevProofs, isGenuine } from '../helpers/trust-crev.ts'
 import { now, scope } from '../helpers/trust-graphs.ts'
 import { referenceLevels } from '../helpers/trust-reference.ts'
@@ -42,17 +42,18 @@ test.skipIf(isAbsent)('shared/data/trust/crev: as statements they give every aut
 test.skipIf(isAbsent)('shared/data/trust/crev: the distrust of January 2020 counted till its author took it back in June 2021', () => {
   const author = crevDid('-sApEowWcAS9J0R7aO18cghvhLBpuMhyeUuWQq_fits')
   const pair = ['Qf4cHJBEoho61fd5zoeweyrFCIZ7Pb5X5ggc5iw4B50', 'X98FCpyv5I7z-xv4u-xMWLsFgb_Y0cG7p5xNFHSjbLA'].map(crevDid)
-  const seen = (until: string, root: Did): Level[] => {
-    const trust = computeTrust({ root, scope, now, attestations: crev(until) })
+  const seen = (attestations: readonly Attestation[], root: Did): Level[] => {
+    const trust = computeTrust({ root, scope, now, attestations })
     return pair.map((who) => trust.level(who))
   }
-  expect(['2020-01-12', '2020-01-13', '2021-06-06', '2021-06-07'].map((until) => seen(until, author))).toEqual([
+  expect(['2020-01-12', '2020-01-13', '2021-06-06', '2021-06-07'].map((until) => seen(crev(until), author))).toEqual([
     [1, -1],
     [-1, -1],
     [-1, -1],
     [1, 1],
   ])
   // One voice against, of somebody whom nobody else knows so well, lowers nobody in other eyes.
-  const others = new Set(crev('2021-06-06').map(({ issuer }) => issuer))
-  expect([...others].filter((root) => root !== author && seen('2021-06-06', root).includes(-1))).toEqual([])
+  const before = crev('2021-06-06')
+  const others = new Set(before.map(({ issuer }) => issuer))
+  expect([...others].filter((root) => root !== author && seen(before, root).includes(-1))).toEqual([])
 })

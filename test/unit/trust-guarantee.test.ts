@@ -70,7 +70,7 @@ sets.forEach(({ name, read, now }, nth) => {
       const random = createSeededRandom(3)
       const root = rootOf(random)
       const before = compute(root, attestations)
-      const said = attestations.filter(({ issuer, subject, level }) => issuer === root && level >= 2 && before.level(subject) >= 2)
+      const said = attestations.filter(({ issuer, subject, level }) => issuer === root && subject !== root && level >= 2 && before.level(subject) >= 2)
       const owned = some(random, said, 2).map(({ subject }) => subject)
       const attack = shapes.star({ owned, honest: [], at: now, random })
       const after = compute(root, [...attestations, ...attack])
@@ -94,7 +94,9 @@ sets.forEach(({ name, read, now }, nth) => {
       const random = createSeededRandom(6)
       const root = rootOf(random)
       const before = compute(root, attestations)
-      const aliases = attestations.filter(({ issuer, subject, level }) => issuer === root && level >= 2 && before.level(subject) >= 2).map(({ subject }) => subject)
+      const aliases = attestations
+        .filter(({ issuer, subject, level }) => issuer === root && subject !== root && level >= 2 && before.level(subject) >= 2)
+        .map(({ subject }) => subject)
       expect(aliases.length).toBeGreaterThan(1)
       const controllerOf = (who: Did): Did => (aliases.includes(who) ? (aliases[0] as Did) : who)
       const said = [...attestations, ...shapes.star({ owned: aliases.slice(0, 12), honest: [], at: now, random })]
@@ -126,12 +128,12 @@ sets.forEach(({ name, read, now }, nth) => {
         for (const level of [2, 3] as const) {
           const ways = waysIn(attestations.filter((statement) => statement.level >= level).map(({ issuer, subject }) => [issuer, subject]))
           const strangers = trust.subjects().filter((who) => who !== root && (own.get(who) ?? 0) < level)
-          for (const who of some(
+          const held = some(
             random,
             strangers.filter((stranger) => trust.level(stranger) >= level),
             samples,
-          ))
-            expect(ways(root, who, level)).toBe(level)
+          )
+          expect(held.filter((who) => ways(root, who, level) < level)).toEqual([])
           const cut = some(random, strangers, samples).filter((who) => ways(root, who, level) < level)
           expect(cut.filter((who) => trust.level(who) >= level)).toEqual([])
           for (const who of some(
