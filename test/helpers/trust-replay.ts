@@ -1,4 +1,5 @@
-import { type Attestation, computeTrust, type Level, type StatementLevel } from '../../src/trust/index.ts'
+import { dayMs } from '../../src/base/index.ts'
+import { type Attestation, computeTrust, type StatementLevel } from '../../src/trust/index.ts'
 import { did, scope } from './trust-graphs.ts'
 import { type Rating, ratingSays } from './trust-sets.ts'
 
@@ -15,9 +16,8 @@ export interface Replay {
   /** Those whose subject the rater's own node held at VERIFIED or more just before, with distrust and caution heard and not. */
   readonly withVeto: Share
   readonly withoutVeto: Share
-  /** Those whose subject it held at TRUSTED, and those it held in distrust. */
-  readonly trusted: Share
-  readonly distrusted: Share
+  /** The difference: whom only distrust and caution kept from VERIFIED. */
+  readonly vetoed: Share
 }
 
 export interface ReplayOptions {
@@ -36,7 +36,7 @@ export function replay(ratings: readonly Rating[], { level, depth, every, rest }
   const said = new Map<string, Attestation[]>()
   const rated = new Set<string>()
   const share = (): Share => ({ asked: 0, good: 0 })
-  const found = { all: share(), base: share(), withVeto: share(), withoutVeto: share(), trusted: share(), distrusted: share() }
+  const found = { all: share(), base: share(), withVeto: share(), withoutVeto: share(), vetoed: share() }
   ratings.forEach((rating, place) => {
     if (place % every === rest) look(rating)
     const statement = ratingSays(rating, level(rating.stars), depth)
@@ -54,24 +54,28 @@ export function replay(ratings: readonly Rating[], { level, depth, every, rest }
     note(found.all)
     if (!said.has(root) || !rated.has(to)) return
     note(found.base)
-    const heard = [...audible(root, at)].flatMap((who) => said.get(who) ?? [])
-    if (!heard.some((statement) => statement.subject === subject)) return
-    const ask = (attestations: readonly Attestation[]): Level => computeTrust({ root, scope, now: at, attestations }).level(subject)
-    const held = ask(heard)
-    if (held >= 2) note(found.withVeto)
-    if (held >= 3) note(found.trusted)
-    if (held < 0) note(found.distrusted)
+    const able = audible(root, at)
+    if (!able.has(subject)) return
+    const heard = [...able].flatMap((who) => said.get(who) ?? [])
+    const isHeld = (attestations: readonly Attestation[]): boolean => computeTrust({ root, scope, now: at, attestations }).level(subject) >= 2
     // Distrust and caution only lower, so whoever is held with them is held without.
-    if (held >= 2 || ask(heard.filter((statement) => statement.level > 0)) >= 2) note(found.withoutVeto)
+    if (isHeld(heard)) {
+      note(found.withVeto)
+      note(found.withoutVeto)
+    } else if (isHeld(heard.filter(({ level: held }) => held > 0))) {
+      note(found.withoutVeto)
+      note(found.vetoed)
+    }
   }
 
-  /** Everybody who could hold VERIFIED were depth, age, quota and distrust no matter: what the others say cannot count. Saves the rule the rest of the network. */
+  /** Everybody who could hold VERIFIED were depth, quota and distrust no matter: what the others say cannot count. Saves the rule the rest of the network. */
   function audible(root: string, at: number): ReadonlySet<string> {
     const votes = new Map<string, number>([[root, 2]])
     const all = new Set([root])
     for (const who of all) {
-      for (const { subject, level: held, expiresAt } of said.get(who) ?? []) {
-        if (held < 2 || expiresAt <= at) continue
+      for (const { subject, level: held, issuedAt } of said.get(who) ?? []) {
+        const age = at - issuedAt
+        if (held - (age >= 365 * dayMs ? 2 : age >= 180 * dayMs ? 1 : 0) < 2) continue
         votes.set(subject, (votes.get(subject) ?? 0) + (who === root ? 2 : 1))
         if ((votes.get(subject) ?? 0) >= 2) all.add(subject)
       }
@@ -83,7 +87,5 @@ export function replay(ratings: readonly Rating[], { level, depth, every, rest }
 /** In percent. */
 export const precision = ({ asked, good }: Share): number => (100 * good) / asked
 
-/** Ratings as levels: what traders call a good first deal or two is BASIC, 3 to 5 VERIFIED, 6 and more TRUSTED; any negative rating is distrust. */
-export const strictLevels = (stars: number): StatementLevel => (stars < 0 ? -1 : stars < 3 ? 1 : stars < 6 ? 2 : 3)
-/** One good deal is VERIFIED already: what people do who look at ratings one by one. */
-export const easyLevels = (stars: number): StatementLevel => (stars < 0 ? -1 : stars < 6 ? 2 : 3)
+/** Ratings as levels: one good deal (1) is BASIC, 2 to 5 VERIFIED, 6 and more TRUSTED; any negative rating is distrust. */
+export const levelOfStars = (stars: number): StatementLevel => (stars < 0 ? -1 : stars < 2 ? 1 : stars < 6 ? 2 : 3)
