@@ -88,6 +88,19 @@ test('whatever write fails or is lost, one invite never gives two signatures, an
   }
 })
 
+test('once it is used, only the key that used it goes on, and only with the proof of then', async () => {
+  const signed: Signed = new Map()
+  const invites = await open(createMemoryStore(), signed)
+  const terms = termsOf()
+  const { secret } = await invites.create(terms, 1)
+  await claim(invites, { secret, terms }, signed)
+  const sound = request({ secret, terms })
+  const ok = { check: () => undefined, sign: async () => 9 }
+  expect(await codeOf(invites.claim({ ...sound, proof: new Uint8Array(32) }, ok))).toBe('ERR_INVITE_PROOF')
+  expect(await codeOf(invites.claim({ ...sound, joiner: { identity: ben, key: cleo } }, ok))).toBe('ERR_INVITE_USED')
+  expect((await invites.claim(sound, ok)).seq).toBe(1)
+})
+
 test('two at once share no use; one for several lets in so many and no more', async () => {
   const signed: Signed = new Map()
   const invites = await open(createMemoryStore(), signed)
