@@ -80,8 +80,10 @@ test('whoever holds no secret, another secret, another key, other terms or the p
     await attempt(mesh, mallory, { ...lie, proofOf: ben, joiner: ben }),
     await attempt(mesh, mallory, { ...lie, proofOf: ben }),
     await attempt(mesh, mallory, { ...lie, terms: { ...terms, level: 4 } }),
+    // A sound proof of its own, in the name of somebody else.
+    await attempt(mesh, mallory, { ...lie, joiner: ben }),
   ]
-  expect(codes).toEqual(['ERR_INVITE_UNKNOWN', 'ERR_INVITE_PROOF', 'ERR_INVITE_PROOF', 'ERR_INVITE_PROOF', 'ERR_INVITE_PROOF'])
+  expect(codes).toEqual(['ERR_INVITE_UNKNOWN', 'ERR_INVITE_PROOF', 'ERR_INVITE_PROOF', 'ERR_INVITE_PROOF', 'ERR_INVITE_PROOF', 'ERR_INVITE_PROOF'])
   expect([anna.trust.show(), levelOf(anna, mallory.did)]).toEqual([[], 0])
   expect((await events(mesh, anna)).filter((event) => event === 'join_refused')).toHaveLength(codes.length)
   expect(anna.invites.list()).toMatchObject([{ status: 'open', joined: [] }])
