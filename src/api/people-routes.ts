@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Did } from '../base/index.ts'
+import { type Did, realClock } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { levelName, parseLevel } from '../trust/index.ts'
 import type { Route } from './routes.ts'
@@ -34,6 +34,30 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
       body: schemas.nameRemoveBody,
       reply: schemas.petname,
       handle: async ({ body }) => await names.remove((body as z.infer<typeof schemas.nameRemoveBody>).name),
+    },
+    {
+      method: 'POST',
+      url: '/v1/compare',
+      summary: 'Six words and six digits of both keys, to be read to each other',
+      body: schemas.compareBody,
+      reply: schemas.comparison,
+      async handle({ body, signal }) {
+        const { peer, timeoutMs } = body as z.infer<typeof schemas.compareBody>
+        const limit = timeoutMs === undefined ? signal : AbortSignal.any([signal, realClock.timeout(timeoutMs, 'the comparison')])
+        return await node.compare.begin(who(peer), { signal: limit })
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/compare/accept',
+      summary: 'Sign a statement about a peer that reads the same',
+      body: schemas.acceptBody,
+      reply: schemas.approved,
+      async handle({ body }) {
+        const { peer, level, ...fields } = body as z.infer<typeof schemas.acceptBody>
+        const accepted = await node.compare.accept(who(peer), { ...fields, ...(level === undefined ? {} : { level: parseLevel(level) }) })
+        return { ...accepted, levelName: levelName(accepted.level) }
+      },
     },
     {
       method: 'GET',

@@ -171,6 +171,17 @@ export const invite = z.object({
 })
 export const invited = invite.extend({ ticket: z.string() })
 export const joined = z.object({ did: z.string(), level: z.int(), levelName: z.string(), scopes: z.array(z.string()), until: z.int() })
+export const compareBody = z.object({ peer: name, timeoutMs })
+export const comparison = z.object({ did: z.string(), words: z.array(z.string()), digits: z.string(), expiresAt: z.int() })
+export const acceptBody = z.object({
+  peer: name,
+  /** The six words or the six digits that the other side reads. */
+  heard: z.string().min(1).max(256),
+  level: z.enum(['basic', 'verified', 'trusted', 'authority']).optional(),
+  scopes: z.array(z.string().max(64)).min(1).max(8).optional(),
+  lifetimeMs: z.int().min(1).optional(),
+  confirmed: z.boolean().default(false),
+})
 export const nameBody = z.object({ name: z.string().min(1).max(192), peer: name, replace: z.boolean().default(false) })
 export const nameRemoveBody = z.object({ name: z.string().min(1).max(192) })
 export const petname = z.object({ name: z.string(), did: z.string(), since: z.int() })

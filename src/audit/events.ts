@@ -167,6 +167,10 @@ export const nameSet = ({ did, peer, name, before }: NameFacts & { readonly befo
 
 export const nameRemoved = ({ did, peer, name }: NameFacts): AuditEvent => happened('name_removed', did, peer, { name: brief(name) })
 
+/** Two people read to each other what their nodes show of both keys; `same` says what the one here answered. */
+export const peerCompared = ({ did, peer, key, same }: Own & { readonly peer: Did; readonly key: Did; readonly same: boolean }): AuditEvent =>
+  happened('peer_compared', did, peer, { key, same })
+
 /** The operator turned away for good a peer that waited. */
 export const peerRejected = ({ did, peer, scope }: Own & { readonly peer: Did; readonly scope: string }): AuditEvent =>
   happened('peer_rejected', did, peer, { scope: brief(scope) })

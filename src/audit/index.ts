@@ -48,6 +48,7 @@ export {
   nameSet,
   nodeStarted,
   nodeStopped,
+  peerCompared,
   peerConnected,
   peerDisconnected,
   type PeerFacts,

@@ -201,6 +201,11 @@ export const errorTable = {
     hint: 'copy the ticket again, whole; if it fails again, somebody may be in the middle',
     exit: 'denied',
   },
+  ERR_SAS_MISMATCH: {
+    meaning: 'the two sides do not see the same words: somebody may be in the middle',
+    hint: 'sign nothing; compare again over another network, or use an invite',
+    exit: 'authentication',
+  },
   ERR_NAME_TAKEN: { meaning: 'the petname leads to somebody else, or looks like one that does', hint: 'choose another name', exit: 'usage' },
   ERR_POLICY_DENIED: { meaning: 'policy forbids it', hint: 'ask the operator for a grant', exit: 'denied' },
   ERR_GRANT_NEEDED: {

@@ -86,6 +86,9 @@ export interface Client {
   revokeInvite(name: string, options?: SignalOption): Promise<Out<'invite'>>
   /** Joins by a ticket: both sides sign what it says of each other. */
   join(body: In<'joinBody'>, options?: SignalOption): Promise<Out<'joined'>>
+  /** What to read to each other; the same at both. */
+  compare(body: In<'compareBody'>, options?: SignalOption): Promise<Out<'comparison'>>
+  acceptComparison(body: In<'acceptBody'>, options?: SignalOption): Promise<Out<'approved'>>
   names(options?: SignalOption): Promise<{ readonly names: readonly Out<'petname'>[] }>
   setName(body: In<'nameBody'>, options?: SignalOption): Promise<Out<'petname'>>
   removeName(name: string, options?: SignalOption): Promise<Out<'petname'>>
@@ -223,6 +226,8 @@ export function createClient({ url, token }: ClientOptions): Client {
     invites: (options) => call('/v1/invites', options),
     revokeInvite: (name, options) => call('/v1/invites/revoke', options, { name }),
     join: (body, options) => call('/v1/join', options, body),
+    compare: (body, options) => call('/v1/compare', options, body),
+    acceptComparison: (body, options) => call('/v1/compare/accept', options, body),
     names: (options) => call('/v1/names', options),
     setName: (body, options) => call('/v1/names', options, body),
     removeName: (name, options) => call('/v1/names/remove', options, { name }),

@@ -59,6 +59,7 @@ import { createAskHere } from './ask-here.ts'
 import { createBridges } from './bridges.ts'
 import { chainNamespace, type KeyChains } from './key-chains.ts'
 import { type Capabilities, createCapabilities } from './capabilities.ts'
+import { type CompareDoors, createCompare } from './compare.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
 import { createGroups } from './groups.ts'
 import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
@@ -154,6 +155,7 @@ export interface MeshRooms extends PeopleDoors {
   readonly inbox: Pick<Inbox, 'list'>
   readonly trust: TrustDoors
   readonly invites: JoinDoors
+  readonly compare: CompareDoors
   /** Capability tokens this node gives and was given. */
   readonly grants: Grants
   /** What this node allows others. */
@@ -569,6 +571,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     trust: trust.doors,
     settings: settings.doors,
     invites,
+    compare: createCompare({ ...parts, events, trust, self, dial }),
     ...people.doors,
     tasks: { ...asked.tasks, served: served.doors },
     topics,

@@ -22,7 +22,11 @@ async function rawHost(mesh: TestMesh, seed: number): Promise<Host> {
   await mesh.run(host.dial({ addresses: mesh.node(0).addresses() }))
   return host
 }
-async function invite(node: TestNode, mesh: TestMesh, more: object = {}): Promise<Ticket & { readonly text: string; readonly secret: Uint8Array; readonly terms: InviteTerms }> {
+async function invite(
+  node: TestNode,
+  mesh: TestMesh,
+  more: object = {},
+): Promise<Ticket & { readonly text: string; readonly secret: Uint8Array; readonly terms: InviteTerms }> {
   const { ticket: text } = await mesh.run(node.invites.create({ ...fields, ...more }))
   const ticket = decodeTicket(text)
   if (ticket.invite === undefined) throw new Error('no invite')
@@ -149,7 +153,10 @@ interface FalseInviter {
   /** Joins at it by the ticket it gave out. */
   join(): Promise<string>
   /** What it does with the next joiner. */
-  answer: (honest: { readonly proof: Uint8Array; readonly attestation: Uint8Array }, theirs: Uint8Array) => { readonly proof: Uint8Array; readonly attestation: Uint8Array }
+  answer: (
+    honest: { readonly proof: Uint8Array; readonly attestation: Uint8Array },
+    theirs: Uint8Array,
+  ) => { readonly proof: Uint8Array; readonly attestation: Uint8Array }
   /** Statements about it that joiners signed. */
   readonly returned: Uint8Array[]
   readonly did: Did
@@ -173,8 +180,7 @@ async function falseInviter(mesh: TestMesh, joiner: TestNode): Promise<FalseInvi
       const times = { issuedAt: mesh.clock.now(), expiresAt: mesh.clock.now() + dayMs }
       return signStatement('attestation', { to, type: 'attestation', payload, ...times }, { keyring: peer.keyring, random: createSeededRandom(seq) }).bytes
     },
-    join: () =>
-      mesh.run(codeOf(joiner.invites.join(encodeTicket({ did: peer.host.did, addresses: peer.host.addresses(), invite: { secret, terms } })))),
+    join: () => mesh.run(codeOf(joiner.invites.join(encodeTicket({ did: peer.host.did, addresses: peer.host.addresses(), invite: { secret, terms } })))),
   }
   peer.host.handle(joinProtocol, { frameBytesMax: joinFrameBytesMax, inboundStreamsMax: 8 }, async (stream) => {
     const frames = stream.frames[Symbol.asyncIterator]()
@@ -221,7 +227,13 @@ test('a joiner that signs less of the inviter than the ticket says has not joine
   await mesh.run(peer.link(0))
   const { secret, terms } = await invite(anna, mesh)
   const signed = (level: number, to: Did): Uint8Array => {
-    const fieldsOf = { to, type: 'attestation', payload: encode([1, level, scopes, 0, null, 1, null]), issuedAt: mesh.clock.now(), expiresAt: mesh.clock.now() + dayMs }
+    const fieldsOf = {
+      to,
+      type: 'attestation',
+      payload: encode([1, level, scopes, 0, null, 1, null]),
+      issuedAt: mesh.clock.now(),
+      expiresAt: mesh.clock.now() + dayMs,
+    }
     return signStatement('attestation', fieldsOf, { keyring: peer.keyring, random: createSeededRandom(level) }).bytes
   }
   const ask = askOf(peer.host, { secret, terms, inviter: anna.did })
@@ -302,6 +314,8 @@ test('the secret of a ticket is in no log entry, event, listing or error', async
   await mesh.run(ben.invites.join(text))
   const damaged = await ben.invites.join(`${text}AA`).catch((error: unknown) => String(error))
   const tails = await mesh.run(Promise.all([anna, ben].map((node) => node.audit.tail({ limit: 200 }))))
-  const everything = JSON.stringify([told, tails, anna.invites.list(), damaged], (_key, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value))
+  const everything = JSON.stringify([told, tails, anna.invites.list(), damaged], (_key, value: unknown) =>
+    value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value,
+  )
   for (const hidden of [Buffer.from(secret).toString('hex'), Buffer.from(secret).toString('base64url'), text]) expect(everything).not.toContain(hidden)
 })

@@ -50,6 +50,11 @@ test('invite and join in two processes: both sides hold what the ticket says, on
   })
   expect((await anna.run('pending', 'list', '--json')).json()).toMatchObject({ pending: [] })
   expect((await anna.run('trust', 'explain', cleo.did, '--json')).json()).toMatchObject({ level: 2 })
+  // Two people who can only talk read the same words on both sides, and sign.
+  const shown = (await anna.run('verify-peer', cleo.did, '--json')).json() as { words: string[]; digits: string }
+  expect((await cleo.run('verify-peer', anna.did, '--json')).json()).toMatchObject({ words: shown.words, digits: shown.digits })
+  const signed = await cleo.run('verify-peer', anna.did, '--accept', shown.words.join(' '), '--level', 'basic', '--json')
+  expect(signed.json()).toMatchObject({ did: anna.did, level: 1, scopes: ['/task/run'] })
   // A DID argument may be the ticket; the ticket itself is in no listing, log or event.
   expect((await ben.run('ping', ticket, '--json')).code).toBe(0)
   for (const text of [listed.stdout, log.stdout, JSON.stringify(anna.events)]) expect(text).not.toContain(ticket.slice(-24))

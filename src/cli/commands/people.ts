@@ -19,7 +19,44 @@ interface ApproveOptions {
   readonly yes?: boolean
 }
 
+interface CompareOptions extends ApproveOptions {
+  readonly accept?: string
+}
+
+const given = ({ level, scope, expires, yes = false }: ApproveOptions) => ({
+  ...(level === undefined ? {} : { level: givenLevel(level) }),
+  ...(scope === undefined ? {} : { scopes: [...scope] }),
+  ...(expires === undefined ? {} : { lifetimeMs: parseDuration(expires) }),
+  confirmed: yes,
+})
+
 export function addPeopleCommands(program: Command, add: AddCommand): void {
+  add<readonly [string], CompareOptions>(
+    program,
+    'verify-peer <peer>',
+    'six words, the same on both sides, to be read to each other; then sign',
+    (command) =>
+      command
+        .option('--accept <words>', 'the six words or six digits that the other side reads: sign if they are the same')
+        .option('--level <level>', `${levels.join(', ')}; verified unless given`)
+        .option('--scope <path...>', 'command paths; /task/run unless given')
+        .option('--expires <duration>', 'at most 400d; 90d unless given')
+        .option('--yes', 'give AUTHORITY all the same'),
+    async ({ client, print, say, signal, json, jsonl, mayAsk, timeoutMs }, [peer], { accept, ...options }) => {
+      const node = await client()
+      const sign = async (heard: string): Promise<void> => {
+        const answer = await node.acceptComparison({ peer, heard, ...given(options) }, { signal })
+        print('verify-peer', answer, ({ did, levelName, scopes }) => `${did}  ${levelName} in ${scopes.join(' ')}`)
+      }
+      if (accept !== undefined) return await sign(accept)
+      const shown = await node.compare({ peer, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, { signal })
+      print('verify-peer', shown, ({ words, digits }) => `${words.join(' ')}\n${digits}`)
+      if (json || jsonl || !mayAsk) return say('if the other side reads the same: kindmesh verify-peer <peer> --accept "<the words it reads>"')
+      const { isCancel, text } = await import('@clack/prompts')
+      const heard = await text({ message: 'type the six words, or the six digits, that the other side reads' })
+      if (!isCancel(heard) && heard.trim() !== '') await sign(heard)
+    },
+  )
   const name = program.command('name').description('names of your own for peers')
   add<readonly [string, string], { readonly replace?: boolean }>(
     name,
@@ -78,14 +115,8 @@ export function addPeopleCommands(program: Command, add: AddCommand): void {
         .option('--scope <path...>', 'command paths; the one it was refused in unless given')
         .option('--expires <duration>', 'at most 400d; 90d unless given')
         .option('--yes', 'give AUTHORITY all the same'),
-    async ({ client, print, signal }, [peer], { level, scope, expires, yes = false }) => {
-      const body = {
-        peer,
-        ...(level === undefined ? {} : { level: givenLevel(level) }),
-        ...(scope === undefined ? {} : { scopes: [...scope] }),
-        ...(expires === undefined ? {} : { lifetimeMs: parseDuration(expires) }),
-        confirmed: yes,
-      }
+    async ({ client, print, signal }, [peer], options) => {
+      const body = { peer, ...given(options) }
       print('pending-approve', await (await client()).approve(body, { signal }), ({ did, levelName, scopes }) => `${did}  ${levelName} in ${scopes.join(' ')}`)
     },
   )

@@ -172,6 +172,7 @@ function tell(context: Context, event: NodeEvent): void {
     if (event.event === 'grant') return `grant     ${event.id.slice(0, 12)} ${event.change}: for ${short(event.audience)}`
     if (event.event === 'identity') return `identity  ${short(event.did)}: key number ${event.seq}, ${event.status}`
     if (event.event === 'pending') return `pending   ${short(event.did)} in ${event.scope}: kindmesh pending approve ${event.did}`
+    if (event.event === 'comparison') return `compare   ${short(event.did)} waits: kindmesh verify-peer ${event.did}`
     if (event.event === 'joined') return `joined    ${short(event.did)}: both sides signed`
     if (event.event === 'delivered') return `delivered ${event.id} to ${short(event.to)}`
     if (event.event === 'undelivered') return `undelivered ${event.id} to ${short(event.to)}: ${event.status} ${event.code}`

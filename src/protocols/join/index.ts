@@ -1,5 +1,6 @@
 export type { Handed, JoinAsk, Welcome } from './codec.ts'
 export { joinAt, serveJoins } from './join.ts'
+export { compareWith, type Sas, serveSas } from './sas.ts'
 export {
   inviteIdBytesLength,
   type InviteKeys,
