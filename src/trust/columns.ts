@@ -3,7 +3,7 @@ type Numbers = Int8Array | Uint8Array | Int32Array | Float64Array
 /** The array, or a longer copy of it that holds `least`. Twice as long each time, so that adding costs the same however many there are. */
 export function grown<A extends Numbers>(array: A, least: number): A {
   if (array.length >= least) return array
-  const longer = new (array.constructor as new (length: number) => A)(Math.max(least, array.length * 2, 32))
+  const longer = new (array.constructor as new (length: number) => A)(Math.max(least, array.length * 2, 128))
   longer.set(array)
   return longer
 }

@@ -1,7 +1,6 @@
 import type { Did } from '../base/index.ts'
 import type { Known } from './explain.ts'
-import { grants } from './graph.ts'
-import { slot } from './reader.ts'
+import { grants, slot } from './reader.ts'
 import { rootIndex } from './sift.ts'
 import type { StatementLevel } from './types.ts'
 

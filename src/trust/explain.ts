@@ -61,7 +61,9 @@ export interface Known {
 
 export function explain(known: Known, subject: Did, { name }: ExplainOptions = {}): Explanation {
   const { sift, answers } = known
-  const node = sift.indexOf.get(subject)
+  const number = sift.indexOf.get(subject)
+  // Somebody of whom all was forgotten is nobody.
+  const node = number !== undefined && sift.isMentioned(number) ? number : undefined
   const level = (node === undefined ? 0 : (answers[node] ?? 0)) as Level
   const saidLevel = (node === undefined ? 0 : (known.standing.level[node] ?? 0)) as Level
   const vetoes = node === undefined ? [] : heardVetoes(known, node)

@@ -1,6 +1,6 @@
 import type { Did } from '../base/index.ts'
 import type { Groups } from './groups.ts'
-import { createReader, depthHeldMax, type Reader, type ReaderOptions, slot, slots, type Veto } from './reader.ts'
+import { createReader, depthHeldMax, grants, type Reader, type ReaderOptions, slot, type Veto } from './reader.ts'
 import { reasonOf } from './reasons.ts'
 import { rootIndex, type Sift } from './sift.ts'
 import type { IgnoredReason } from './types.ts'
@@ -38,9 +38,6 @@ export interface TrustGraph {
   reasonOf(statement: number): IgnoredReason | undefined
 }
 
-/** Depth an edge grants in a slot, -1 where it does not support it. */
-export const grants = (packed: number, at: number): number => ((packed >> (at * 3)) & 7) - 1
-
 export interface GraphOptions extends ReaderOptions {
   readonly groups: Groups | undefined
 }
@@ -52,7 +49,6 @@ export function buildGraph(sift: Sift, options: GraphOptions): TrustGraph {
   const depthMax = Math.min(options.depthMax, depthHeldMax)
   const { nodes, pairs } = sift
   const nodeCount = nodes.length
-  const read = createReader(sift, { ...options, depthMax })
   const vetoes: Veto[] = []
   const [pairOf, packedOf] = [new Int32Array(pairs.count), new Uint16Array(pairs.count)]
   const outStart = new Int32Array(nodeCount + 1)
@@ -62,29 +58,26 @@ export function buildGraph(sift: Sift, options: GraphOptions): TrustGraph {
   const change = (at: number): void => {
     if (at > now && at < next) next = at
   }
-  const onVeto = (veto: Veto): void => {
+  let isReading = true
+  const reader = createReader(sift, { ...options, depthMax }, (veto) => {
+    if (!isReading) return
     vetoes.push(veto)
     change(veto.until)
     change(veto.countsFrom)
-  }
+  })
   for (let pair = 0; pair < pairs.count; pair++) {
     const issuer = issuers[pair] ?? 0
     if (groups?.isOne(issuer, subjects[pair] ?? 0) === true && issuer !== rootIndex) continue
-    const { depth, until } = read(pair, onVeto)
-    if ((depth[slot.basic] ?? -1) < 0) continue
-    let packed = 0
-    for (let at = 0; at < slots; at++) {
-      const granted = depth[at] ?? -1
-      if (granted < 0) continue
-      packed |= (granted + 1) << (at * 3)
-      change(until[at] ?? Infinity)
-    }
+    const packed = reader.read(pair)
+    if (grants(packed, slot.basic) < 0) continue
+    change(reader.ends)
     change(sift.countsFrom(pair))
     pairOf[edges] = pair
     packedOf[edges] = packed
     edges++
     outStart[issuer + 1] = (outStart[issuer + 1] ?? 0) + 1
   }
+  isReading = false
   const packed = pack(outStart, edges, { pairOf, packedOf, issuers, subjects })
   const isLate = new Uint8Array(edges)
   packed.pair.forEach((pair, edge) => {
@@ -93,20 +86,20 @@ export function buildGraph(sift: Sift, options: GraphOptions): TrustGraph {
   return {
     ...{ nodes, nodeCount, now, depthMax, outStart, source: packed.source, target: packed.target, packed: packed.packed, isLate },
     ...{ vetoes, vetoesAbout: Map.groupBy(vetoes, ({ subject }) => subject), groups, next },
-    ...details(sift, read, packed.pair, { ...options, depthMax }),
+    ...details(sift, reader, packed.pair, { ...options, depthMax }),
   }
 }
 
-function details(sift: Sift, read: Reader, pair: Int32Array, options: GraphOptions): Pick<TrustGraph, 'until' | 'witness' | 'countsFrom' | 'reasonOf'> {
+function details(sift: Sift, reader: Reader, pair: Int32Array, options: GraphOptions): Pick<TrustGraph, 'until' | 'witness' | 'countsFrom' | 'reasonOf'> {
   return {
-    until: (edge, at) => read(pair[edge] ?? 0).until[at] ?? 0,
-    witness: (edge, at) => read(pair[edge] ?? 0).witness[at] ?? -1,
+    until: (edge, at) => reader.until(pair[edge] ?? 0, at),
+    witness: (edge, at) => reader.witness(pair[edge] ?? 0, at),
     countsFrom: (edge) => sift.countsFrom(pair[edge] ?? 0),
     reasonOf(statement) {
       const at = sift.columns.pair[statement] ?? 0
       const issuer = sift.pairs.issuer[at] ?? 0
       if (issuer !== rootIndex && options.groups?.isOne(issuer, sift.pairs.subject[at] ?? 0) === true) return 'alias'
-      return reasonOf(sift, read, options, statement)
+      return reasonOf(sift, reader, options, statement)
     },
   }
 }

@@ -105,14 +105,14 @@ export function createLedger({ root, controllerOf }: LedgerOptions): Ledger {
   function stateOf({ scope, now: asked, headAge, depthMax = introducerDepthMax }: LedgerQuestion, isWhole = false): State {
     const now = latest
     const key = `${depthMax} ${scope}`
-    const signedAt = new Map<number, number>()
+    const signedAt = new Float64Array(headAge === undefined ? 0 : sift.nodes.length).fill(Number.NaN)
     const headAt = (node: number): number => {
       if (headAge === undefined || node === rootIndex) return Infinity
-      const before = signedAt.get(node)
-      if (before !== undefined) return before
+      const before = signedAt[node] ?? Number.NaN
+      if (!Number.isNaN(before)) return before
       const age = headAge(sift.nodes[node] as Did)
       const at = age === undefined ? -Infinity : asked - age
-      signedAt.set(node, at)
+      signedAt[node] = at
       return at
     }
     const before = states.get(key)

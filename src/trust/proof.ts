@@ -1,7 +1,7 @@
-import { grants, type TrustGraph } from './graph.ts'
+import type { TrustGraph } from './graph.ts'
 import type { Groups } from './groups.ts'
 import { authorityVotes, votesNeeded } from './limits.ts'
-import { slot } from './reader.ts'
+import { grants, slot } from './reader.ts'
 import { rootIndex } from './sift.ts'
 import type { Standing } from './strata.ts'
 

@@ -1,4 +1,5 @@
-import { grants, type TrustGraph } from './graph.ts'
+import type { TrustGraph } from './graph.ts'
+import { grants } from './reader.ts'
 import { rootIndex } from './sift.ts'
 
 /** Remaining depth of every node at one level; -1 where the node does not hold the level. */

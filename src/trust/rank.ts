@@ -1,6 +1,6 @@
 import type { Did } from '../base/index.ts'
-import { grants, type TrustGraph } from './graph.ts'
-import { slot } from './reader.ts'
+import type { TrustGraph } from './graph.ts'
+import { grants, slot } from './reader.ts'
 import { rootIndex } from './sift.ts'
 import type { Standing } from './strata.ts'
 

@@ -6,13 +6,13 @@ import type { Sift } from './sift.ts'
 import { type IgnoredReason, levelCaution } from './types.ts'
 
 /** Why a statement cannot count in this scope, or counts for less (`stale`), whoever its issuer is; undefined when it can. Source: trust/v1 section 3.3. */
-export function reasonOf(sift: Sift, read: Reader, { scope, now, headAt }: Omit<ReaderOptions, 'depthMax'>, at: number): IgnoredReason | undefined {
+export function reasonOf(sift: Sift, reader: Reader, { scope, now, headAt }: Omit<ReaderOptions, 'depthMax'>, at: number): IgnoredReason | undefined {
   const { columns, pairs } = sift
   const pair = columns.pair[at] ?? 0
   const issuer = pairs.issuer[pair] ?? 0
   if (sift.isMute(pair)) return 'alias'
   if (((columns.flags[at] ?? 0) & flag.isVoid) !== 0) return 'revoked'
-  if (sift.isFaulty(issuer)) return 'banned'
+  if (sift.faulty().has(issuer)) return 'banned'
 
   const attestation = sift.attestation(at)
   const { level, expiresAt, scopes } = attestation
@@ -24,7 +24,8 @@ export function reasonOf(sift: Sift, read: Reader, { scope, now, headAt }: Omit<
   if (!covers || expiresAt <= now) return expiresAt <= now ? 'expired' : 'scope'
   if (level <= levelCaution) return undefined
 
-  const { cap } = read(pair)
+  reader.until(pair, 0)
+  const { cap } = reader
   const silenced = cap < level ? 'superseded' : undefined
   for (let reached = 1; reached <= Math.min(level, cap); reached++) {
     if (decaysAt(attestation, reached) <= now) return reached === 1 ? 'expired' : silenced

@@ -33,8 +33,8 @@ export interface Sift {
   isMentioned(node: number): boolean
   /** Brings up to date what depends on more than one statement. To be called before the three below. */
   settle(): void
-  /** Whether an issuer signed two different statements for one place in their sequence, or was proven to. */
-  isFaulty(issuer: number): boolean
+  /** Issuers who signed two different statements for one place in their sequence, or were proven to. */
+  faulty(): ReadonlySet<number>
   /** From when the pair counts under its issuer's quota. */
   countsFrom(pair: number): number
   /** Statements of the pair that say nothing: about oneself, or about the root. */
@@ -57,6 +57,7 @@ export function createSift(root: Did): Sift {
   const listOf = new Map<string, number>()
   const revocations = createRevocations()
   const warrants = new Set<number>()
+  const faulty = new Set<number>()
   const conflicts = new Map<number, number>()
   const inConflict = new Set<number>()
   const dirtyPairs = new Set<number>()
@@ -125,6 +126,8 @@ export function createSift(root: Did): Sift {
     conflicts.set(issuer, (conflicts.get(issuer) ?? 0) + (counts ? 1 : -1))
     if (counts) inConflict.add(pair)
     else inConflict.delete(pair)
+    if (warrants.has(issuer) || (conflicts.get(issuer) ?? 0) > 0) faulty.add(issuer)
+    else faulty.delete(issuer)
   }
 
   return {
@@ -174,6 +177,7 @@ export function createSift(root: Did): Sift {
       const node = numberOf(did)
       if (node === rootIndex || warrants.has(node)) return false
       warrants.add(node)
+      faulty.add(node)
       return true
     },
     remove(id) {
@@ -204,7 +208,7 @@ export function createSift(root: Did): Sift {
       dirtyPairs.clear()
       quota.settle()
     },
-    isFaulty: (issuer) => warrants.has(issuer) || (conflicts.get(issuer) ?? 0) > 0,
+    faulty: () => faulty,
     countsFrom: quota.countsFrom,
     attestation,
     about(subject) {

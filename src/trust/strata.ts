@@ -1,7 +1,7 @@
-import { grants, type TrustGraph } from './graph.ts'
+import type { TrustGraph } from './graph.ts'
 import { authorityVotes, vetoesNeeded, votesNeeded } from './limits.ts'
 import { type Depths, oneStep, propagate } from './propagate.ts'
-import { slot, type Veto } from './reader.ts'
+import { grants, slot, type Veto } from './reader.ts'
 import { rootIndex } from './sift.ts'
 import type { Level } from './types.ts'
 

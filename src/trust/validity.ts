@@ -1,6 +1,6 @@
-import { grants, type TrustGraph } from './graph.ts'
+import type { TrustGraph } from './graph.ts'
 import type { Proofs } from './proof.ts'
-import { slot } from './reader.ts'
+import { grants, slot } from './reader.ts'
 import { rootIndex } from './sift.ts'
 import type { Standing } from './strata.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { dayMs, type Did } from '../../src/base/index.ts'
-import type { Attestation, Revocation, StatementLevel } from '../../src/trust/index.ts'
+import type { Attestation, Experience, Revocation, StatementLevel } from '../../src/trust/index.ts'
 
 export const now = Date.UTC(2026, 0, 1)
 export const scope = '/task/run'
@@ -32,6 +32,10 @@ export interface World {
   readonly attestations: readonly Attestation[]
   readonly revocations: readonly Revocation[]
   readonly headAges: ReadonlyMap<Did, number> | undefined
+  readonly experience: readonly Experience[]
+  readonly warrants: readonly Did[]
+  /** Who of them answers to another of them; the rest answer for themselves. */
+  readonly controllers: ReadonlyMap<Did, Did>
 }
 
 const nodeNames = ['root', 'a', 'b', 'c', 'd', 'e', 'f', 'g']
@@ -55,7 +59,13 @@ export function statement({ isSigned, kind }: Mood): fc.Arbitrary<Attestation> {
       level: weighted<StatementLevel>([isOdd ? 4 : 1, [1, 2]], [isOdd ? 4 : 20, [3]], [isOdd ? 3 : 1, [4]], [isSigned ? (isOdd ? 2 : 1) : 0, [-1, 0]]),
       scopes: weighted(
         [16, [['/'], ['/task'], ['/task/run']]],
-        [isOdd ? 6 : 3, [['/', '/authority']]],
+        [
+          isOdd ? 6 : 3,
+          [
+            ['/', '/authority'],
+            ['/', 'authority/*'],
+          ],
+        ],
         [odd(5), [['/taskx'], ['/task', '/authority/task'], ['/file', '/task/run'], ['/task/run/deep'], ['/authority/file']]],
       ),
       depth: weighted([isOdd ? 4 : 1, [0, 1]], [4, [2, 3, 4]]),
@@ -79,6 +89,14 @@ export function statement({ isSigned, kind }: Mood): fc.Arbitrary<Attestation> {
 
 const statements = (mood: Mood): fc.Arbitrary<readonly Attestation[]> =>
   fc.array(statement(mood), mood.kind === 'odd' ? { minLength: 1, maxLength: 36, size: 'max' } : { minLength: 24, maxLength: 64, size: 'max' })
+
+const someone = fc.constantFrom(...nodeNames.map(did))
+
+/** Up to three of them answer to another. */
+export const aliases: fc.Arbitrary<ReadonlyMap<Did, Did>> = fc.oneof(
+  { arbitrary: fc.constant(new Map<Did, Did>()), weight: 2 },
+  { arbitrary: fc.array(fc.tuple(someone, someone), { maxLength: 3 }).map((pairs) => new Map(pairs)), weight: 1 },
+)
 
 /** Small graphs with everything in them: distrust, revocations, old heads, several statements of one issuer. */
 export const world: fc.Arbitrary<World> = fc
@@ -108,6 +126,17 @@ export const world: fc.Arbitrary<World> = fc
           .map((ages) => new Map(Object.entries(ages) as [Did, number][])),
         { nil: undefined, freq: 4 },
       ),
+      experience: fc.oneof(
+        { arbitrary: fc.constant([]), weight: 3 },
+        {
+          arbitrary: fc.array(fc.record({ subject: someone, successes: fc.constantFrom(0, 1, 2, 8, 30), failures: fc.constantFrom(0, 1, 3, 6) }), {
+            maxLength: 2,
+          }),
+          weight: 1,
+        },
+      ),
+      warrants: fc.oneof({ arbitrary: fc.constant([]), weight: 6 }, { arbitrary: fc.array(someone, { maxLength: 2 }), weight: 1 }),
+      controllers: aliases,
     }),
   )
 
@@ -129,3 +158,8 @@ export const headAgeOf = (headAges: World['headAges']): ((issuer: Did) => number
   headAges === undefined ? undefined : (issuer) => headAges.get(issuer)
 
 export const everybody = nodeNames.map(did)
+
+export const controllerOfIn =
+  (controllers: World['controllers']): ((did: Did) => Did) =>
+  (one) =>
+    controllers.get(one) ?? one

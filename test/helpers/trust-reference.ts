@@ -5,32 +5,44 @@ import type { Attestation, Level, Revocation, TrustQuestion } from '../../src/tr
  * The trust rule as the spec says it, slow and plain: sets and loops until nothing changes. The fast one must agree with it.
  * Source: trust/v1 section 2.
  */
-export function referenceLevels({ root, scope, attestations, revocations = [], now, headAge, depthMax = 4 }: TrustQuestion): (subject: Did) => Level {
+export function referenceLevels(question: TrustQuestion): (subject: Did) => Level {
+  const { root, scope, attestations, revocations = [], now, headAge, depthMax = 4, experience = [], warrants = [], controllerOf = (did) => did } = question
   const revoked = [...revocations]
   const given = [...new Map([...attestations].map((a) => [`${a.issuer} ${a.subject} ${a.id}`, a])).values()]
   const all = given.filter((a) => a.issuer !== a.subject && a.subject !== root && !isVoid(a, revoked))
+  const isOwn = (a: Attestation): boolean => a.issuer !== root && controllerOf(a.issuer) === controllerOf(a.subject)
   const people = [...new Set([root, ...all.flatMap((a) => [a.issuer, a.subject])])]
-  const faulty = new Set(all.filter((a) => a.issuer !== root && all.some((b) => isConflict(a, b))).map((a) => a.issuer))
-  const live = all.filter((a) => !faulty.has(a.issuer) && a.expiresAt > now && !isSoftRevoked(a, revoked, now) && liveScopes(a).some((s) => covers(s, scope)))
+  const convicted = [...warrants].filter((issuer) => issuer !== root)
+  const samePair = Map.groupBy(all, (a) => `${a.issuer} ${a.subject}`)
+  const beside = (a: Attestation): Attestation[] => samePair.get(`${a.issuer} ${a.subject}`) ?? []
+  const faulty = new Set([...convicted, ...all.filter((a) => a.issuer !== root && beside(a).some((b) => isConflict(a, b))).map((a) => a.issuer)])
+  const live = all.filter(
+    (a) => !faulty.has(a.issuer) && !isOwn(a) && a.expiresAt > now && !isSoftRevoked(a, revoked, now) && liveScopes(a).some((s) => covers(s, scope)),
+  )
+  const livePair = new Map(
+    Map.groupBy(live, (a) => a.issuer)
+      .entries()
+      .map(([i, said]) => [i, Map.groupBy(said, (a) => a.subject)]),
+  )
+  const liveOf = (i: Did, v: Did): Attestation[] => livePair.get(i)?.get(v) ?? []
 
   function liveScopes(a: Attestation): string[] {
-    return a.scopes.filter((s) => !all.some((b) => b.issuer === a.issuer && b.subject === a.subject && b.scopes.includes(s) && isNewer(b, a)))
+    return a.scopes.filter((s) => !beside(a).some((b) => b.scopes.includes(s) && isNewer(b, a)))
   }
 
-  const distrusts = (i: Did, v: Did): boolean => live.some((a) => a.issuer === i && a.subject === v && a.level === -1)
-  const cautions = (i: Did, v: Did): boolean => live.some((a) => a.issuer === i && a.subject === v && a.level === 0)
+  const distrusts = (i: Did, v: Did): boolean => liveOf(i, v).some((a) => a.level === -1)
+  const cautions = (i: Did, v: Did): boolean => liveOf(i, v).some((a) => a.level === 0)
 
   /** Depth that i grants v at level l, undefined when i does not say so now. */
   function says(i: Did, v: Did, l: number, mustName = false): number | undefined {
-    if (distrusts(i, v) || (cautions(i, v) && l > 1)) return undefined
+    if (liveOf(i, v).length === 0 || distrusts(i, v) || (cautions(i, v) && l > 1)) return undefined
     const fresh = i === root || headAge === undefined || (headAge(i) ?? Infinity) <= ([0, 7 * dayMs, 48 * hourMs, 24 * hourMs, hourMs][l] ?? 0)
-    const saying = live.filter(
-      (a) => a.issuer === i && a.subject === v && fresh && aged(a, now) >= l && (!mustName || liveScopes(a).some((s) => names(s, scope))),
-    )
+    const saying = liveOf(i, v).filter((a) => fresh && aged(a, now) >= l && (!mustName || liveScopes(a).some((s) => names(s, scope))))
     return saying.length === 0 ? undefined : Math.max(...saying.map((a) => a.depth))
   }
 
-  const admittedAt = (i: Did, v: Did): number => admissionTimes(i, all).get(v) ?? -Infinity
+  const turns = new Map(people.map((i) => [i, admissionTimes(i, all)]))
+  const admittedAt = (i: Did, v: Did): number => turns.get(i)?.get(v) ?? -Infinity
 
   const banned = new Set<Did>() // from the current level down
   const distrusted = new Set<Did>() // of those, by distrust and not by caution
@@ -50,17 +62,17 @@ export function referenceLevels({ root, scope, attestations, revocations = [], n
     let held = new Map([...start, [root, depthMax]])
     for (;;) {
       const next = new Map(held)
+      const introducers = people.filter((i) => isIntroducer(held, i) >= 1)
       for (const v of people) {
         if (v === root) continue
-        const offers: number[] = []
-        for (const i of people) {
-          const left = isIntroducer(held, i)
-          const d = edge(i, v)
-          if (left < 1 || d === undefined || (banned.has(v) && i !== root)) continue
-          for (let n = 0; n < (i === root ? k : votes(i)); n++) offers.push(Math.min(d, left - 1))
+        const offers: Offer[] = []
+        for (const i of introducers) {
+          const d = banned.has(v) && i !== root ? undefined : edge(i, v)
+          if (d !== undefined) offers.push({ by: controllerOf(i), depth: Math.min(d, isIntroducer(held, i) - 1), votes: i === root ? k : votes(i) })
         }
-        const kth = offers.sort((a, b) => b - a)[k - 1]
-        if (kth !== undefined && kth > (held.get(v) ?? -1)) next.set(v, kth)
+        if (offers.length === 0) continue
+        const best = [4, 3, 2, 1, 0].find((depth) => votesFor(offers, depth) >= k)
+        if (best !== undefined && best > (held.get(v) ?? -1)) next.set(v, best)
       }
       if ([...next].every(([v, left]) => held.get(v) === left)) return held
       held = next
@@ -99,7 +111,7 @@ export function referenceLevels({ root, scope, attestations, revocations = [], n
 
   function vetoesSuffice(v: Did, l: number, isVeto: (i: Did, v: Did) => boolean): boolean {
     const vetoers = people.filter((i) => i !== root && isVeto(i, v) && has(Math.max(2, l), i) && counts(i, v))
-    return vetoers.length >= 2 || vetoers.some((i) => has(4, i) || rootSays(i, 2))
+    return new Set(vetoers.map(controllerOf)).size >= 2 || vetoers.some((i) => has(4, i) || rootSays(i, 2))
   }
 
   for (const v of people) if (distrusts(root, v)) distrusted.add(v)
@@ -118,16 +130,40 @@ export function referenceLevels({ root, scope, attestations, revocations = [], n
   }
   for (const v of people) if (!has(1, v) && vetoesSuffice(v, 0, distrusts)) distrusted.add(v)
 
-  return (subject) => {
-    if (subject === root) return 4
+  const said = (subject: Did): Level => {
     for (const l of [4, 3, 2, 1] as const) if (has(l, subject)) return l
     return distrusted.has(subject) ? -1 : 0
   }
+  const lived = [...experience]
+  return (subject) => {
+    if (subject === root) return 4
+    const level = said(subject)
+    const mine = lived.filter((e) => e.subject === subject)
+    const [s, f] = [mine.reduce((sum, e) => sum + e.successes, 0), mine.reduce((sum, e) => sum + e.failures, 0)]
+    const p = (s + 1) / (s + f + 2)
+    if (level === 0 && p >= 0.9) return 1
+    if (level >= 1 && f >= 3 && p < 0.25 && !rootSays(subject, 1)) return 0
+    return level >= 1 && f >= 3 && p < 0.5 ? 1 : level
+  }
+}
+
+interface Offer {
+  readonly by: Did
+  readonly depth: number
+  readonly votes: number
+}
+
+/** What all controllers together have for a depth of so much or more: each the most that any one of its identities has. */
+function votesFor(offers: readonly Offer[], depth: number): number {
+  const most = new Map<Did, number>()
+  for (const offer of offers) if (offer.depth >= depth) most.set(offer.by, Math.max(offer.votes, most.get(offer.by) ?? 0))
+  return [...most.values()].reduce((sum, votes) => sum + votes, 0)
 }
 
 const covers = (scope: string, path: string): boolean => `${path}/`.startsWith(scope.endsWith('/') ? scope : `${scope}/`)
 
-const names = (scope: string, path: string): boolean => covers('/authority', scope) && covers(scope, path === '/' ? '/authority' : `/authority${path}`)
+const names = (scope: string, path: string): boolean =>
+  scope === 'authority/*' || (covers('/authority', scope) && covers(scope, path === '/' ? '/authority' : `/authority${path}`))
 
 const isConflict = (a: Attestation, b: Attestation): boolean =>
   a.id !== b.id && a.issuer === b.issuer && a.subject === b.subject && a.seq === b.seq && a.scopes.some((s) => b.scopes.includes(s))
