@@ -507,7 +507,12 @@ export const attestation = z.object({
 })
 /** The reader's own names, by DID. */
 const names = z.record(z.string(), z.string())
-export const attestationList = z.object({ attestations: z.array(attestation), names })
+export const attestationList = z.object({
+  attestations: z.array(attestation),
+  /** Proofs that an issuer contradicted itself: by the ids of the two statements. */
+  warrants: z.array(z.object({ id: z.string(), issuer: z.string(), statements: z.array(z.string()), firstSeenAt: z.int() })),
+  names,
+})
 export const ownWordList = z.object({
   roots: z.array(
     z.object({

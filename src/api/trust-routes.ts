@@ -28,7 +28,7 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/attestations',
-      summary: 'Statements known here that are not revoked',
+      summary: 'Statements known here that are not revoked, and warrants against their issuers',
       query: schemas.attestationsQuery,
       reply: schemas.attestationList,
       async handle({ query }) {
@@ -40,7 +40,17 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
           .filter((said) => (by ?? said.issuer) === said.issuer && (about ?? said.subject) === said.subject)
           .filter((said) => scope === undefined || said.scopes.some((written) => scopeCovers(written, scope)))
           .map(({ firstSeenAt: _local, ...said }) => said)
-        return { attestations, names: namesOf(attestations.flatMap((said) => [said.issuer, said.subject])) }
+        const isAboutIssuers = about === undefined && scope === undefined && match === undefined
+        const warrants = (isAboutIssuers ? node.trust.warrants() : [])
+          .filter((warrant) => (by ?? warrant.issuer) === warrant.issuer)
+          .map(({ id, issuer: guilty, statements, firstSeenAt }) => ({
+            id,
+            issuer: guilty,
+            statements: statements.map(({ signed }) => signed.ref),
+            firstSeenAt,
+          }))
+        const people = [...attestations.flatMap((said) => [said.issuer, said.subject]), ...warrants.map((warrant) => warrant.issuer)]
+        return { attestations, warrants, names: namesOf(people) }
       },
     },
     {

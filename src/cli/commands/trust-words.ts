@@ -35,13 +35,17 @@ export function addTrustWordsCommands(trust: Command, add: AddCommand): void {
       print(
         'trust-show',
         answer,
-        ({ attestations, names }) =>
-          attestations
-            .map(
+        ({ attestations, warrants, names }) =>
+          [
+            ...attestations.map(
               ({ id, issuer: by, subject: about, level, scopes, expiresAt }) =>
                 `${id.slice(0, 12)}  ${called(by, names)} -> ${called(about, names)}  ${saidLevel(level)}  ${scopes.join(' ')}  until ${dayOf(expiresAt)}`,
-            )
-            .join('\n') || (isAll ? 'no statements: `kindmesh attest <peer> --level verified`' : 'no such statements: `kindmesh trust show` lists all'),
+            ),
+            ...warrants.map(
+              ({ issuer: by, statements }) =>
+                `warrant       ${called(by, names)} contradicted itself: ${statements.map((id) => id.slice(0, 12)).join(' and ')}`,
+            ),
+          ].join('\n') || (isAll ? 'no statements: `kindmesh attest <peer> --level verified`' : 'no such statements: `kindmesh trust show` lists all'),
       )
     },
   )
