@@ -10,6 +10,7 @@ import { identityRoutes } from './identity-routes.ts'
 import { findRoutes } from './find-routes.ts'
 import { fileRoutes } from './file-routes.ts'
 import { mailboxRoutes } from './mailbox-routes.ts'
+import { pinRoutes } from './pin-routes.ts'
 import { peopleRoutes } from './people-routes.ts'
 import { ownKeyRoutes } from './own-key-routes.ts'
 import * as schemas from './schemas.ts'
@@ -162,6 +163,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...trustRoutes(node, who),
     ...configRoutes(node),
     ...inviteRoutes(node),
+    ...pinRoutes(node),
     ...peopleRoutes(node, who),
     ...grantRoutes(node, who),
     ...auditRoutes(node),

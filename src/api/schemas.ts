@@ -171,6 +171,8 @@ export const invite = z.object({
 })
 export const invited = invite.extend({ ticket: z.string() })
 export const joined = z.object({ did: z.string(), level: z.int(), levelName: z.string(), scopes: z.array(z.string()), until: z.int() })
+export const pinNamed = z.object({ source: z.string().min(1).max(512) })
+export const pin = z.object({ source: z.string(), did: z.string(), since: z.int(), offered: z.string().nullable() })
 export const compareBody = z.object({ peer: name, timeoutMs })
 export const comparison = z.object({ did: z.string(), words: z.array(z.string()), digits: z.string(), expiresAt: z.int() })
 export const acceptBody = z.object({

@@ -171,6 +171,21 @@ export const nameRemoved = ({ did, peer, name }: NameFacts): AuditEvent => happe
 export const peerCompared = ({ did, peer, key, same }: Own & { readonly peer: Did; readonly key: Did; readonly same: boolean }): AuditEvent =>
   happened('peer_compared', did, peer, { key, same })
 
+interface PinFacts extends Own {
+  /** What is no identity and led to one: an address, a domain. */
+  readonly source: string
+}
+
+export const pinned = ({ did, source, peer }: PinFacts & { readonly peer: Did }): AuditEvent => happened('pinned', did, peer, { source: brief(source) })
+
+/** Somebody else answered than the first time, or than who was expected. */
+export const pinBroken = ({ did, source, expected, found }: PinFacts & { readonly expected: Did; readonly found: Did }): AuditEvent =>
+  happened('pin_broken', did, expected, { source: brief(source), found })
+
+/** The operator's word about a pin: another identity from now on, or none. */
+export const pinApproved = ({ did, source, peer, before }: PinFacts & { readonly peer: Did | undefined; readonly before: Did }): AuditEvent =>
+  happened('pin_approved', did, peer, { source: brief(source), before })
+
 /** The operator turned away for good a peer that waited. */
 export const peerRejected = ({ did, peer, scope }: Own & { readonly peer: Did; readonly scope: string }): AuditEvent =>
   happened('peer_rejected', did, peer, { scope: brief(scope) })

@@ -206,6 +206,11 @@ export const errorTable = {
     hint: 'sign nothing; compare again over another network, or use an invite',
     exit: 'authentication',
   },
+  ERR_PIN_CHANGED: {
+    meaning: 'what led to one identity leads to another',
+    hint: 'ask its operator over another channel; if it is right, `kindmesh pin approve <source>`',
+    exit: 'authentication',
+  },
   ERR_NAME_TAKEN: { meaning: 'the petname leads to somebody else, or looks like one that does', hint: 'choose another name', exit: 'usage' },
   ERR_POLICY_DENIED: { meaning: 'policy forbids it', hint: 'ask the operator for a grant', exit: 'denied' },
   ERR_GRANT_NEEDED: {

@@ -18,6 +18,7 @@ import { addMeshCommands } from './commands/mesh.ts'
 import { addMessageCommands } from './commands/messages.ts'
 import { addOwnKeyCommands } from './commands/own-keys.ts'
 import { addPeopleCommands } from './commands/people.ts'
+import { addPinCommands } from './commands/pins.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSecretCommands } from './commands/secret.ts'
 import { addSandboxCommands } from './commands/sandbox.ts'
@@ -100,6 +101,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addSigningCommands,
     addInviteCommands,
     addPeopleCommands,
+    addPinCommands,
     addTrustCommands,
     addGrantCommands,
     addRunCommand,

@@ -86,6 +86,9 @@ export interface Client {
   revokeInvite(name: string, options?: SignalOption): Promise<Out<'invite'>>
   /** Joins by a ticket: both sides sign what it says of each other. */
   join(body: In<'joinBody'>, options?: SignalOption): Promise<Out<'joined'>>
+  pins(options?: SignalOption): Promise<{ readonly pins: readonly Out<'pin'>[] }>
+  approvePin(source: string, options?: SignalOption): Promise<Out<'pin'>>
+  removePin(source: string, options?: SignalOption): Promise<Out<'pin'>>
   /** What to read to each other; the same at both. */
   compare(body: In<'compareBody'>, options?: SignalOption): Promise<Out<'comparison'>>
   acceptComparison(body: In<'acceptBody'>, options?: SignalOption): Promise<Out<'approved'>>
@@ -226,6 +229,9 @@ export function createClient({ url, token }: ClientOptions): Client {
     invites: (options) => call('/v1/invites', options),
     revokeInvite: (name, options) => call('/v1/invites/revoke', options, { name }),
     join: (body, options) => call('/v1/join', options, body),
+    pins: (options) => call('/v1/pins', options),
+    approvePin: (source, options) => call('/v1/pins/approve', options, { source }),
+    removePin: (source, options) => call('/v1/pins/remove', options, { source }),
     compare: (body, options) => call('/v1/compare', options, body),
     acceptComparison: (body, options) => call('/v1/compare/accept', options, body),
     names: (options) => call('/v1/names', options),

@@ -73,6 +73,7 @@ import { negotiate } from './negotiate.ts'
 import { type Grants, openGrants } from './grants.ts'
 import { noOperatorGrants, type OperatorGrants, policyWith } from './operator-grants.ts'
 import { createSettings, type SettingsDoors } from './settings.ts'
+import { openPins, type PinDoors } from './pins.ts'
 import { openPeople, type People, type PeopleDoors } from './people.ts'
 import { policyDefault } from './policy-default.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
@@ -156,6 +157,7 @@ export interface MeshRooms extends PeopleDoors {
   readonly trust: TrustDoors
   readonly invites: JoinDoors
   readonly compare: CompareDoors
+  readonly pins: PinDoors
   /** Capability tokens this node gives and was given. */
   readonly grants: Grants
   /** What this node allows others. */
@@ -423,6 +425,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   })
   const stopRepublishing = repeat(clock, prekeyRepublishMs, () => publishAll({ directory, sync, chains, agentKeys }))
 
+  const pins = await openPins({ ...parts, events, store: store.sub('pins'), self, subject: chains.subject })
   async function dial(target: Did | string, { signal }: SignalOption = {}): Promise<PeerInfo & { readonly rttMs: number }> {
     const { to, expected } = await targetOf(target, signal)
     const peer = await host.dial(to, { signal })
@@ -430,7 +433,15 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     const did = chains.subject(peer.did)
     if (expected !== undefined && did !== expected) {
       await host.disconnect(peer.did)
+      await pins.alarm('ticket', expected, did)
       throw new MeshError('ERR_NET_IDENTITY', `${did} answers at the address of ${expected}`)
+    }
+    // An address that names nobody leads to whom it led the first time.
+    if (target.startsWith('/') && !target.includes('/p2p/')) {
+      await pins.meet(target, did).catch(async (error: unknown) => {
+        await host.disconnect(peer.did)
+        throw error
+      })
     }
     return { ...peer, did, rttMs: await link.ping({ signal }) }
   }
@@ -571,6 +582,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     trust: trust.doors,
     settings: settings.doors,
     invites,
+    pins: pins.doors,
     compare: createCompare({ ...parts, events, trust, self, dial }),
     ...people.doors,
     tasks: { ...asked.tasks, served: served.doors },

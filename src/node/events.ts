@@ -14,6 +14,8 @@ export type NodeEvent =
   | { readonly event: 'config'; readonly keys: readonly string[]; readonly agent?: string }
   /** A stranger was refused for want of trust in a scope, and waits to be approved. */
   | { readonly event: 'pending'; readonly did: Did; readonly scope: string }
+  /** What led to one identity leads to another: refused. */
+  | { readonly event: 'pin'; readonly source: string; readonly expected: Did; readonly found: Did }
   /** A peer began a comparison: its words wait to be looked at. */
   | { readonly event: 'comparison'; readonly did: Did }
   /** Somebody joined by an invite of ours, or we by theirs, which has no name here. */

@@ -173,6 +173,7 @@ function tell(context: Context, event: NodeEvent): void {
     if (event.event === 'identity') return `identity  ${short(event.did)}: key number ${event.seq}, ${event.status}`
     if (event.event === 'pending') return `pending   ${short(event.did)} in ${event.scope}: kindmesh pending approve ${event.did}`
     if (event.event === 'comparison') return `compare   ${short(event.did)} waits: kindmesh verify-peer ${event.did}`
+    if (event.event === 'pin') return `ALARM     ${event.source} led to ${short(event.expected)} and now to ${short(event.found)}: refused`
     if (event.event === 'joined') return `joined    ${short(event.did)}: both sides signed`
     if (event.event === 'delivered') return `delivered ${event.id} to ${short(event.to)}`
     if (event.event === 'undelivered') return `undelivered ${event.id} to ${short(event.to)}: ${event.status} ${event.code}`
