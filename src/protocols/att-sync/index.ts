@@ -1,0 +1,5 @@
+export { syncBudget, type SyncBudget, type SyncReport, type SyncSession, syncWith } from './ask.ts'
+export { type SyncItem, syncIssuersMax } from './frames.ts'
+export { createScope, type SyncScope } from './scope.ts'
+export { createSequence, nameBytes, type Sequence } from './sequence.ts'
+export { serveAttSync, type SyncEntry } from './serve.ts'
