@@ -1,6 +1,7 @@
 /** Writes `protocols/<name>/v1/vectors/*.json` from fixed keys, times and chance: twice the same. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { attSyncVectors } from './vectors/att-sync.ts'
 import { groupSealVectors, groupVectors, topicVectors } from './vectors/group.ts'
 import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
@@ -25,7 +26,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     topic: topicVectors(),
     message: { ...messageVectors(), ...messageTypeVectors() },
     group: groupVectors(),
-    trust: { ...trustVectors(), ...meetingVectors() },
+    trust: { ...trustVectors(), ...attSyncVectors(), ...meetingVectors() },
     task: await taskVectors(),
     mailbox: await mailboxVectors(),
     stream: streamVectors(),

@@ -1546,6 +1546,61 @@ def read_meet_provider_key(v, x):
     same(sha256(b'kindmesh-att/1\0' + x('subject') + bytes([v['bucket']])), x('key'))
 
 
+SYNC_RANGE = listing(COUNT, octets(0, 16), integer(0, 2), octets(0, 512))
+SYNC_QUESTION = listing(octets(16), nullable(octets(0, 32_768)), INSTANT, nullable(INSTANT), many(SYNC_RANGE, 81), many(octets(16), 128))
+SYNC_ANSWER = listing(boolean, boolean, many(SYNC_RANGE, 681), many(listing(among('attestation', 'revocation', 'head', 'warrant'), octets(0, 4096)), 200))
+
+
+def read_att_sync(v, x):
+    """A holder's answer worked out anew, trust/v1 section 5.8."""
+    scope, tags, _, _, ranges, _ = shaped(SYNC_QUESTION, cbor(x('question')))
+    time, places = 0, []
+    for step, prefix, what, said in ranges:
+        time += step
+        if time > 2**53 - 1 or not (len(said) == 0 if what == 0 else len(said) == 16 if what == 1 else len(said) % 16 == 0):
+            raise Refused('ERR_WIRE_MALFORMED')
+        places.append((time, prefix, what, said))
+    cut_up = [tags[i : i + 8] for i in range(0, len(tags), 8)]
+    if len(tags) % 8 or cut_up != sorted(set(cut_up)) or sha256(tags)[:16] != scope:
+        raise Refused('ERR_WIRE_MALFORMED')
+    held = [(at, bytes.fromhex(name)) for at, name in v['held']]
+    same(held, sorted(held))
+
+    def fingerprint(items):
+        return sha256(b'kindmesh att-sync 1\0' + b''.join(name for _, name in items))[:16]
+
+    def place(index):
+        (before_at, before), (at, name) = held[index - 1], held[index]
+        if index == 0 or before_at != at:
+            return at, b''
+        length = next(n for n in range(1, 17) if before[:n] != name[:n] or n == 16)
+        return at, name[:length]
+
+    said, last, start = [], (0, b''), 0
+    for at, prefix, what, bytes_ in places:
+        if (at, prefix) <= last:
+            raise Refused('ERR_PROTOCOL')
+        end = sum(1 for t, name in held if t < at or (t == at and name[: len(prefix)] < prefix))
+        items, last = held[start:end], (at, prefix)
+        if what == 2:
+            raise Refused('ERR_PROTOCOL')
+        if what == 0 or bytes_ == fingerprint(items):
+            said.append((last, 0, b''))
+        elif len(items) <= 32:
+            said.append((last, 2, b''.join(name[:16] for _, name in items)))
+        else:
+            ends = [start + (n + 1) * len(items) // 16 for n in range(16)]
+            for n, stop in enumerate(ends):
+                said.append((last if stop == end else place(stop), 1, fingerprint(held[ends[n - 1] if n else start : stop])))
+        start = end
+    merged = [one for n, one in enumerate(said) if one[1] != 0 or (n + 1 < len(said) and said[n + 1][1] != 0)]
+    at, answer = 0, []
+    for (time, prefix), what, bytes_ in merged:
+        answer.append([time - at, prefix, what, bytes_])
+        at = time
+    same([True, False, answer, []], shaped(SYNC_ANSWER, cbor(x('answer'))))
+
+
 def read_channel(v, x):
     def opened(direction, frames):
         cipher = AESGCM(derive(x('replySecret'), b'task ' + direction))
@@ -1881,6 +1936,9 @@ READERS = {
     'trust-warrant': read_warrant,
     'meet-frame': read_meet_frame,
     'meet-provider-key': read_meet_provider_key,
+
+
+    'att-sync': read_att_sync,
     'channel': read_channel,
     'task-receipt': read_task_receipt,
     'task-countersign': read_task_countersign,

@@ -19,7 +19,8 @@ export const hostTo = (serve: StreamHandler): Host =>
   ({
     open: async (): Promise<HostStream> => {
       const [mine, theirs] = createStreamPair(left, right)
-      void serve(theirs)
+      // As on a host, which resets the stream.
+      void (async () => await serve(theirs))().catch(() => undefined)
       return mine
     },
   }) as unknown as Host

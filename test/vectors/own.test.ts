@@ -36,6 +36,7 @@ import { readWarrant } from '../../src/trust/warrant.ts'
 import { canonicalJson, decode, encode, parseJsonText, type Plain } from '../../src/wire/index.ts'
 import type { Vector } from '../../scripts/vectors/world.ts'
 import { readSession, readSessionRun } from '../helpers/session-vectors.ts'
+import { attSyncReaders } from '../helpers/vectors-att-sync.ts'
 import { meetingReaders } from '../helpers/vectors-meeting.ts'
 import { mailboxReaders } from '../helpers/vectors-mailbox.ts'
 
@@ -217,6 +218,7 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     const receipt = openStatement('task-receipt', bytes(vector, 'receipt'), { now: number(vector, 'now'), lifetimeMsMax: receiptLifetimeMs })
     openCountersignature(bytes(vector, 'signed'), number(vector, 'now'), receipt)
   },
+  ...attSyncReaders,
   ...meetingReaders,
   ...mailboxReaders,
   'stream-offer'(vector) {
