@@ -55,11 +55,27 @@ export function attSyncVectors(): Vectors {
     'sync-cut': answered('many are held: 16 ranges with their fingerprints', '5.8.4', many, first),
     'sync-next': answered('the one range of these that differs', '5.8.4', many, next),
     'sync-crowded': answered('many signed in one millisecond: places have prefixes', '5.8.2', crowded, firstQuestion(createSequence([]), lastPlace)),
-    'sync-falling': refused('the second range ends where the first does', '5.8.2', 'ERR_PROTOCOL', [[4, [[now, empty, 0, empty], [0, empty, 1, print]]]]),
+    'sync-falling': refused('the second range ends where the first does', '5.8.2', 'ERR_PROTOCOL', [
+      [
+        4,
+        [
+          [now, empty, 0, empty],
+          [0, empty, 1, print],
+        ],
+      ],
+    ]),
     'sync-short-fingerprint': refused('a fingerprint of 15 bytes', '5.8.3', 'ERR_WIRE_MALFORMED', [[4, [[now, empty, 1, print.slice(1)]]]]),
     'sync-full-skip': refused('nothing is said, in 16 bytes', '5.8.2', 'ERR_WIRE_MALFORMED', [[4, [[now, empty, 0, print]]]]),
     'sync-named-in-question': refused('a question that names statements', '5.8.4', 'ERR_PROTOCOL', [[4, [[now, empty, 2, print]]]]),
-    'sync-late': refused('times that add up to more than 2^53-1', '5.8.2', 'ERR_WIRE_MALFORMED', [[4, [[Number.MAX_SAFE_INTEGER, empty, 0, empty], [1, empty, 1, print]]]]),
+    'sync-late': refused('times that add up to more than 2^53-1', '5.8.2', 'ERR_WIRE_MALFORMED', [
+      [
+        4,
+        [
+          [Number.MAX_SAFE_INTEGER, empty, 0, empty],
+          [1, empty, 1, print],
+        ],
+      ],
+    ]),
     'sync-tags-falling': refused('tags that do not rise', '5.8.1', 'ERR_WIRE_MALFORMED', [[1, concat(tags.subarray(8), tags.subarray(0, 8))]]),
     'sync-other-scope': refused('tags called by another name', '5.8.1', 'ERR_WIRE_MALFORMED', [[0, print]]),
     'sync-crowd-wanted': refused('129 statements wanted', '5.8', 'ERR_WIRE_MALFORMED', [[5, Array.from({ length: 129 }, () => print)]]),

@@ -84,7 +84,8 @@ import { createTasks, type Tasks } from './tasks.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { createTurns } from './turns.ts'
 import { openTrust, type TrustDoors } from './trust.ts'
-import { headNamespace, type TrustSync } from './trust-sync.ts'
+import { headNamespace } from './trust-reach.ts'
+import type { TrustSync } from './trust-sync.ts'
 
 /** News of an introducer older than this are asked for before its word decides on a task. */
 const admissionAgeMsMax = 30 * secondMs
@@ -366,8 +367,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   async function welcome({ peer, hello }: Link): Promise<void> {
     mailboxes.met(peer)
     mail.kick(peer)
-    await sync.take(peer, hello.evidence.filter(isAboutTrust))
-    await sync.pull(peer)
+    await sync.meet(peer, hello.evidence.filter(isAboutTrust))
   }
   const topics = createTopics({
     host,
@@ -622,6 +622,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       stopRepublishing()
       mailboxes.stop()
       stopWatching()
+      sync.stop()
       topics.stop()
       await served.stop()
       await files.stop()

@@ -29,7 +29,7 @@ import { chainTopic } from './key-chains.ts'
 import { readOperatorGrants } from './operator-grants.ts'
 import { beginProfileChain, createProfile, exportProfileRecovery, openProfile, type ProfileOptions, recoverProfile, rotateProfile } from './profile.ts'
 import { createSecretFiles } from './secret-files.ts'
-import { headTopic } from './trust-sync.ts'
+import { newsTopic } from './trust-news.ts'
 
 /** Time that holders of mail have before a rotation. */
 export const collectBeforeRotationMsMax = 10 * secondMs
@@ -118,7 +118,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
       random,
       logger,
       rules: recordRules(clock),
-      mayExist: (topic) => topic === headTopic || topic === chainTopic || isTopicChannel(topic),
+      mayExist: (topic) => topic === newsTopic || topic === chainTopic || isTopicChannel(topic),
       mdns: options.mdns ?? false,
       relayServer: options.relayServer ?? false,
       upnp: options.upnp ?? true,

@@ -1,6 +1,30 @@
-import { type Clock, createTally, type Did, fromHex, hex, hourMs, type Logger, MeshError, minuteMs, type Random, randomInt, secondMs, toMeshError } from '../base/index.ts'
+import {
+  type Clock,
+  createTally,
+  type Did,
+  fromHex,
+  hourMs,
+  type Logger,
+  MeshError,
+  minuteMs,
+  type Random,
+  randomInt,
+  secondMs,
+  toMeshError,
+} from '../base/index.ts'
 import type { Host } from '../net/index.ts'
-import { createScope, createSequence, nameBytes, serveAttSync, syncBudget, type SyncEntry, type SyncItem, type SyncReport, syncIssuersMax, syncWith } from '../protocols/att-sync/index.ts'
+import {
+  createScope,
+  createSequence,
+  nameBytes,
+  serveAttSync,
+  syncBudget,
+  type SyncEntry,
+  type SyncItem,
+  type SyncReport,
+  syncIssuersMax,
+  syncWith,
+} from '../protocols/att-sync/index.ts'
 import { readTrustStatement, readWarrant, type TrustBook, type TrustItem } from '../trust/index.ts'
 import { isNews } from './trust-news.ts'
 import type { Reach } from './trust-reach.ts'
@@ -8,18 +32,23 @@ import type { Reach } from './trust-reach.ts'
 /** How often a node compares what it holds with one certified peer, on average. Source: trust/v1 section 5.8. */
 export const catchUpEveryMs = 10 * minuteMs
 /** Sessions with one peer that new links may cause per hour. */
-export const catchUpsPerHourMax = 30
+export const catchUpsPerHourMax = 12
+/** Sessions in an hour that new links to peers cause that are not certified, with all of these together. */
+export const catchUpsWithOthersMax = 12
 /** Sessions that follow at once on one that was cut short by its budget and brought something. */
 export const catchUpsInRowMax = 32
 /** Sessions in vain after which a peer is left alone for a while, and for how long. */
 export const catchUpsInVainMax = 3
 export const inVainMs = 6 * hourMs
+/** Tries of a session that did not come about, and the pause before the second, which doubles. */
+export const catchUpTriesMax = 4
+const retryMs = 5 * secondMs
 /** Names of statements that were refused and are not fetched again. */
 export const refusedNamesMax = 10_000
 /** Warrants have no time of their own. */
 const warrantsAt = 0
 /** From a new link to the first session: the hello and what it shows come first. */
-const metSoonMs = 500
+const metSoonMs = secondMs
 /** Heads are asked for that are younger than this. */
 const headsBackMs = hourMs
 
@@ -39,8 +68,6 @@ export interface CatchUpOptions {
 
 /** Finds and fetches what gossip missed. */
 export interface CatchUp {
-  /** A link to this peer opened. */
-  met(key: Did): void
   stop(): void
 }
 
@@ -52,7 +79,8 @@ export function entriesOf(book: Pick<TrustBook, 'items' | 'warrants'>, isAsked: 
     .map(({ id, bytes }) => ({ kind: 'warrant' as const, id: fromHex(id), issuedAt: warrantsAt, expiresAt: Infinity, bytes }))
     .toSorted((a, b) => Buffer.compare(a.id, b.id))
   const entries: SyncEntry[] = [...warrants]
-  for (const { id, issuer, issuedAt, expiresAt, kind, bytes } of book.items()) if (isAsked(issuer)) entries.push({ id: fromHex(id), issuedAt, expiresAt, kind, bytes })
+  for (const { id, issuer, issuedAt, expiresAt, kind, bytes } of book.items())
+    if (isAsked(issuer)) entries.push({ id: fromHex(id), issuedAt, expiresAt, kind, bytes })
   return entries
 }
 
@@ -69,6 +97,7 @@ function nameOf({ kind, bytes }: SyncItem): string | undefined {
 
 export function createCatchUp({ host, clock, random, logger, book, reach, isFollowed, followed, onNews }: CatchUpOptions): CatchUp {
   const links = createTally<Did>({ clock, most: catchUpsPerHourMax, windowMs: hourMs })
+  const others = createTally<'all'>({ clock, most: catchUpsWithOthersMax, windowMs: hourMs })
   const inVain = createTally<Did>({ clock, most: catchUpsInVainMax, windowMs: inVainMs })
   const idle = new Set<Did>()
   const running = new Set<Did>()
@@ -139,7 +168,7 @@ export function createCatchUp({ host, clock, random, logger, book, reach, isFoll
     return { report, kept }
   }
   /** Compares until nothing is missing, or nothing more comes of it. */
-  async function run(peer: Did): Promise<void> {
+  async function run(peer: Did, attempt = 1): Promise<void> {
     if (running.has(peer) || idle.has(peer) || stopping.signal.aborted) return
     if ([...followed()].length === 0) return
     running.add(peer)
@@ -152,7 +181,12 @@ export function createCatchUp({ host, clock, random, logger, book, reach, isFoll
     } catch (error) {
       const { code } = toMeshError(error)
       logger.debug('statements not compared', { peer, code })
-      if (/^ERR_(?:WIRE|OVERLOADED)/.test(code) && !inVain.count(peer)) rest(peer)
+      if (isFaultOfPeer.test(code)) {
+        if (!inVain.count(peer)) rest(peer)
+      } else if (attempt < catchUpTriesMax && host.routeTo(peer) !== undefined) {
+        // A holder that many come back to at once refuses some.
+        later(retryMs * 2 ** (attempt - 1) * (1 + random.fraction()), () => void run(peer, attempt + 1))
+      }
     } finally {
       running.delete(peer)
     }
@@ -181,14 +215,21 @@ export function createCatchUp({ host, clock, random, logger, book, reach, isFoll
     })
   }
   next()
+  // Where two parts of the mesh meet again, what one of them missed crosses here and goes on as news.
+  const stopListening = host.onPeer(({ event, peer: { did } }) => {
+    if (event !== 'connected') return
+    later(metSoonMs * (1 + random.fraction()), () => {
+      const subject = reach.subject(did)
+      if (isFollowed(subject) ? links.count(subject) : others.count('all')) void run(did)
+    })
+  })
   return {
-    met(key) {
-      if (!isFollowed(reach.subject(key)) || !links.count(reach.subject(key))) return
-      later(metSoonMs * (1 + random.fraction()), () => void run(key))
-    },
     stop() {
+      stopListening()
       stopping.abort(new MeshError('ERR_STOPPED', 'the node is stopping'))
       for (const cancel of timers) cancel()
     },
   }
 }
+
+const isFaultOfPeer = /^ERR_(?:WIRE_.*|PROTOCOL|OVERLOADED)$/

@@ -2,7 +2,7 @@ import { type Clock, type Did, type Logger, secondMs, toMeshError, within } from
 import type { Host } from '../net/index.ts'
 import { fetchStatements } from '../protocols/att/index.ts'
 import { headRecordKey, type TrustBook } from '../trust/index.ts'
-import { headNamespace, type Reach } from './trust-sync.ts'
+import { headNamespace, type Reach } from './trust-reach.ts'
 
 /** Connected peers asked for the newest head besides the DHT: certified ones first. trust/v1 section 5. */
 export const headPeersAskedMax = 4

@@ -15,6 +15,8 @@ export const newsOfIssuerMax = 120
 export const newsOfStrangerMax = 6
 /** Of all who are not followed together. */
 export const newsOfStrangersMax = 60
+/** Pieces by issuers who are not followed that are verified per minute. */
+export const newsOfStrangersVerifiedMax = 600
 /** Pieces that one publisher may make us verify per minute. */
 export const newsOfPublisherMax = 240
 /** Pieces remembered, so that none is judged twice. */
@@ -81,6 +83,7 @@ export function createNews({ host, clock, random, logger, book, self, subject, i
   const ofIssuers = createTally<Did>({ clock, most: newsOfIssuerMax, windowMs: minuteMs })
   const ofStrangers = createTally<Did>({ clock, most: newsOfStrangerMax, windowMs: minuteMs })
   const ofAllStrangers = createTally<'all'>({ clock, most: newsOfStrangersMax, windowMs: minuteMs })
+  const ofStrangersVerified = createTally<'all'>({ clock, most: newsOfStrangersVerifiedMax, windowMs: minuteMs })
   const ofPublishers = createTally<Did>({ clock, most: newsOfPublisherMax, windowMs: minuteMs })
   const passedOn = createTally<'all'>({ clock, most: newsPassedOnMax, windowMs: minuteMs })
   const seen = new Set<string>()
@@ -125,11 +128,11 @@ export function createNews({ host, clock, random, logger, book, self, subject, i
       const matters = follows || (item.kind === 'head' ? isNear(issuer) : piece.subject === self || book.knows(piece.subject) || isNear(piece.subject))
       // In this order: what costs a signature is asked last, and a forger uses up nobody's share but his own.
       if (!matters || !ofPublishers.count(from)) return 'ignore'
-      if (!follows && !ofAllStrangers.count('all')) return 'ignore'
+      if (!follows && !ofStrangersVerified.count('all')) return 'ignore'
       if (follows) {
         if (!(await book.accept(item, { from }))) return 'ignore'
       } else piece.verify()
-      if (!(follows ? ofIssuers : ofStrangers).count(issuer)) return 'ignore'
+      if (!(follows ? ofIssuers : ofStrangers).count(issuer) || (!follows && !ofAllStrangers.count('all'))) return 'ignore'
       if (item.kind === 'head') onHead(issuer)
       // About us everything is worth a place, within what the book gives strangers.
       else if (!follows && piece.subject === self) await book.accept(item, { from })

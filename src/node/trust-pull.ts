@@ -1,11 +1,11 @@
 import { type Clock, type Did, type Logger, secondMs, toMeshError, within } from '../base/index.ts'
 import type { Host } from '../net/index.ts'
 import { fetchStatements } from '../protocols/att/index.ts'
-import { headRecordKey, type TrustBook, type TrustItem } from '../trust/index.ts'
+import type { TrustBook, TrustItem } from '../trust/index.ts'
+import type { Heads } from './trust-heads.ts'
 import { isNews } from './trust-news.ts'
 import type { Reach } from './trust-reach.ts'
 
-export const headNamespace = 'kindmesh-head'
 /** Introducers asked in one refresh. Source: trust/v1 section 5. */
 export const introducersAskedMax = 32
 /** Other peers asked for the statements of an issuer that does not answer. */
@@ -22,6 +22,7 @@ export interface PullOptions {
   readonly book: TrustBook
   readonly self: Did
   readonly reach: Reach
+  readonly heads: Heads
   /** Somebody whose word may count here. */
   isFollowed(issuer: Did): boolean
   /** Bad news came that others may not have heard. */
@@ -42,13 +43,17 @@ export interface Pull {
   take(items: readonly TrustItem[], from: Did, wanted: (item: TrustItem, parties: { readonly from: Did; readonly to: Did }) => boolean): Promise<number>
 }
 
-export function createPull({ host, clock, logger, book, self, reach, isFollowed, onNews }: PullOptions): Pull {
+export function createPull({ host, clock, logger, book, self, reach, heads, isFollowed, onNews }: PullOptions): Pull {
   /** Up to which seq we have everything of an issuer whom we follow. */
   const followed = new Map<Did, number>()
   const asked = new Map<Did, number>()
   const pulling = new Map<Did, Promise<void>>()
 
-  async function take(items: readonly TrustItem[], from: Did, wanted: (item: TrustItem, parties: { readonly from: Did; readonly to: Did }) => boolean): Promise<number> {
+  async function take(
+    items: readonly TrustItem[],
+    from: Did,
+    wanted: (item: TrustItem, parties: { readonly from: Did; readonly to: Did }) => boolean,
+  ): Promise<number> {
     const chosen = items.filter((item) => {
       const parties = book.parties(item)
       return parties !== undefined && wanted(item, parties)
@@ -79,8 +84,7 @@ export function createPull({ host, clock, logger, book, self, reach, isFollowed,
     } catch (error) {
       logger.debug('issuer does not answer', { issuer, code: toMeshError(error).code })
     }
-    const record = await host.lookup(headNamespace, headRecordKey(reach.currentKnown(issuer)), { signal }).catch(() => undefined)
-    if (record !== undefined) await take([{ kind: 'head', bytes: record }], host.did, (_, { from }) => from === issuer)
+    await heads.newest(issuer, { signal })
     for (const { did } of host.peers().slice(0, holdersAskedMax)) {
       await fetchAll(reach.subject(did), issuer, signal).catch(() => undefined)
     }

@@ -4,8 +4,9 @@ import { headRecordKey, type Level, type TrustBook, type TrustItem, TrustLevel }
 import { createCatchUp } from './trust-catch-up.ts'
 import { keepHeadsFresh } from './trust-fresh.ts'
 import { createNews } from './trust-news.ts'
-import { createPull, headNamespace, type Pull } from './trust-pull.ts'
-import type { Reach } from './trust-reach.ts'
+import type { Heads } from './trust-heads.ts'
+import { createPull, type Pull } from './trust-pull.ts'
+import { headNamespace, type Reach } from './trust-reach.ts'
 
 /** Pulls of one issuer that gossip may cause per minute. */
 export const headPullsMax = 30
@@ -20,20 +21,21 @@ export interface TrustSyncOptions {
   readonly book: TrustBook
   readonly self: Did
   readonly reach: Reach
+  readonly heads: Heads
   /** Scopes whose introducers are worth following. */
   readonly scopes: readonly string[]
 }
 
 /** Carries statements between books: bad news and heads by gossip, good words when they are asked for, and what was missed by comparing. */
 export interface TrustSync extends Pick<Pull, 'refresh' | 'pull'> {
-  /** Takes evidence a peer shows about itself, then compares what both hold. */
+  /** Takes evidence a peer shows about itself, then what it has to say. */
   meet(peer: Did, items: readonly TrustItem[]): Promise<void>
   /** Tells others of a new statement of ours, or, without one, that there is something to fetch. */
   announce(item?: TrustItem): Promise<void>
   stop(): void
 }
 
-export function createTrustSync({ host, clock, random, logger, book, self, reach, scopes }: TrustSyncOptions): TrustSync {
+export function createTrustSync({ host, clock, random, logger, book, self, reach, heads, scopes }: TrustSyncOptions): TrustSync {
   const pulls = createTally<Did>({ clock, most: headPullsMax, windowMs: minuteMs })
 
   const levelOf = (issuer: Did): Level => scopes.reduce<Level>((best, scope) => Math.max(best, book.snapshot(scope).level(issuer)) as Level, TrustLevel.UNKNOWN)
@@ -55,7 +57,7 @@ export function createTrustSync({ host, clock, random, logger, book, self, reach
     },
   })
   const onNews = (item: TrustItem): void => news.tell(item)
-  const pull = createPull({ host, clock, logger, book, self, reach, isFollowed, onNews })
+  const pull = createPull({ host, clock, logger, book, self, reach, heads, isFollowed, onNews })
   const catchUp = createCatchUp({ host, clock, random, logger, book, reach, isFollowed, followed: () => followed().keys(), onNews })
   const stopFresh = keepHeadsFresh({
     host,
@@ -66,7 +68,13 @@ export function createTrustSync({ host, clock, random, logger, book, self, reach
     pull,
     reach,
     followed,
-    witnesses: () => new Set(book.show().filter(({ subject, issuer }) => subject === self && issuer !== self).map(({ issuer }) => issuer)),
+    witnesses: () =>
+      new Set(
+        book
+          .show()
+          .filter(({ subject, issuer }) => subject === self && issuer !== self)
+          .map(({ issuer }) => issuer),
+      ),
   })
 
   return {
@@ -76,7 +84,6 @@ export function createTrustSync({ host, clock, random, logger, book, self, reach
       // Only what certified issuers say about the very peer: nobody else can make us keep anything.
       await pull.take(items, peer, (item, { from, to }) => isFollowed(from) && (item.kind === 'head' || to === reach.subject(peer)))
       await pull.pull(peer)
-      catchUp.met(peer)
     },
     async announce(item) {
       if (item !== undefined) news.tell(item, { isOwn: true })

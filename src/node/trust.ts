@@ -21,6 +21,7 @@ import {
   type TrustBook,
   TrustLevel,
   type TrustChange,
+  type TrustItem,
   viewGraph,
 } from '../trust/index.ts'
 import type { EventHub } from './events.ts'
@@ -89,12 +90,12 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
   const self = keyring.identity
   const { book, chains } = await openWho(options)
   const heads = createHeads({ host, clock, logger, book, reach: chains, isCertified: book.certifies })
-  const sync = createTrustSync({ host, clock, logger, book, self, reach: chains, heads })
+  const sync = createTrustSync({ host, clock, random: options.random, logger, book, self, reach: chains, heads, scopes: scopesFollowed })
   const meeting = createTrustMeeting({ ...options, self, book, reach: chains, isCertified: book.certifies })
   serveStatements({ host, logger, list: book.list })
   /** In the background: the statement is on disk, and others also learn of it when they ask. */
-  function announce(): void {
-    sync.announce().catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
+  function announce(item: TrustItem): void {
+    sync.announce(item).catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
   }
   const level = (key: Did, scope: string): Level => book.snapshot(scope).level(chains.subject(key))
   return {
@@ -125,7 +126,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       warrants: book.warrants,
       async attest(fields) {
         const signed = await book.attest({ ...fields, subject: chains.subject(fields.subject) })
-        announce()
+        announce({ kind: 'attestation', bytes: signed.bytes })
         void meeting.announce(fields.subject)
         // Somebody whom we now follow may have introduced others already.
         void sync.pull(fields.subject)
@@ -133,7 +134,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       },
       async revoke(id, kind = 'soft') {
         const signed = await book.revoke(id, kind)
-        announce()
+        announce({ kind: 'revocation', bytes: signed.bytes })
         void meeting.announce(signed.statement.to)
         return { id: signed.ref }
       },

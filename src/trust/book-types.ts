@@ -65,6 +65,7 @@ export interface FromOption {
 export interface BookEntry extends SignedItem {
   readonly id: string
   readonly issuedAt: number
+  readonly expiresAt: number
   readonly issuer: Did
 }
 

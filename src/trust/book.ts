@@ -67,7 +67,8 @@ export async function openTrustBook(options: TrustBookOptions): Promise<TrustBoo
         const { issuer } = index.partiesOf(held)
         if (issuers !== undefined && !issuers.has(issuer)) continue
         const { signed } = held.statement
-        yield { ...held.item, id: signed.ref, issuedAt: signed.statement.issuedAt, issuer }
+        const { issuedAt, expiresAt } = signed.statement
+        yield { ...held.item, id: signed.ref, issuedAt, expiresAt, issuer }
       }
     },
     about: (subject) => [...index.about(keys.subject(subject))].map(({ item }) => item),

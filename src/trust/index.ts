@@ -10,7 +10,7 @@ export { type GraphView, type GraphViewOptions, viewGraph, viewNodesMax } from '
 export { ownWords, type OwnWord } from './roots.ts'
 export { type LevelChange, simulate, type SupposedStatement, type Supposition } from './simulate.ts'
 export type { Experience } from './experience.ts'
-export { quotaSubjectsMax } from './limits.ts'
+export { headAgeMsMax, quotaSubjectsMax } from './limits.ts'
 export { computeTrust, type Ranked, type TrustQuestion, type TrustSnapshot } from './rule.ts'
 export { scopeCovers, scopeNamesAuthority } from './scope.ts'
 
@@ -41,9 +41,12 @@ export {
   readTrustStatement,
   type SignedItem,
   type SignedKind,
+  readTrustStatement,
   verifiedHeadOf,
   type TrustItem,
   type TrustKind,
+  trustKinds,
+  trustStatementBytesMax,
 } from './statements.ts'
-export { makeWarrant, type Warrant } from './warrant.ts'
+export { makeWarrant, readWarrant, type Warrant } from './warrant.ts'
 export { createMeetingShelf, type MeetingShelf } from './meeting-shelf.ts'

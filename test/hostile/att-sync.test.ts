@@ -45,7 +45,8 @@ const liar =
   async (stream) => {
     let count = 0
     for await (const frame of stream.frames) {
-      for (const answer of say(syncQuestionCodec.decode(frame), count++)) await stream.send(answer instanceof Uint8Array ? answer : syncAnswerCodec.encode(answer))
+      for (const answer of say(syncQuestionCodec.decode(frame), count++))
+        await stream.send(answer instanceof Uint8Array ? answer : syncAnswerCodec.encode(answer))
     }
   }
 const answer = (fields: Partial<SyncAnswer>): SyncAnswer => ({ known: true, more: false, ranges: [], items: [], ...fields })
@@ -135,7 +136,10 @@ describe('a holder that lies costs its budget and no more', () => {
   test('when its answer does not end, or brings nothing on and on', async () => {
     const frame = answer({ more: true, ranges: [] })
     expect(await codeOf(ask(liar(() => Array.from({ length: 3 }, () => frame))))).toBe('ERR_PROTOCOL')
-    const endless = liar(() => [answer({ more: true }), ...Array.from({ length: 600 }, () => answer({ more: true, items: [{ kind: 'head', bytes: new Uint8Array(40) }] }))])
+    const endless = liar(() => [
+      answer({ more: true }),
+      ...Array.from({ length: 600 }, () => answer({ more: true, items: [{ kind: 'head', bytes: new Uint8Array(40) }] })),
+    ])
     expect(await codeOf(ask(endless, { headsAfter: 0 }))).toBe('ERR_PROTOCOL')
   })
   test('when it knows no scope however often it is told', async () => {
@@ -172,7 +176,8 @@ describe('an asker', () => {
   test('that has the same compared again and again, or is silent, is left', async () => {
     const [mine, peer] = createStreamPair(anna, ben)
     const serving = holder()(mine)
-    for (let count = 0; count < 1_000; count++) await peer.send(syncQuestionCodec.encode({ ...plain, ranges: firstQuestion(own, lastPlace) })).catch(() => undefined)
+    for (let count = 0; count < 1_000; count++)
+      await peer.send(syncQuestionCodec.encode({ ...plain, ranges: firstQuestion(own, lastPlace) })).catch(() => undefined)
     await serving
     expect(mine.sent.length).toBeLessThan(200)
     await expect(peer.send(question)).rejects.toMatchObject({ code: 'ERR_NET_CLOSED' })

@@ -17,7 +17,7 @@ import { createSequence, type Sequence } from './sequence.ts'
 /** Sessions one peer may open here in a minute. Source: trust/v1 section 5.8. */
 export const syncSessionsPerMinuteMax = 20
 /** Sessions served at a time, to all. */
-export const syncSessionsServedMax = 4
+export const syncSessionsServedMax = 8
 /** Bytes one session is answered with. */
 export const syncServedBytesMax = 8 << 20
 /** Time one session may take. */
