@@ -62,3 +62,26 @@ test('strangers about strangers are not kept: a peer shows evidence of its own f
   expect(await cleo.trust.explain(mallory.did)).toMatchObject({ level: 0, because: [] })
   expect(cleo.trust.show()).toEqual([])
 })
+
+test('one who was off while a word was withdrawn hears of it from somebody who was there, when its author is away: gossip is over, the two compare what they hold', async () => {
+  const dora = await start('dora')
+  const [anna, cleo] = await Promise.all([start('anna', dora.addresses()), start('cleo', dora.addresses())])
+  const ben = await start('ben', anna.addresses())
+  const { id } = await anna.trust.attest({ subject: ben.did, level: 2, scopes, lifetimeMs })
+  await Promise.all([cleo, dora].map((node) => node.trust.attest({ subject: anna.did, level: 4, scopes, lifetimeMs })))
+  await Promise.all([cleo, dora].map((node) => node.dial(anna.ticket())))
+  const levelAt = (node: MeshNode): number => node.trust.snapshot('/task/run').level(ben.did)
+  await until(async () => [cleo, dora].every((node) => levelAt(node) === 2))
+  await cleo.stop()
+
+  await anna.trust.revoke(id)
+  await until(async () => levelAt(dora) === 0)
+  // What gossip still remembers ends with the process.
+  await Promise.all([anna, ben, dora].map((node) => node.stop()))
+
+  const witness = await start('dora')
+  const again = await start('cleo', witness.addresses())
+  expect(levelAt(again)).toBe(2)
+  // Nobody is asked about ben here: what comes, comes because the two are connected.
+  await until(async () => levelAt(again) === 0)
+})
