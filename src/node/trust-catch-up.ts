@@ -79,8 +79,9 @@ export function entriesOf(book: Pick<TrustBook, 'items' | 'warrants'>, isAsked: 
     .map(({ id, bytes }) => ({ kind: 'warrant' as const, id: fromHex(id), issuedAt: warrantsAt, expiresAt: Infinity, bytes }))
     .toSorted((a, b) => Buffer.compare(a.id, b.id))
   const entries: SyncEntry[] = [...warrants]
-  for (const { id, issuer, issuedAt, expiresAt, kind, bytes } of book.items())
+  for (const { id, issuer, issuedAt, expiresAt, kind, bytes } of book.items()) {
     if (isAsked(issuer)) entries.push({ id: fromHex(id), issuedAt, expiresAt, kind, bytes })
+  }
   return entries
 }
 

@@ -42,7 +42,6 @@ export {
   type SignedItem,
   type SignedKind,
   readTrustStatement,
-  verifiedHeadOf,
   type TrustItem,
   type TrustKind,
   trustKinds,

@@ -163,16 +163,6 @@ function headOf(payload: Uint8Array): Head {
   return { seq: newest, count, fingerprint, warnings: { count: warnings, root: warningsRoot } }
 }
 
-/** Who signed a head, undefined when it is none or does not verify. */
-export function verifiedHeadOf(item: TrustItem, now: number): Did | undefined {
-  try {
-    return isSignedItem(item) && item.kind === 'head' ? openTrustStatement(item, now).signed.statement.from : undefined
-  } catch (error) {
-    if (error instanceof MeshError) return undefined
-    throw error
-  }
-}
-
 /** @throws ERR_TRUST_INVALID unless there is a scope and each is a command path such as `/task/run`, `/`, or an `authority/*` grant */
 export function checkScopes(scopes: readonly string[]): void {
   const sound = scopes.length > 0 && scopes.every((scope) => /^(?:\/|(?:\/[a-z0-9][a-z0-9_.-]*)+|authority\/\*)$/.test(scope))

@@ -45,8 +45,9 @@ const liar =
   async (stream) => {
     let count = 0
     for await (const frame of stream.frames) {
-      for (const answer of say(syncQuestionCodec.decode(frame), count++))
+      for (const answer of say(syncQuestionCodec.decode(frame), count++)) {
         await stream.send(answer instanceof Uint8Array ? answer : syncAnswerCodec.encode(answer))
+      }
     }
   }
 const answer = (fields: Partial<SyncAnswer>): SyncAnswer => ({ known: true, more: false, ranges: [], items: [], ...fields })
@@ -160,7 +161,7 @@ describe('an asker', () => {
     await nextTurn()
     await expect(opened.at(-1)?.[1].send(question)).rejects.toMatchObject({ code: 'ERR_NET_CLOSED' })
     for (const [, peer] of opened.slice(0, -1)) await peer.close()
-    await Promise.all(serving)
+    for (const one of serving) await one
     let served_ = 0
     for (let count = opened.length; count < 2 * syncSessionsPerMinuteMax; count++) {
       const [mine, peer] = createStreamPair(anna, ben)
@@ -176,8 +177,9 @@ describe('an asker', () => {
   test('that has the same compared again and again, or is silent, is left', async () => {
     const [mine, peer] = createStreamPair(anna, ben)
     const serving = holder()(mine)
-    for (let count = 0; count < 1_000; count++)
+    for (let count = 0; count < 1_000; count++) {
       await peer.send(syncQuestionCodec.encode({ ...plain, ranges: firstQuestion(own, lastPlace) })).catch(() => undefined)
+    }
     await serving
     expect(mine.sent.length).toBeLessThan(200)
     await expect(peer.send(question)).rejects.toMatchObject({ code: 'ERR_NET_CLOSED' })

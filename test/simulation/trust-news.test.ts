@@ -66,8 +66,9 @@ test('a revocation reaches 50 nodes within a minute, those across a partition wi
   await mesh.until(() => there.every((node) => level(node, ben) === 0), reachMs)
   await mesh.until(() => executors[1]?.tasks.served.list().length === 0, reachMs)
   expect(executors[1]?.tasks.served.history()).toMatchObject([{ outcome: 'ERR_TRUST_LOW' }])
-  for (const executor of executors)
+  for (const executor of executors) {
     expect(await mesh.run(outcomeOf(ben, executor, 'say').catch((error: unknown) => (error as { readonly code?: unknown }).code))).toBe('ERR_TRUST_LOW')
+  }
 
   const back = await mesh.restart(off)
   expect(level(back, ben)).toBe(2)
