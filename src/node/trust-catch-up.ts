@@ -216,14 +216,17 @@ export function createCatchUp({ host, clock, random, logger, book, reach, isFoll
     })
   }
   next()
-  // Where two parts of the mesh meet again, what one of them missed crosses here and goes on as news.
-  const stopListening = host.onPeer(({ event, peer: { did } }) => {
-    if (event !== 'connected') return
+  function met(did: Did): void {
     later(metSoonMs * (1 + random.fraction()), () => {
       const subject = reach.subject(did)
       if (isFollowed(subject) ? links.count(subject) : others.count('all')) void run(did)
     })
+  }
+  // Where two parts of the mesh meet again, what one of them missed crosses here and goes on as news.
+  const stopListening = host.onPeer(({ event, peer: { did } }) => {
+    if (event === 'connected') met(did)
   })
+  for (const { did } of host.peers()) met(did)
   return {
     stop() {
       stopListening()

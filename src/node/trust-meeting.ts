@@ -3,7 +3,7 @@ import { type Clock, createTally, type Did, hourMs, keyFromDid, type Logger, min
 import type { Host } from '../net/index.ts'
 import { listAtMeeting, type MeetItem, meetListMax, meetPutMax, putAtMeeting, serveMeeting } from '../protocols/att-meet/index.ts'
 import { createMeetingShelf, makeWarrant, type MeetingShelf, type SignedItem, type TrustBook } from '../trust/index.ts'
-import { headNamespace, type Reach } from './trust-sync.ts'
+import { headNamespace, type Reach } from './trust-reach.ts'
 import { meetBucketOf, meetBuckets, meetProviderKey } from './meet-provider-key.ts'
 import { newestWords } from './trust-words.ts'
 

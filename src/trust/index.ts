@@ -41,7 +41,6 @@ export {
   readTrustStatement,
   type SignedItem,
   type SignedKind,
-  readTrustStatement,
   type TrustItem,
   type TrustKind,
   trustKinds,
