@@ -1,6 +1,6 @@
 import type { Did } from '../base/index.ts'
 
-/** Heads of issuers in the DHT. Source: trust/v1 section 5.31. */
+/** Heads of issuers in the DHT. Source: trust/v1 section 1.5. */
 export const headNamespace = 'kindmesh-head'
 
 /** Which identity a key speaks for, and under which key one is reached. */
