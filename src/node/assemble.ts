@@ -63,6 +63,7 @@ import { type CompareDoors, createCompare } from './compare.ts'
 import { createDirectory, type Directory, prekeyNamespace, prekeyRepublishMs } from './directory.ts'
 import { createGroups } from './groups.ts'
 import { createEventHub, type EventHub, type NodeEvent } from './events.ts'
+import { createLocalExperience } from './experience.ts'
 import { type Identities, openIdentities } from './identities.ts'
 import { createFinder, type Description, type Finder, type FindOptions, type FoundPeer } from './find.ts'
 import { createFiles, type Files } from './files.ts'
@@ -474,7 +475,15 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     ticketOf: (invite) => encodeTicket({ did: self, key: keyring.did, addresses: host.addresses(), invite }),
   })
   const recent = await openRecentPeers({ store: store.sub('peers'), host, clock, logger })
-  const asked = await createTasks({ ...parts, keys: chains, finder, level: (peer) => level(peer, taskScope), bundleOf: bundleAfterHello })
+  const experience = createLocalExperience({ ...parts, keys: chains, book })
+  const asked = await createTasks({
+    ...parts,
+    ended: experience.take,
+    keys: chains,
+    finder,
+    level: (peer) => level(peer, taskScope),
+    bundleOf: bundleAfterHello,
+  })
   takers.set(
     'task_result',
     taskResultTaker(inbox, asked.hint, ({ id, from, type }) => events.emit({ event: 'message', id, from: chains.subject(from), type })),

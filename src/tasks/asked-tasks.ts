@@ -2,7 +2,7 @@ import type { Audit } from '../audit/index.ts'
 import type { Did, Logger, SignalOption } from '../base/index.ts'
 import type { TaskDecision } from '../protocols/task/index.ts'
 import type { Store } from '../store/index.ts'
-import type { AskedStatus, AskedTask } from './asked-records.ts'
+import type { AskedEnd, AskedRecord, AskedStatus, AskedTask } from './asked-records.ts'
 import type { AttemptOptions } from './asker-attempt.ts'
 import type { PreparedOrder, TaskOrder, TaskProgress, TaskResult } from './asker-order.ts'
 import type { ReceiptDocument } from './receipt.ts'
@@ -15,6 +15,8 @@ export interface AskerOptions extends AttemptOptions {
   readonly logger: Logger
   /** Whose key it is, and which is in force. */
   readonly keys: { subject(key: Did): Did; current(identity: Did, options: SignalOption): Promise<Did> }
+  /** After both signatures under the end of a task are on disk. */
+  ended?(record: AskedRecord, end: AskedEnd): void
   /** Picks who runs a task for `any`: never one of `tried` while there are others. @throws ERR_NOT_FOUND, ERR_CAPABILITY_DENIED */
   choose(order: PreparedOrder, options: { readonly tried: readonly Did[]; readonly signal: AbortSignal }): Promise<Choice>
 }

@@ -320,11 +320,10 @@ export async function openAsker(options: AskerOptions): Promise<Asker> {
           artefacts: files,
           receipt: receipt.hash,
         }
-    await audit.record(receiptCountersigned({ ...partiesOf(request), receiptHash: receipt.hash }), [
-      ...records.keep(record),
-      ...records.keepEnd(id, { receipt: receipt.bytes, countersigned: back.bytes, result: event.result }),
-    ])
+    const kept = { receipt: receipt.bytes, countersigned: back.bytes, result: event.result }
+    await audit.record(receiptCountersigned({ ...partiesOf(request), receiptHash: receipt.hash }), [...records.keep(record), ...records.keepEnd(id, kept)])
     job.record = record
+    options.ended?.(record, kept)
     return { result, countersigned: back.bytes }
   }
 

@@ -1,4 +1,4 @@
-export { type AskedTask } from './asked-records.ts'
+export { askedEndedMax, type AskedEnd, type AskedRecord, type AskedTask, createAskedRecords } from './asked-records.ts'
 export type { AskedTasks, Asker, Choice, TaskDescription, TaskLogItem } from './asked-tasks.ts'
 export { openAsker } from './asker.ts'
 export type { TaskFile } from './asker-files.ts'
@@ -7,4 +7,5 @@ export { type Candidate, type CandidateAnswer, chooseExecutor } from './choose.t
 export { readNotice } from './executor-end.ts'
 export { type AdmissionQuestion, type BridgeOrder, type Executor, openExecutor } from './executor.ts'
 export type { ServedTask, ServedTasks } from './executor-served.ts'
+export { readOutcome, type TaskOutcome } from './outcome.ts'
 export type { ReceiptDocument } from './receipt.ts'

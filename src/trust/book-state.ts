@@ -155,9 +155,11 @@ export function createBookState({ own, keys, clock, now, scopes, controllerOf, c
       changed('keys', 'own')
     },
     experience(all) {
+      const failures = new Map(known.map((one) => [one.subject, one.failures]))
+      const isWorse = all.some((one) => one.failures > (failures.get(one.subject) ?? 0))
       known = all
       ledger.experience(all)
-      changed('experience', 'now')
+      changed('experience', isWorse ? 'now' : 'soon')
     },
     isCertified: (issuer) => [...new Set([...scopes, ...answers.scopes()])].some((scope) => answers.peek(scope).level(issuer) >= TrustLevel.VERIFIED),
   }
