@@ -25,8 +25,8 @@ const ownEnd = /^ERR_(?:SANDBOX_(?:THREW|CODE|LIMIT|RESULT|PERMISSION)|HOST_.*|T
 export function readOutcome(record: AskedRecord, end: AskedEnd, { askers, now }: { readonly askers: readonly Did[]; readonly now: number }): TaskOutcome {
   const { statement } = openStatement('task-receipt', end.receipt, { now, lifetimeMsMax: receiptLifetimeMs })
   const attempt = record.attempts.find(({ requestHash }) => statement.refs.some((ref) => equal(ref, requestHash)))
-  if (attempt === undefined || !askers.includes(statement.to))
-    throw new MeshError('ERR_RECEIPT_INVALID', 'the receipt is about a task that was not asked for here')
+  const isOurs = attempt !== undefined && askers.includes(statement.to)
+  if (!isOurs) throw new MeshError('ERR_RECEIPT_INVALID', 'the receipt is about a task that was not asked for here')
   const { executor, requestHash } = attempt
   const { codeHash, inputHash, isolation } = record
   const { signed, facts } = openReceipt(end.receipt, now, { executor, asker: statement.to, requestHash, codeHash, inputHash, isolation })
