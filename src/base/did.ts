@@ -25,7 +25,10 @@ function createCache<K, V>(): Cache<K, V> {
   let young = new Map<K, V>()
   let old = new Map<K, V>()
   function set(key: K, value: V): V {
-    if (young.size >= cacheMax / 2) [old, young] = [young, new Map()]
+    if (young.size >= cacheMax / 2) {
+      old = young
+      young = new Map()
+    }
     young.set(key, value)
     return value
   }

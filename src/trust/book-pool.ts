@@ -66,7 +66,9 @@ export function createBookPool({ most = poolMax, perSubject = poolPerSubjectMax 
       if (about.size >= perSubject) drop(firstOf(about, ({ from }) => from === pooled.from))
       if (entries.size >= most) {
         const own = byBearer.of(pooled.from)
-        drop(firstOf(own.size > most / (byBearer.size + 1) ? own : entries.values()))
+        // Several at a time: looking for the oldest in a set that lost its oldest one by one costs more than all the rest.
+        const isGreedy = own.size > most / (byBearer.size + 1)
+        for (const entry of firstFew(isGreedy ? own : entries.values(), isGreedy ? Math.ceil(own.size / 20) : 1)) drop(entry)
       }
       add({ ...pooled, key })
     },
@@ -80,8 +82,14 @@ export function createBookPool({ most = poolMax, perSubject = poolPerSubjectMax 
   }
 }
 
+function firstFew(entries: Iterable<Entry>, count: number): readonly Entry[] {
+  const few: Entry[] = []
+  for (const entry of entries) if (few.push(entry) >= count) break
+  return few
+}
+
 /** The first that is wanted, else the first. */
-function firstOf(entries: Iterable<Entry>, isWanted: (entry: Entry) => boolean = () => true): Entry {
+function firstOf(entries: Iterable<Entry>, isWanted: (entry: Entry) => boolean): Entry {
   let first: Entry | undefined
   for (const entry of entries) {
     if (isWanted(entry)) return entry
