@@ -89,6 +89,12 @@ export const configKeys: Readonly<Record<string, ConfigKey>> = {
     meaning: 'what a peer may at most, by its DID',
     felt: 'now',
   },
+  'trust.policy': {
+    schema: z.enum(['gate', 'flow']),
+    meaning: 'who decides a level: the trust rule, or the rule and amounts by flow, whichever gives less',
+    fallback: 'gate',
+    felt: 'now',
+  },
   ...perLevel,
   ...limits,
 }

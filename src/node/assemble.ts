@@ -250,7 +250,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const prekeys = await openPrekeys({ store: store.sub('prekeys'), keyring, clock, random })
   const replay = await openReplayGuard({ store: store.sub('replay'), clock })
   const inbox = await openInbox(store.sub('inbox'))
-  const trust = await openTrust({ ...parts, events, nameOf: (did) => people.nameOf(did) })
+  const trust = await openTrust({ ...parts, events, nameOf: (did) => people.nameOf(did), policy: settings.trustPolicy })
   const people: People = await openPeople({ ...parts, events, trust })
   const { book, chains, sync, level, standing } = trust
   const self = keyring.identity

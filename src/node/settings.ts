@@ -3,6 +3,7 @@ import { type Did, type Logger, MeshError, toMeshError, utf8 } from '../base/ind
 import type { Config, Setting, SettingChange } from '../config/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import type { Policy } from '../policy/index.ts'
+import type { TrustPolicy } from '../trust/index.ts'
 import type { EventHub } from './events.ts'
 import { livePolicy, policyOf } from './live-policy.ts'
 
@@ -28,6 +29,7 @@ export interface Settings {
   readonly doors: SettingsDoors
   /** In force now, also in a minute. */
   readonly policy: Policy
+  trustPolicy(): TrustPolicy
   /** Reads the settings of an agent of this node. */
   load(agent: string): Promise<void>
   /** For messages to one agent, whose own settings count too. */
@@ -62,6 +64,7 @@ export function createSettings({ config, policy, complete, did, audit, events, l
   }
   return {
     policy: livePolicy(now),
+    trustPolicy: () => (config?.setting('trust.policy').value === 'flow' ? 'flow' : 'gate'),
     async load(agent) {
       if (config === undefined) return
       // A file that is no good must not open what it was to close.

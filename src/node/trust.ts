@@ -23,6 +23,9 @@ import {
   type TrustChange,
   type TrustItem,
   viewGraph,
+  narrowByFlow,
+  type TrustPolicy,
+  type TrustSnapshot,
 } from '../trust/index.ts'
 import type { EventHub } from './events.ts'
 import { type KeyChains, openKeyChains } from './key-chains.ts'
@@ -82,6 +85,8 @@ export interface TrustOptions {
   readonly events: EventHub
   /** The reader's own name for somebody. */
   readonly nameOf?: (did: Did) => string | undefined
+  /** Who decides a level, asked before each decision; the rule unless given. */
+  readonly policy?: () => TrustPolicy
 }
 
 /** Opens all that is known of keys and trust, serves it to others and keeps it up. */
@@ -97,7 +102,8 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
   function announce(item: TrustItem): void {
     sync.announce(item).catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
   }
-  const level = (key: Did, scope: string): Level => book.snapshot(scope).level(chains.subject(key))
+  const judge = createJudge(book, options.policy)
+  const level = (key: Did, scope: string): Level => judge(scope).level(chains.subject(key))
   return {
     book,
     chains,
@@ -122,7 +128,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
     },
     doors: {
       show: book.show,
-      snapshot: book.snapshot,
+      snapshot: judge,
       warrants: book.warrants,
       async attest(fields) {
         const signed = await book.attest({ ...fields, subject: chains.subject(fields.subject) })
@@ -147,14 +153,27 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
           add: supposition.add?.map((said) => ({ ...said, issuer: chains.subject(said.issuer), subject: chains.subject(said.subject) })) ?? [],
         }),
       graph: ({ scope = taskScope, subject, nodesMax } = {}) =>
-        viewGraph(book.snapshot(scope), { subject: subject === undefined ? undefined : chains.subject(subject), nodesMax, name: nameOf }),
+        viewGraph(judge(scope), { subject: subject === undefined ? undefined : chains.subject(subject), nodesMax, name: nameOf }),
       async explain(subject, { scope = taskScope, name = nameOf, signal } = {}) {
         const enough = (): boolean => level(subject, scope) >= TrustLevel.VERIFIED
         const [taken] = await Promise.all([meeting.lookup(subject, { signal, enough }), sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })])
         if (taken > 0) await sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })
-        return book.explain(chains.subject(subject), scope, { name })
+        return options.policy?.() === 'flow' ? judge(scope).explain(chains.subject(subject), { name }) : book.explain(chains.subject(subject), scope, { name })
       },
     },
+  }
+}
+
+/** The snapshot that decides: the book's, or under policy `flow` the same narrowed, kept till something is said anew. Source: trust/v1 section 2.9. */
+function createJudge(book: TrustBook, policy: () => TrustPolicy = () => 'gate'): (scope: string) => TrustSnapshot {
+  let narrowed = new WeakMap<TrustSnapshot, TrustSnapshot>()
+  book.onChange(() => (narrowed = new WeakMap()))
+  return (scope) => {
+    const gate = book.snapshot(scope)
+    if (policy() !== 'flow') return gate
+    const known = narrowed.get(gate) ?? narrowByFlow(gate, book.question(scope))
+    narrowed.set(gate, known)
+    return known
   }
 }
 

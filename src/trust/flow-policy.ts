@@ -1,7 +1,7 @@
 import type { Did } from '../base/index.ts'
 import type { Explanation } from './explain.ts'
 import { authenticate, type Flow, type FlowPath, incoming, type Incoming } from './flow.ts'
-import { flowEdges, type FlowStatements, liveStatements, wornLevel } from './flow-statements.ts'
+import { flowAmounts, flowEdges, type FlowStatements, liveStatements, wornLevel } from './flow-statements.ts'
 import type { TrustSnapshot } from './rule.ts'
 import { type Attestation, type Level, levelName } from './types.ts'
 
@@ -36,16 +36,20 @@ export function narrowByFlow(gate: TrustSnapshot, options: FlowPolicyOptions): F
 
   const statements = (): NonNullable<typeof known> => {
     if (known !== undefined) return known
+    // Quotas, warrants, heads and everything else that silences somebody are the rule's affair.
+    const heard = new Map<string, number>()
+    for (const { issuer, subject, level: counts, isHeard } of gate.edges()) {
+      if (isHeard && counts > 0) heard.set(`${issuer} ${subject}`, flowAmounts[counts as 1 | 2 | 3 | 4])
+    }
     const live = liveStatements(options)
     const said = new Map<Did, number>()
     for (const statement of live.filter(({ issuer }) => issuer === root)) {
       said.set(statement.subject, Math.max(wornLevel(statement, now), said.get(statement.subject) ?? 0))
     }
     const edges = flowEdges(options, live).flatMap((edge) => {
-      const [from, to] = [edge.from as Did, edge.to as Did]
-      if (from !== root && gate.level(from) < 2) return []
-      const amount = from === root ? Math.min(edge.amount, options.reliance?.get(to) ?? Infinity) : edge.amount
-      return amount > 0 && gate.level(to) > 0 ? [{ ...edge, amount }] : []
+      const relied = edge.from === root ? (options.reliance?.get(edge.to as Did) ?? Infinity) : Infinity
+      const amount = Math.min(edge.amount, heard.get(`${edge.from} ${edge.to}`) ?? 0, relied)
+      return amount > 0 && gate.level(edge.to as Did) > 0 ? [{ ...edge, amount }] : []
     })
     known = { into: incoming(edges), said, byId: new Map(live.map((statement) => [statement.id, statement])) }
     return known

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Did } from '../../src/base/index.ts'
+import { dayMs, type Did } from '../../src/base/index.ts'
 import {
   type Attestation,
   authenticate,
@@ -14,6 +14,7 @@ import {
   incoming,
   narrowByFlow,
   type TrustPolicy,
+  type TrustQuestion,
 } from '../../src/trust/index.ts'
 import { did, everybody, headAgeOf, now, root, says, scope, world } from '../helpers/trust-graphs.ts'
 import { authenticateVectors, bindingOf, edgesFor, keysAlong, networks, pathVectors, startsOf } from '../helpers/trust-sequoia.ts'
@@ -74,6 +75,19 @@ describe('policy flow', () => {
     const why = by(2).explain(did('zoe'))
     expect(why).toMatchObject({ level: 1, levelName: 'basic', because: [{ path: [root, did('ada'), did('zoe')], minLevel: 2 }], missingForNext: { level: 2 } })
     expect(why.sentence).toBe('BASIC in /task/run by the policy flow, because 60 of 120 for VERIFIED arrive; the rule alone would say VERIFIED.')
+  })
+
+  test('whom the rule does not hear carries nothing: warrants, old heads, spent quotas', () => {
+    const given = [...circle, ...['anna', 'ben', 'carl'].map((friend) => says(friend, 'zoe', 2))]
+    const amount = (more: Partial<TrustQuestion>): number => {
+      const question = { root, scope, now, attestations: given, ...more }
+      return narrowByFlow(computeTrust(question), question).flow(did('zoe')).amount
+    }
+    expect(amount({})).toBe(180)
+    expect(amount({ warrants: [did('anna')] })).toBe(120)
+    expect(amount({ headAge: (issuer) => (issuer === did('anna') ? 3 * dayMs : 0) })).toBe(160)
+    const crowd = Array.from({ length: 64 }, (_, at) => says('anna', `crowd${at}`, 2, { firstSeenAt: now - 2 * dayMs }))
+    expect(amount({ attestations: [...given, ...crowd] })).toBe(120)
   })
 
   test('who is relied on less carries less', () => {
