@@ -18,6 +18,7 @@ import { sandboxLevels } from './suites/sandbox-levels.ts'
 import { sandboxRemote } from './suites/sandbox-remote.ts'
 import { sandboxWorkerd } from './suites/sandbox-workerd.ts'
 import { store } from './suites/store.ts'
+import { trust } from './suites/trust.ts'
 
 /** A new suite is a file in `suites` and a line here. */
 const suites: Readonly<Record<string, readonly Suite[]>> = {
@@ -30,6 +31,7 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   'sandbox-remote': [sandboxRemote],
   memory: [memory],
   store: [store],
+  trust: [trust],
   klp: [klpSession, klpBox, klpAsk, klpStream, klpMemory],
   'klp-session': [klpSession],
   'klp-box': [klpBox],
