@@ -58,6 +58,21 @@ test('by the word of an introducer who is offline, carried by the subject; and n
   expect((await cleo.trust.explain(ben.did)).ignored).toEqual([{ id, issuer: anna.did, reason: 'revoked' }])
 })
 
+test('what an introducer said about somebody is found when both are gone, with those who were close to his key', async () => {
+  const meeting = await start('meeting')
+  const [anna, ben] = await Promise.all([start('anna', meeting.addresses()), start('ben', meeting.addresses())])
+  await ben.dial(meeting.ticket())
+  await anna.dial(meeting.ticket())
+  await anna.trust.attest({ subject: ben.did, level: 2, scopes, lifetimeMs })
+  await until(async () => meeting.trust.meeting().held === 1)
+  await Promise.all([anna.stop(), ben.stop()])
+  const cleo = await start('cleo', meeting.addresses())
+  await cleo.dial(meeting.ticket())
+  await cleo.trust.attest({ subject: anna.did, level: 4, scopes, lifetimeMs })
+  await until(async () => (await cleo.trust.explain(ben.did)).level === 2)
+  expect(meeting.trust.meeting().refused).toEqual({ invalid: 0, full: 0, busy: 0 })
+})
+
 test('strangers about strangers are not kept: a peer shows evidence of its own friends in vain', async () => {
   const cleo = await start('cleo')
   const [mallory, puppet] = await Promise.all([start('mallory', cleo.addresses()), start('puppet', cleo.addresses())])

@@ -4,11 +4,12 @@ import { sha256 } from '../../src/crypto/index.ts'
 import { signStatement } from '../../src/identity/index.ts'
 import type { Host } from '../../src/net/index.ts'
 import { recordRules } from '../../src/node/index.ts'
+import { headNamespace } from '../../src/node/trust-sync.ts'
 import { meetFrameBytesMax, type MeetItem, meetProtocol } from '../../src/protocols/att-meet/codec.ts'
 import { putAtMeeting } from '../../src/protocols/att-meet/index.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 import { createTestMesh, type TestMesh, type TestNode } from '../../src/testing/index.ts'
-import { TrustLevel } from '../../src/trust/index.ts'
+import { headRecordKey, TrustLevel } from '../../src/trust/index.ts'
 import { attestationCodec } from '../../src/trust/statements.ts'
 import { encode } from '../../src/wire/index.ts'
 import { keysNear } from '../helpers/keys-near.ts'
@@ -45,6 +46,33 @@ test('a chain of which every link is gone is found link by link', async () => {
   await mesh.clock.advance(20_000)
   for (const introducer of [first, second]) await attest(mesh, reader, introducer, 3)
   expect((await mesh.run(reader.trust.explain(stranger.did))).level).toBe(TrustLevel.BASIC)
+})
+
+test('one who signs two heads that cannot both be true is known by it to those who keep his head, and introduces nobody any more', async () => {
+  await using mesh = await createTestMesh({ nodes: 6, seed: 35 })
+  const [, reader, introducer, stranger] = mesh.nodes as [TestNode, TestNode, TestNode, TestNode]
+  await attest(mesh, introducer, stranger)
+  await attest(mesh, reader, introducer, 3)
+  await mesh.clock.advance(5_000)
+  expect((await mesh.run(reader.trust.explain(stranger.did))).level).toBe(TrustLevel.BASIC)
+  const keyring = mesh.keyring(2)
+  const random = createSeededRandom(7)
+  const later = Number.MAX_SAFE_INTEGER - 1
+  const head = (fingerprint: number): Uint8Array => {
+    const payload = encode([1, later, 2, new Uint8Array(32).fill(fingerprint)])
+    const times = { issuedAt: mesh.clock.now(), expiresAt: mesh.clock.now() + dayMs }
+    return signStatement('head', { to: keyring.did, type: 'head', payload, ...times }, { keyring, random }).bytes
+  }
+  // Told to the mesh from two places, by whoever it may be.
+  for (const fingerprint of [1, 2]) {
+    const rules = recordRules(mesh.clock)
+    const host = await mesh.simulator.host(keyringOf(600 + fingerprint).did, { store: createMemoryStore(), rules })
+    await mesh.run(host.dial({ addresses: mesh.node(0).addresses() }))
+    await mesh.run(host.publish(headNamespace, headRecordKey(introducer.did), head(fingerprint)))
+    await mesh.clock.advance(1_000)
+  }
+  expect(reader.trust.warrants().map(({ issuer }) => issuer)).toEqual([introducer.did])
+  expect((await mesh.run(reader.trust.explain(stranger.did))).level).toBe(TrustLevel.UNKNOWN)
 })
 
 test('a storer that lost what was left with it gets it again within half a day', async () => {
