@@ -515,6 +515,8 @@ export const attestationList = z.object({
   warrants: z.array(z.object({ id: z.string(), issuer: z.string(), statements: z.array(z.string()), firstSeenAt: z.int() })),
   names,
 })
+/** Statements held for others, and puts that were not kept, by reason. */
+export const rendezvous = z.object({ held: z.int(), refused: z.object({ invalid: z.int(), full: z.int(), busy: z.int() }) })
 export const ownWordList = z.object({
   roots: z.array(
     z.object({

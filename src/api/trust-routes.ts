@@ -100,6 +100,13 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
       },
     },
     {
+      method: 'GET',
+      url: '/v1/trust/rendezvous',
+      summary: 'What others left here about strangers this node is close to, and how much was refused since the start',
+      reply: schemas.rendezvous,
+      handle: async () => node.trust.meeting(),
+    },
+    {
       method: 'POST',
       url: '/v1/trust/simulate',
       summary: 'Whose level would change with these statements made or taken back; nothing is signed',

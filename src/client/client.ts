@@ -115,6 +115,7 @@ export interface Client {
   explain(query: { readonly subject: string; readonly scope?: string }, options?: SignalOption): Promise<Out<'explanation'>>
   /** What this node itself says of others. */
   trustRoots(options?: SignalOption): Promise<Out<'ownWordList'>>
+  trustRendezvous(options?: SignalOption): Promise<Out<'rendezvous'>>
   /** Whose level would change; nothing is signed. */
   simulateTrust(body: In<'simulateBody'>, options?: SignalOption): Promise<Out<'simulation'>>
   trustGraph(query: { readonly scope?: string; readonly subject?: string; readonly nodes?: number }, options?: SignalOption): Promise<Out<'graphView'>>
@@ -243,6 +244,7 @@ export function createClient({ url, token }: ClientOptions): Client {
     attest: (body, options) => call('/v1/attestations', options, body),
     attestations: (fields = {}, options) => call(`/v1/attestations${query(fields)}`, options),
     trustRoots: (options) => call('/v1/trust/roots', options),
+    trustRendezvous: (options) => call('/v1/trust/rendezvous', options),
     simulateTrust: (body, options) => call('/v1/trust/simulate', options, body),
     trustGraph: (fields, options) => call(`/v1/trust/graph${query(fields)}`, options),
     rank: (fields, options) => call(`/v1/trust/rank${query(fields)}`, options),

@@ -43,6 +43,7 @@ test('one sees what a word would do, says it, sees whom one vouches for, draws i
     changes: [{ subject: ben, before: 0, after: 3 }],
   })
   expect(await ask('trust', 'roots')).toMatchObject({ schema: 'kindmesh.trust-roots/1', roots: [] })
+  expect(await ask('trust', 'rendezvous')).toMatchObject({ schema: 'kindmesh.trust-rendezvous/1', held: 0, refused: { invalid: 0, full: 0, busy: 0 } })
 
   const { id } = (await ask('attest', ben, '--level', 'trusted')) as { id: string }
   await ask('attest', ben, '--level', 'basic', '--scope', '/message')

@@ -11,7 +11,7 @@ interface ShowOptions {
   readonly mine?: boolean
 }
 
-/** `trust show|roots|rank`: what was said, what you said, and who comes first. */
+/** `trust show|roots|rendezvous|rank`: what was said, what you said, what is held for others, and who comes first. */
 export function addTrustWordsCommands(trust: Command, add: AddCommand): void {
   add<readonly [], ShowOptions>(
     trust,
@@ -67,6 +67,21 @@ export function addTrustWordsCommands(trust: Command, add: AddCommand): void {
               return `${id.slice(0, 12)}  ${called(subject, names)}  ${saidLevel(level)}${aged}  ${scopes.join(' ')}  ${introduces}  until ${dayOf(until)}`
             })
             .join('\n') || 'you vouch for nobody: `kindmesh attest <peer> --level verified`',
+      )
+    },
+  )
+  add(
+    trust,
+    'rendezvous',
+    'what this node holds for others about strangers, and what it refused',
+    (command) => command,
+    async ({ client, print, signal }) => {
+      const answer = await (await client()).trustRendezvous({ signal })
+      print(
+        'trust-rendezvous',
+        answer,
+        ({ held, refused }) =>
+          `${held} statements held; refused ${refused.invalid} invalid, ${refused.full} over a quota, ${refused.busy} over the verify budget`,
       )
     },
   )
