@@ -6,6 +6,7 @@ import { groupSealVectors, groupVectors, topicVectors } from './vectors/group.ts
 import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
 import { sessionVectors } from './vectors/sessions.ts'
+import { joinVectors } from './vectors/join.ts'
 import { mailboxVectors } from './vectors/mailbox.ts'
 import { meetingVectors } from './vectors/meeting.ts'
 import { netVectors } from './vectors/net.ts'
@@ -27,6 +28,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     message: { ...messageVectors(), ...messageTypeVectors() },
     group: groupVectors(),
     trust: { ...trustVectors(), ...attSyncVectors(), ...meetingVectors() },
+    join: joinVectors(),
     task: await taskVectors(),
     mailbox: await mailboxVectors(),
     stream: streamVectors(),

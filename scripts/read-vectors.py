@@ -1907,7 +1907,71 @@ def read_audit_consistency(v, _x):
         same([cbor(e)['prevHash'] for e in entries], [bytes(32)] + leaves[:-1])
 
 
+# --- join/v1 ----------------------------------------------------------------------------------------------------
+
+TERMS = listing(integer(1, 4), many(text(64), 4), INSTANT, COUNT)
+TICKETS = [
+    listing(exactly(1), KEY, many(text(128), 3)),
+    listing(exactly(2), KEY, many(text(128), 3), octets(16), TERMS),
+]
+STATEMENT_BYTES = octets(0, 1536)
+JOIN_FRAMES = [
+    listing(exactly(0), text(64), text(512)),
+    listing(exactly(1), octets(16), KEY, HASH),
+    listing(exactly(2), HASH, STATEMENT_BYTES, nullable(STATEMENT_BYTES)),
+    listing(exactly(3), STATEMENT_BYTES, nullable(STATEMENT_BYTES)),
+    listing(exactly(4)),
+]
+
+
+def read_ticket(v, _x):
+    head, _, tail = v['ticket'].partition(':')
+    if head != 'kindmesh' or not re.fullmatch(r'[A-Za-z0-9_-]+', tail):
+        raise Refused('ERR_USAGE')
+    try:
+        fields = cbor(base64.urlsafe_b64decode(tail + '=' * (-len(tail) % 4)))
+        shaped(lambda item: any(shape(item) for shape in TICKETS), fields)
+    except (Refused, ValueError):
+        raise Refused('ERR_USAGE')
+    expected = [v['did'], v['addresses']] + ([v['secret'], v['terms']] if fields[0] == 2 else [])
+    same(flat(fields[1:]), expected)
+
+
+def raw_party(value):
+    return [bytes.fromhex(value['identity']), bytes.fromhex(value['key'])]
+
+
+def read_join_proof(v, x):
+    root = mac(b'kindmesh/join/1', x('secret'))
+    invite = expand(root, b'id', 16)
+    same(invite, x('id'))
+    terms = [v['terms'][name] for name in ('level', 'scopes', 'expiresAt', 'lifetimeMs')]
+    transcript = cbor2.dumps([1, invite, raw_party(v['inviter']), raw_party(v['joiner']), terms], canonical=True)
+    if mac(expand(root, v['role'].encode(), 32), transcript) != x('proof'):
+        raise Refused('ERR_INVITE_PROOF')
+
+
+def read_join_frame(v, x):
+    frame = cbor(x('frame'))
+    shaped(lambda item: any(shape(item) for shape in JOIN_FRAMES), frame)
+    same(flat(frame), v['list'])
+
+
+def read_sas(v, x):
+    first, second = [raw_party(v[side]) + [bytes.fromhex(v[side]['nonce'])] for side in ('initiator', 'responder')]
+    if sha256(cbor2.dumps([1, first], canonical=True)) != x('commitment'):
+        raise Refused('ERR_SAS_MISMATCH')
+    out = expand(mac(b'kindmesh/sas/1', cbor2.dumps([1, x('commitment'), first, second], canonical=True)), b'words and digits', 14)
+    with open(os.path.join(ROOT, 'protocols', 'join', 'v1', 'words.txt')) as file:
+        words = file.read().split()
+    same(([words[byte] for byte in out[:6]], '%06d' % (int.from_bytes(out[6:], 'big') % 1_000_000)), (v['words'], v['digits']))
+
+
 READERS = {
+    'ticket': read_ticket,
+    'join-proof': read_join_proof,
+    'join-frame': read_join_frame,
+    'sas': read_sas,
     'did': read_did,
     'key-file': read_key_file,
     'chain-statement': read_chain_statement,

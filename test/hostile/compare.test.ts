@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { type Did, minuteMs } from '../../src/base/index.ts'
 import { sasAttemptsMax, sasOpenMsMax } from '../../src/node/compare.ts'
@@ -144,6 +145,11 @@ test('both may begin at once: they read the same', async () => {
 
 test('the words are 256, and no two alike in their first four letters', () => {
   expect(sasWords).toHaveLength(256)
+  expect(
+    readFileSync(new URL('../../protocols/join/v1/words.txt', import.meta.url), 'utf8')
+      .trim()
+      .split('\n'),
+  ).toEqual(sasWords)
   expect(new Set(sasWords.map((word) => word.slice(0, 4))).size).toBe(256)
   expect(sasWords.every((word) => /^[a-z]{3,8}$/.test(word))).toBe(true)
 })

@@ -37,6 +37,7 @@ import { canonicalJson, decode, encode, parseJsonText, type Plain } from '../../
 import type { Vector } from '../../scripts/vectors/world.ts'
 import { readSession, readSessionRun } from '../helpers/session-vectors.ts'
 import { attSyncReaders } from '../helpers/vectors-att-sync.ts'
+import { joinReaders } from '../helpers/vectors-join.ts'
 import { meetingReaders } from '../helpers/vectors-meeting.ts'
 import { mailboxReaders } from '../helpers/vectors-mailbox.ts'
 
@@ -220,6 +221,7 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
   },
   ...attSyncReaders,
   ...meetingReaders,
+  ...joinReaders,
   ...mailboxReaders,
   'stream-offer'(vector) {
     const signed = openStatement('stream-offer', bytes(vector, 'signed'), { now: number(vector, 'now'), lifetimeMsMax: offerLifetimeMsMax })
@@ -288,7 +290,7 @@ test('every protocol of bytes has vectors of both kinds', () => {
     const room = path.split('/')[1] ?? ''
     kinds.set(room, (kinds.get(room) ?? new Set()).add((JSON.parse(made) as Vector).expect === 'ok'))
   }
-  for (const room of ['identity', 'klp', 'topic', 'group', 'signed-json', 'message', 'trust', 'task', 'mailbox', 'audit', 'sandbox']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
+  for (const room of ['identity', 'klp', 'topic', 'group', 'signed-json', 'message', 'trust', 'join', 'task', 'mailbox', 'audit', 'sandbox']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
   for (const room of ['identity', 'klp', 'topic', 'signed-json', 'message', 'trust', 'task', 'stream', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
 })
 
