@@ -26,6 +26,7 @@ import { decodeEvent, encodeEvent, probeCodec, receiptCodec, requestCodec, resum
 import { messageCodec } from '../../src/agents/message.ts'
 import { attestationCodec, headCodec, openTrustStatement, revocationCodec } from '../../src/trust/statements.ts'
 import { decodeTicket, encodeTicket } from '../../src/node/ticket.ts'
+import { askCodec, readAnswer, refusalCodec, welcomeCodec } from '../../src/protocols/join/codec.ts'
 import { decode, encode, type Plain } from '../../src/wire/index.ts'
 import { inception, seedOf, succession } from '../helpers/chain.ts'
 import { fuzzed } from '../helpers/fuzz.ts'
@@ -115,6 +116,13 @@ const events = [
 const entry = entryCodec.encode({ seq: 1, time: now, event: 'x', actor: anna.did, subject: undefined, data: { a: 1, b: [true, null, 'x'] }, prevHash: bytes32 })
 const plainSamples: readonly Plain[] = [[1, -1, 'é', true, null, bytes32], { a: { b: { c: [[[]]] } }, bb: 2 ** 53 - 1 }, -(2 ** 53 - 1)]
 const ticket = encodeTicket({ did: anna.did, addresses: ['/ip4/127.0.0.1/tcp/1'] })
+const inviteTerms = { level: 2, scopes: ['/task/run'], expiresAt: now, lifetimeMs: 1 }
+const inviteTicket = encodeTicket({ did: anna.did, addresses: ['/ip4/127.0.0.1/tcp/1'], invite: { secret: bytes32.subarray(0, 16), terms: inviteTerms } })
+const joinSamples = [
+  askCodec.encode({ frame: 1, id: bytes32.subarray(0, 16), joiner: anna.did, proof: bytes32 }),
+  welcomeCodec.encode({ frame: 2, proof: bytes32, attestation: bytes32, head: undefined }),
+  refusalCodec.encode({ frame: 0, code: 'ERR_INVITE_USED', message: 'used' }),
+]
 const checkpoint = `kindmesh/audit/${anna.did}\n1\n${Buffer.from(bytes32).toString('base64')}\n\n— x abcd\n`
 
 const firstOfChain = inception(30, 31, 39, now)
@@ -217,7 +225,8 @@ const decoders: Readonly<Record<string, Decoder>> = {
     encode: (value: ReturnType<typeof entryCodec.decode>) => entryCodec.encode(value),
   },
   'audit checkpoint': { samples: [utf8(checkpoint)], decode: (bytes) => openCheckpoint(Buffer.from(bytes).toString(), { did: anna.did, verify }) },
-  ticket: { samples: [utf8(ticket)], decode: (bytes) => decodeTicket(Buffer.from(bytes).toString()) },
+  'join answer': { samples: joinSamples, decode: (bytes) => readAnswer(bytes, welcomeCodec) },
+  ticket: { samples: [utf8(ticket), utf8(inviteTicket)], decode: (bytes) => decodeTicket(Buffer.from(bytes).toString()) },
   DID: { samples: [anna.did, 'kind:agent:AAAA#ed25519', '12D3KooW'].map(utf8), decode: (bytes) => parseDid(Buffer.from(bytes).toString('latin1')) },
 }
 
