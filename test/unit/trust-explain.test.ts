@@ -55,6 +55,11 @@ test('one distrust that does not suffice is shown beside the introducers', () =>
   expect(answer.sentence).toContain('; una speaks against (+2 introducers, -1 distrust);')
 })
 
+test('your own word is no introduction', () => {
+  expect(why('anna', circle).counts).toEqual({ introducers: 0, distrust: 0, cautions: 0 })
+  expect(why('anna', [...circle, says('ben', 'anna', 1), says('root', 'anna', -1, { seq: 2 })]).counts).toEqual({ introducers: 1, distrust: 1, cautions: 0 })
+})
+
 test('ways are disjoint also where the first that comes to mind would block another', () => {
   // tim has mia and noa; mia leans on anna and ben, noa on ben and carl.
   const given = [
@@ -215,7 +220,7 @@ describe('what is missing for the next level', () => {
   test('of those who have said nothing three are named, whom you know yourself before others', () => {
     const others = ['abe', 'amy'].flatMap((one) => [says('anna', one, 3), says('ben', one, 3), says('carl', one, 3)])
     expect(missing('zoe', [...circle, ...others]).near).toEqual(['anna vouch', 'ben vouch', 'carl vouch'])
-    expect(missing('zoe', [says('root', 'zed', 3), ...others, ...circle.slice(1)]).near).toEqual(['ben vouch', 'carl vouch', 'zed vouch'])
+    expect(missing('zoe', [says('root', 'zed', 3, { depth: 1 }), ...others, ...circle.slice(1)]).near).toEqual(['ben vouch', 'carl vouch', 'zed vouch'])
     expect(missing('zoe', [])).toMatchObject({ votes: 1, introducerLevel: 2, near: [] })
   })
 
