@@ -1,10 +1,11 @@
 import type { Did } from '../base/index.ts'
 import { csvFault, type CsvRecord, csvRecords } from './csv-records.ts'
+import { createCsvTable, type CsvRow } from './csv-table.ts'
 import { narrowByFlow, type TrustPolicy } from './flow-policy.ts'
 import { introducerDepthMax } from './limits.ts'
 import { computeTrust, type TrustSnapshot } from './rule.ts'
 import { checkScopes } from './statements.ts'
-import { type Attestation, depthDefault, type StatementLevel } from './types.ts'
+import { depthDefault, type StatementLevel } from './types.ts'
 
 /** Statements in one CSV. Source: trust/v1 section 3.7. */
 export const csvStatementsMax = 2_000_000
@@ -45,8 +46,8 @@ export interface CsvAnswer {
 export async function computeTrustFromCsv(bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, question: CsvQuestion): Promise<CsvAnswer> {
   const { root, scope, now, policy = 'gate', signal } = question
   checkScopes([scope])
-  const statements: Draft[] = []
-  let read: ((record: CsvRecord) => Draft) | undefined
+  const table = createCsvTable()
+  let read: ((record: CsvRecord) => CsvRow) | undefined
   let later = 0
   for await (const records of csvRecords(bytes)) {
     signal?.throwIfAborted()
@@ -55,33 +56,26 @@ export async function computeTrustFromCsv(bytes: AsyncIterable<Uint8Array> | Ite
         read = createReader(record)
         continue
       }
-      const statement = read(record)
-      if (statement.firstSeenAt > now) later++
-      else if (statements.push(statement) > csvStatementsMax) {
+      const row = read(record)
+      if (table.size >= csvStatementsMax) {
         throw csvFault(record.line, `more than ${csvStatementsMax} statements`, 'cut the file to the part of the network you ask about')
       }
+      if (row.issuedAt !== undefined && row.issuedAt > now) later++
+      else table.push(row)
     }
   }
   if (read === undefined) throw csvFault(1, 'no header', `begin with ${csvColumns.join(',')}`)
-  // The sort keeps the order of lines where the times are the same.
-  statements.sort((a, b) => a.firstSeenAt - b.firstSeenAt).forEach((statement, place) => (statement.seq = place + 1))
-  const asked = { root: root as Did, scope, now, attestations: statements }
+  const asked = { root: root as Did, scope, now, attestations: { [Symbol.iterator]: () => table.statements()[Symbol.iterator]() } }
   const gate = computeTrust(asked)
   const snapshot = policy === 'flow' ? narrowByFlow(gate, asked) : gate
-  return { snapshot, statements: statements.length, later, levels: levelsOf(snapshot) }
+  return { snapshot, statements: table.size, later, levels: levelsOf(snapshot) }
 }
 
 /** An id may be `__proto__`: fromEntries makes it a key like any other. */
 const levelsOf = (snapshot: TrustSnapshot): Readonly<Record<string, number>> =>
   Object.fromEntries(snapshot.subjects().flatMap((id) => (snapshot.level(id) === 0 ? [] : [[id, snapshot.level(id)] as const])))
 
-/** Its place among all is known at the end. */
-type Draft = Omit<Attestation, 'seq'> & { seq: number }
-
-/** When those spoke who say no time; finite, since the quota counts from it. */
-const sinceEver = -8.64e15
-
-function createReader({ fields: header, line: headerLine }: CsvRecord): (record: CsvRecord) => Draft {
+function createReader({ fields: header, line: headerLine }: CsvRecord): (record: CsvRecord) => CsvRow {
   const names = header.map((name) => name.trim().toLowerCase())
   const [iss, sub, level, depth, iat, exp, scope] = csvColumns.map((name) => {
     const at = names.indexOf(name)
@@ -101,18 +95,15 @@ function createReader({ fields: header, line: headerLine }: CsvRecord): (record:
       )
     }
     const said = levelOf(fields[level] ?? '', line)
-    const issuedAt = timeOf(fields[iat], 'iat', line)
     return {
-      id: `line ${line}`,
+      line,
       issuer: idOf(fields[iss] ?? '', 'iss', line),
       subject: idOf(fields[sub] ?? '', 'sub', line),
       level: said,
       scopes: scopesOf(fields[scope] ?? '', line),
       depth: depthOf(fields[depth], line) ?? depthDefault(said),
-      issuedAt: issuedAt ?? Infinity,
-      expiresAt: timeOf(fields[exp], 'exp', line) ?? Infinity,
-      seq: 0,
-      firstSeenAt: issuedAt ?? sinceEver,
+      issuedAt: timeOf(fields[iat], 'iat', line),
+      expiresAt: timeOf(fields[exp], 'exp', line),
     }
   }
 

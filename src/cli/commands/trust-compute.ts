@@ -2,11 +2,12 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import { type Did, MeshError, realClock } from '../../base/index.ts'
-import { computeTrustFromCsv, csvColumns, trustPolicies, type TrustPolicy } from '../../trust/index.ts'
+import { computeTrustFromCsv, csvColumns, type Explanation, trustPolicies, type TrustPolicy } from '../../trust/index.ts'
 import type { Context } from '../context.ts'
 import { parseInstant, plainText } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
 import { nameOfLevel } from './mesh.ts'
+import { explanationText } from './trust-text.ts'
 
 interface Options {
   readonly graph: string
@@ -53,7 +54,7 @@ export function addTrustComputeCommand(trust: Command, add: AddCommand): void {
   )
 }
 
-const told = ({ subject, sentence }: { readonly subject: string; readonly sentence: string }): string => `${plainText(subject)}  ${plainText(sentence)}`
+const told = (why: Explanation): string => `${plainText(why.subject)}  ${explanationText(why, {})}`
 
 function tableOf(levels: Readonly<Record<string, number>>): string {
   const rows = Object.entries(levels).toSorted(([, a], [, b]) => b - a)

@@ -1,12 +1,11 @@
-import type { Client } from '../../client/index.ts'
 import { plainText } from '../parse.ts'
 import { nameOfLevel } from './mesh.ts'
 
 /** Who it is in the reader's words, else its DID. */
 export const called = (did: string, names: Readonly<Record<string, string>>): string => plainText(Object.hasOwn(names, did) ? (names[did] ?? did) : did)
 
-/** The day, in UTC. */
-export const dayOf = (at: number): string => (Math.abs(at) <= 8.64e15 ? new Date(at).toISOString().slice(0, 10) : 'for ever')
+/** Until which day, in UTC. */
+export const untilText = (at: number): string => (Math.abs(at) <= 8.64e15 ? `until ${new Date(at).toISOString().slice(0, 10)}` : 'for ever')
 
 /** What a statement says: level 0 is a caution there, and UNKNOWN in an answer. */
 export const saidLevel = (level: number): string => (level === 0 ? 'caution' : nameOfLevel(level))
@@ -34,16 +33,21 @@ const helps = {
   refresh: 'vouches, and was not heard of lately',
 } as const
 
+interface Told {
+  readonly sentence: string
+  readonly because: readonly { readonly path: readonly string[]; readonly minLevel: number; readonly expires: number }[]
+  readonly vetoes: readonly { readonly issuer: string; readonly level: number; readonly id: string; readonly isDecisive: boolean }[]
+  readonly ignored: readonly { readonly issuer: string; readonly reason: string; readonly id: string }[]
+  readonly missingForNext?: { readonly near: readonly { readonly did: string; readonly by: keyof typeof helps }[] } | null | undefined
+}
+
 /** The sentence, then what it rests on, a line each. */
-export function explanationText(why: Awaited<ReturnType<Client['explain']>>): string {
-  const { sentence, because, vetoes, ignored, missingForNext, names } = why
+export function explanationText({ sentence, because, vetoes, ignored, missingForNext }: Told, names: Readonly<Record<string, string>>): string {
   const who = (did: string): string => called(did, names)
   const row = (what: string, text: string): string => `  ${what.padEnd(8)} ${text}`
   return [
     plainText(sentence),
-    ...because.map(({ path, minLevel, expires }) =>
-      row('way', `you -> ${path.slice(1).map(who).join(' -> ')}  (${saidLevel(minLevel)} or more, until ${dayOf(expires)})`),
-    ),
+    ...because.map(({ path, minLevel, expires }) => row('way', `${path.map(who).join(' -> ')}  (${saidLevel(minLevel)} or more, ${untilText(expires)})`)),
     ...vetoes.map(({ issuer, level, id, isDecisive }) =>
       row('against', `${who(issuer)}  ${saidLevel(level)}${isDecisive ? '' : ', not enough alone'}  ${id.slice(0, 12)}`),
     ),

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { parseCount } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
 import { nameOfLevel } from './mesh.ts'
-import { called, dayOf, saidLevel } from './trust-text.ts'
+import { called, saidLevel, untilText } from './trust-text.ts'
 
 interface ShowOptions {
   readonly issuer?: string
@@ -39,7 +39,7 @@ export function addTrustWordsCommands(trust: Command, add: AddCommand): void {
           [
             ...attestations.map(
               ({ id, issuer: by, subject: about, level, scopes, expiresAt }) =>
-                `${id.slice(0, 12)}  ${called(by, names)} -> ${called(about, names)}  ${saidLevel(level)}  ${scopes.join(' ')}  until ${dayOf(expiresAt)}`,
+                `${id.slice(0, 12)}  ${called(by, names)} -> ${called(about, names)}  ${saidLevel(level)}  ${scopes.join(' ')}  ${untilText(expiresAt)}`,
             ),
             ...warrants.map(
               ({ issuer: by, statements }) =>
@@ -64,7 +64,7 @@ export function addTrustWordsCommands(trust: Command, add: AddCommand): void {
             .map(({ id, subject, level, countsFor, scopes, depth, until }) => {
               const aged = countsFor === level ? '' : ` (counts as ${nameOfLevel(countsFor)} by its age)`
               const introduces = countsFor >= 2 && depth > 0 ? `introduces, ${depth} deep` : 'introduces nobody'
-              return `${id.slice(0, 12)}  ${called(subject, names)}  ${saidLevel(level)}${aged}  ${scopes.join(' ')}  ${introduces}  until ${dayOf(until)}`
+              return `${id.slice(0, 12)}  ${called(subject, names)}  ${saidLevel(level)}${aged}  ${scopes.join(' ')}  ${introduces}  ${untilText(until)}`
             })
             .join('\n') || 'you vouch for nobody: `kindmesh attest <peer> --level verified`',
       )

@@ -75,7 +75,7 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
     'how far somebody is trusted, and why',
     (command) => command.option('--scope <path>', 'command path', defaultScope),
     async ({ client, print, signal }, [subject], { scope }) => {
-      print('trust-explain', await (await client()).explain({ subject, scope }, { signal }), explanationText)
+      print('trust-explain', await (await client()).explain({ subject, scope }, { signal }), (why) => explanationText(why, why.names))
     },
   )
   addTrustGraphCommand(trust, add)
