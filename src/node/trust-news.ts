@@ -86,21 +86,18 @@ export function createNews({ host, clock, random, logger, book, self, subject, i
   const ofStrangersVerified = createTally<'all'>({ clock, most: newsOfStrangersVerifiedMax, windowMs: minuteMs })
   const ofPublishers = createTally<Did>({ clock, most: newsOfPublisherMax, windowMs: minuteMs })
   const passedOn = createTally<'all'>({ clock, most: newsPassedOnMax, windowMs: minuteMs })
-  const seen = new Set<string>()
+  /** By hash: whether it was told or passed on. */
+  const seen = new Map<string, boolean>()
   const held = new Map<string, Uint8Array>()
   const again = new Set<() => void>()
   let cancelRetry = (): void => undefined
   let retryMs = retryMsMin
   let isStopped = false
 
-  /** True when it was not seen before. */
-  function isNew(data: Uint8Array): boolean {
-    const name = hex(sha256(data))
-    if (seen.has(name)) return false
-    seen.add(name)
-    const [oldest] = seen
+  function remember(name: string, isTold: boolean): void {
+    seen.set(name, isTold)
+    const [oldest] = seen.keys()
     if (seen.size > newsSeenMax && oldest !== undefined) seen.delete(oldest)
-    return true
   }
   /** @throws ERR_WIRE_*, ERR_TRUST_INVALID for what is no news, ERR_STATEMENT_EXPIRED, ERR_STATEMENT_FUTURE */
   function read(data: Uint8Array): Piece {
@@ -118,8 +115,15 @@ export function createNews({ host, clock, random, logger, book, self, subject, i
   const isNear = (did: Did): boolean => host.peers().some((peer) => subject(peer.did) === did)
 
   /** Judged before it is passed on: only what somebody here may care for, no flood, nothing forged. */
-  async function judge({ from, data }: GossipMessage): Promise<GossipVerdict> {
-    if (!isNew(data)) return 'ignore'
+  async function judge(message: GossipMessage): Promise<GossipVerdict> {
+    const name = hex(sha256(message.data))
+    if (seen.has(name)) return 'ignore'
+    remember(name, false)
+    const verdict = await judgeNew(message)
+    if (verdict === 'accept') remember(name, true)
+    return verdict
+  }
+  async function judgeNew({ from, data }: GossipMessage): Promise<GossipVerdict> {
     try {
       const piece = read(data)
       const { item, issuer } = piece
@@ -169,7 +173,7 @@ export function createNews({ host, clock, random, logger, book, self, subject, i
   })
   function hold(data: Uint8Array): void {
     const name = hex(sha256(data))
-    seen.add(name)
+    remember(name, true)
     held.set(name, data)
     const [oldest] = held.keys()
     if (held.size > newsHeldMax && oldest !== undefined) held.delete(oldest)
@@ -178,8 +182,9 @@ export function createNews({ host, clock, random, logger, book, self, subject, i
 
   return {
     tell(item, { isOwn = false } = {}) {
-      if (isStopped || !isNews(item) || (!isOwn && !passedOn.count('all'))) return
+      if (isStopped || !isNews(item)) return
       const data = newsCodec.encode(item)
+      if (!isOwn && (seen.get(hex(sha256(data))) === true || !passedOn.count('all'))) return
       hold(data)
       for (const ms of isOwn && item.kind !== 'head' ? newsAgainMs : []) {
         const cancel = clock.after(ms * (0.5 + random.fraction()), () => {

@@ -30,8 +30,8 @@ export interface TrustSyncOptions {
 export interface TrustSync extends Pick<Pull, 'refresh' | 'pull'> {
   /** Takes evidence a peer shows about itself, then what it has to say. */
   meet(peer: Did, items: readonly TrustItem[]): Promise<void>
-  /** Tells others of a new statement of ours, or, without one, that there is something to fetch. */
-  announce(item?: TrustItem): Promise<void>
+  /** Tells others that there is something to fetch. Own bad news are told without being asked. */
+  announce(): Promise<void>
   stop(): void
 }
 
@@ -77,6 +77,19 @@ export function createTrustSync({ host, clock, random, logger, book, self, reach
       ),
   })
 
+  let told = book.newestSeq(self)
+  /** What we said since we last told. */
+  async function tellOwn(): Promise<void> {
+    const after = told
+    told = book.newestSeq(self)
+    for await (const item of book.list(self, after)) if (item.kind !== 'head') news.tell(item, { isOwn: true })
+  }
+  const stopListening = book.onChange(({ kind, issuer }) => {
+    if (kind === 'warrant') for (const { bytes } of book.warrants().filter((warrant) => warrant.issuer === issuer)) onNews({ kind, bytes })
+    if (issuer !== self || book.newestSeq(self) <= told) return
+    tellOwn().catch((error: unknown) => logger.warn('own statements not told', { code: toMeshError(error).code }))
+  })
+
   return {
     refresh: pull.refresh,
     pull: pull.pull,
@@ -85,8 +98,7 @@ export function createTrustSync({ host, clock, random, logger, book, self, reach
       await pull.take(items, peer, (item, { from, to }) => isFollowed(from) && (item.kind === 'head' || to === reach.subject(peer)))
       await pull.pull(peer)
     },
-    async announce(item) {
-      if (item !== undefined) news.tell(item, { isOwn: true })
+    async announce() {
       const head = await book.head(self)
       if (head === undefined) return
       news.tell({ kind: 'head', bytes: head.bytes }, { isOwn: true })
@@ -95,6 +107,7 @@ export function createTrustSync({ host, clock, random, logger, book, self, reach
         .catch((error: unknown) => logger.debug('head not published', { code: toMeshError(error).code }))
     },
     stop() {
+      stopListening()
       news.stop()
       catchUp.stop()
       stopFresh()

@@ -21,7 +21,6 @@ import {
   type TrustBook,
   TrustLevel,
   type TrustChange,
-  type TrustItem,
   viewGraph,
   narrowByFlow,
   type TrustPolicy,
@@ -99,8 +98,8 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
   const meeting = createTrustMeeting({ ...options, self, book, reach: chains, isCertified: book.certifies })
   serveStatements({ host, logger, list: book.list })
   /** In the background: the statement is on disk, and others also learn of it when they ask. */
-  function announce(item: TrustItem): void {
-    sync.announce(item).catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
+  function announce(): void {
+    sync.announce().catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
   }
   const judge = createJudge(book, options.policy)
   const level = (key: Did, scope: string): Level => judge(scope).level(chains.subject(key))
@@ -132,7 +131,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       warrants: book.warrants,
       async attest(fields) {
         const signed = await book.attest({ ...fields, subject: chains.subject(fields.subject) })
-        announce({ kind: 'attestation', bytes: signed.bytes })
+        announce()
         void meeting.announce(fields.subject)
         // Somebody whom we now follow may have introduced others already.
         void sync.pull(fields.subject)
@@ -140,7 +139,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       },
       async revoke(id, kind = 'soft') {
         const signed = await book.revoke(id, kind)
-        announce({ kind: 'revocation', bytes: signed.bytes })
+        announce()
         void meeting.announce(signed.statement.to)
         return { id: signed.ref }
       },
