@@ -19,6 +19,7 @@ import { sandboxRemote } from './suites/sandbox-remote.ts'
 import { sandboxWorkerd } from './suites/sandbox-workerd.ts'
 import { store } from './suites/store.ts'
 import { trust } from './suites/trust.ts'
+import { trustSync } from './suites/trust-sync.ts'
 
 /** A new suite is a file in `suites` and a line here. */
 const suites: Readonly<Record<string, readonly Suite[]>> = {
@@ -31,13 +32,14 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   'sandbox-remote': [sandboxRemote],
   memory: [memory],
   store: [store],
-  trust: [trust],
+  trust: [trust, trustSync],
   klp: [klpSession, klpBox, klpAsk, klpStream, klpMemory],
   'klp-session': [klpSession],
   'klp-box': [klpBox],
   'klp-ask': [klpAsk],
   'klp-stream': [klpStream],
   'klp-memory': [klpMemory],
+  'trust-sync': [trustSync],
   skeleton: [network, box, sandbox, memory, store],
 }
 
