@@ -20,6 +20,7 @@ import { sandboxWorkerd } from './suites/sandbox-workerd.ts'
 import { store } from './suites/store.ts'
 import { trust } from './suites/trust.ts'
 import { trustSync } from './suites/trust-sync.ts'
+import { trustReplay } from './suites/trust-data.ts'
 
 /** A new suite is a file in `suites` and a line here. */
 const suites: Readonly<Record<string, readonly Suite[]>> = {
@@ -40,6 +41,7 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   'klp-stream': [klpStream],
   'klp-memory': [klpMemory],
   'trust-sync': [trustSync],
+  'trust-data': [trustReplay],
   skeleton: [network, box, sandbox, memory, store],
 }
 

@@ -89,3 +89,6 @@ export const precision = ({ asked, good }: Share): number => (100 * good) / aske
 
 /** Ratings as levels: one good deal (1) is BASIC, 2 to 5 VERIFIED, 6 and more TRUSTED; any negative rating is distrust. */
 export const levelOfStars = (stars: number): StatementLevel => (stars < 0 ? -1 : stars < 2 ? 1 : stars < 6 ? 2 : 3)
+
+/** One step stricter: 3 to 5 is VERIFIED. */
+export const strictLevelOfStars = (stars: number): StatementLevel => (stars < 0 ? -1 : stars < 3 ? 1 : stars < 6 ? 2 : 3)
