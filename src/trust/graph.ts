@@ -65,7 +65,7 @@ export function buildGraph(sift: Sift, options: GraphOptions): TrustGraph {
     change(veto.until)
     change(veto.countsFrom)
   })
-  for (let pair = 0; pair < pairs.count; pair++) {
+  for (let pair = 0, count = pairs.count; pair < count; pair++) {
     const issuer = issuers[pair] ?? 0
     if (groups?.isOne(issuer, subjects[pair] ?? 0) === true && issuer !== rootIndex) continue
     const packed = reader.read(pair)
@@ -80,9 +80,7 @@ export function buildGraph(sift: Sift, options: GraphOptions): TrustGraph {
   isReading = false
   const packed = pack(outStart, edges, { pairOf, packedOf, issuers, subjects })
   const isLate = new Uint8Array(edges)
-  packed.pair.forEach((pair, edge) => {
-    if (sift.countsFrom(pair) > now) isLate[edge] = 1
-  })
+  for (let edge = 0; sift.hasWaiting() && edge < edges; edge++) if (sift.countsFrom(packed.pair[edge] ?? 0) > now) isLate[edge] = 1
   return {
     ...{ nodes, nodeCount, now, depthMax, outStart, source: packed.source, target: packed.target, packed: packed.packed, isLate },
     ...{ vetoes, vetoesAbout: Map.groupBy(vetoes, ({ subject }) => subject), groups, next },

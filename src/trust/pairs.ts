@@ -1,6 +1,6 @@
 import { grown } from './columns.ts'
 
-/** Who speaks of whom, once each, in columns: 16 bytes a pair and at most 16 for finding it. */
+/** Who speaks of whom, once each, in columns: 20 bytes a pair and at most 16 for finding it. */
 export interface Pairs {
   readonly count: number
   readonly issuer: Int32Array
@@ -9,6 +9,10 @@ export interface Pairs {
   readonly first: Int32Array
   /** The next pair of the same issuer, -1 at the end. */
   readonly sibling: Int32Array
+  /** The next pair about the same subject, -1 at the end. */
+  readonly beside: Int32Array
+  /** First pair about a subject, -1 for none. */
+  firstAbout(subject: number): number
   /** First pair of an issuer, -1 for none. */
   firstOf(issuer: number): number
   /** How many subjects an issuer speaks of. */
@@ -25,6 +29,8 @@ export function createPairs(): Pairs {
   let subjects = new Int32Array(0)
   let first = new Int32Array(0)
   let sibling = new Int32Array(0)
+  let beside = new Int32Array(0)
+  let abouts = new Int32Array(0)
   let heads = new Int32Array(0)
   let counts = new Int32Array(0)
   /** Number of a pair, one more; 0 for an empty place. At least half are empty. */
@@ -61,6 +67,10 @@ export function createPairs(): Pairs {
     get sibling() {
       return sibling
     },
+    get beside() {
+      return beside
+    },
+    firstAbout: (subject) => (abouts[subject] ?? 0) - 1,
     firstOf: (issuer) => (heads[issuer] ?? 0) - 1,
     countOf: (issuer) => counts[issuer] ?? 0,
     find: (issuer, subject) => (table[placeOf(issuer, subject)] ?? 0) - 1,
@@ -74,11 +84,15 @@ export function createPairs(): Pairs {
         subjects = grown(subjects, count)
         first = grown(first, count)
         sibling = grown(sibling, count)
+        beside = grown(beside, count)
       }
       if (issuer >= heads.length) {
         heads = grown(heads, issuer + 1)
         counts = grown(counts, issuer + 1)
       }
+      if (subject >= abouts.length) abouts = grown(abouts, subject + 1)
+      beside[pair] = (abouts[subject] ?? 0) - 1
+      abouts[subject] = pair + 1
       issuers[pair] = issuer
       subjects[pair] = subject
       first[pair] = -1

@@ -25,7 +25,8 @@ export interface Pass {
 export function propagate(graph: TrustGraph, { slot, votesNeeded, authorityVotes, above, banned, authorities }: Pass): Depths {
   const { nodeCount, depthMax, outStart, target, packed, isLate, groups } = graph
   const held = new Int8Array(nodeCount).fill(-1)
-  const votes = new Uint8Array(nodeCount * depthMax)
+  // By node, four bits for each depth: the votes for it, never many more than are needed.
+  const votes = new Int32Array(nodeCount)
   const buckets: number[][] = Array.from({ length: depthMax + 1 }, () => [])
   const shared = groups === undefined ? undefined : createSharedVotes(depthMax)
   const raise = (node: number, to: number): void => {
@@ -49,9 +50,11 @@ export function propagate(graph: TrustGraph, { slot, votesNeeded, authorityVotes
   }
   return held
 
-  /** Never above what is needed: below a depth that is held nobody looks any more. */
-  function count(place: number, more: number): void {
-    votes[place] = Math.max(0, Math.min(votesNeeded, (votes[place] ?? 0) + more))
+  /** Below a depth that is held nobody looks any more, so there it may be wrong. */
+  function count(node: number, at: number, more: number): void {
+    const before = votes[node] ?? 0
+    const own = (before >> (at * 4)) & 15
+    votes[node] = before + ((Math.max(0, Math.min(votesNeeded, own + more)) - own) << (at * 4))
   }
 
   function relax(node: number, lent: number): void {
@@ -68,12 +71,12 @@ export function propagate(graph: TrustGraph, { slot, votesNeeded, authorityVotes
       const value = granted < lent ? granted : lent
       // Who holds as much already has nothing to gain.
       if (value <= before || (!exempt && isLate[edge] === 1) || (!isRoot && banned[to] === 1)) continue
-      const row = to * depthMax
-      if (sharing === undefined) count(row + value, weight)
-      else sharing(groups?.voterOf(node) ?? node, { to, value, weight }, (at, more) => count(row + at, more))
+      if (sharing === undefined) count(to, value, weight)
+      else sharing(groups?.voterOf(node) ?? node, { to, value, weight }, (at, more) => count(to, at, more))
+      const all = votes[to] ?? 0
       let sum = 0
       for (let at = depthMax - 1; at > before; at--) {
-        sum += votes[row + at] ?? 0
+        sum += (all >> (at * 4)) & 15
         if (sum >= votesNeeded) {
           raise(to, at)
           break

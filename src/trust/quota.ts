@@ -32,6 +32,7 @@ interface Quota {
   /** Something of this issuer changed. */
   touch(issuer: number): void
   settle(): void
+  hasWaiting(): boolean
   /** -Infinity for a pair that never waited. */
   countsFrom(pair: number): number
 }
@@ -77,6 +78,7 @@ export function createQuota({ nodes, columns, pairs, isMute }: QuotaParts): Quot
       for (const issuer of dirty) settleIssuer(issuer)
       dirty.clear()
     },
+    hasWaiting: () => waiting.size > 0,
     countsFrom: (pair) => (waiting.size === 0 ? -Infinity : (waiting.get(pair) ?? -Infinity)),
   }
 }

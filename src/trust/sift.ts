@@ -35,6 +35,8 @@ export interface Sift {
   settle(): void
   /** Issuers who signed two different statements for one place in their sequence, or were proven to. */
   faulty(): ReadonlySet<number>
+  /** Whether any pair had to wait. */
+  hasWaiting(): boolean
   /** From when the pair counts under its issuer's quota. */
   countsFrom(pair: number): number
   /** Statements of the pair that say nothing: about oneself, or about the root. */
@@ -209,12 +211,12 @@ export function createSift(root: Did): Sift {
       quota.settle()
     },
     faulty: () => faulty,
+    hasWaiting: quota.hasWaiting,
     countsFrom: quota.countsFrom,
     attestation,
     about(subject) {
       const found: number[] = []
-      for (let pair = 0; pair < pairs.count; pair++) {
-        if (pairs.subject[pair] !== subject) continue
+      for (let pair = pairs.firstAbout(subject); pair >= 0; pair = pairs.beside[pair] ?? -1) {
         for (let at = pairs.first[pair] ?? -1; at >= 0; at = columns.next[at] ?? -1) found.push(at)
       }
       return found

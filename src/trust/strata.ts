@@ -3,7 +3,6 @@ import { authorityVotes, vetoesNeeded, votesNeeded } from './limits.ts'
 import { type Depths, oneStep, propagate } from './propagate.ts'
 import { grants, slot, type Veto } from './reader.ts'
 import { rootIndex } from './sift.ts'
-import type { Level } from './types.ts'
 
 /** Who holds what in one scope by the word of the root and of others. */
 export interface Standing {
@@ -26,6 +25,7 @@ export interface Standing {
 export function settle(graph: TrustGraph): Standing {
   const { nodeCount: count, groups, vetoesAbout } = graph
   const rootWord = rootWords(graph)
+  const vetoed = [...vetoesAbout]
   const hard = new Uint8Array(count)
   const banned = new Uint8Array(count)
   const counted = new Set<Veto>()
@@ -44,12 +44,13 @@ export function settle(graph: TrustGraph): Standing {
     depths[level] = hold(level)
     if (level >= 2) extend(reach, holdersOf(level))
     // Vetoers can only become fewer when the level is computed again, so one round reaches the end.
-    if (judge(level)) depths[level] = hold(level)
+    const fallen = judge(level)
+    if (level >= 2 && fallen.some((node) => (holdersOf(level)[node] ?? -1) >= 1)) depths[level] = hold(level)
+    // Who introduced nobody takes nobody along.
+    else for (const node of fallen) holdersOf(level)[node] = naming[node] = -1
   }
   judge(0)
-
-  const level = new Int8Array(count)
-  for (let node = 0; node < count; node++) level[node] = answer(node)
+  const level = answers()
   return { level, depths, naming, banned, counted, rootWord, reach }
 
   function hold(level: number): Depths {
@@ -72,18 +73,18 @@ export function settle(graph: TrustGraph): Standing {
     })
   }
 
-  /** Bans whom enough holders of max(VERIFIED, level) veto, of those whose level this is. True when there is a new ban. */
-  function judge(level: number): boolean {
+  /** Bans whom enough holders of max(VERIFIED, level) veto, of those whose level this is, and says whom. */
+  function judge(level: number): readonly number[] {
+    const holders = holdersOf(Math.max(2, level))
     const found: { readonly subject: number; readonly isHard: boolean; readonly vetoes: readonly Veto[] }[] = []
-    for (const [subject, all] of vetoesAbout) {
-      if (!isJudged(subject, level)) continue
+    for (const [subject, all] of vetoed) {
+      if (!isJudged(subject, level) || !all.some((veto) => (holders[veto.issuer] ?? -1) >= 0)) continue
       const vetoes = all.filter((veto) => qualifies(veto, level))
-      if (vetoes.length === 0) continue
       if (suffices(vetoes.filter((veto) => veto.hard))) found.push({ subject, isHard: true, vetoes })
       else if (level >= 2 && suffices(vetoes)) found.push({ subject, isHard: false, vetoes })
     }
     for (const { subject, isHard, vetoes } of found) ban(subject, isHard, vetoes)
-    return found.length > 0
+    return found.map(({ subject }) => subject)
   }
 
   function isJudged(subject: number, level: number): boolean {
@@ -97,6 +98,7 @@ export function settle(graph: TrustGraph): Standing {
   }
 
   function suffices(vetoes: readonly Veto[]): boolean {
+    if (vetoes.length === 0) return false
     if (vetoes.some(({ issuer }) => isAuthority(issuer) || (rootWord[issuer] ?? 0) >= 2)) return true
     return vetoes.length >= vetoesNeeded && new Set(vetoes.map(({ issuer }) => groups?.voterOf(issuer) ?? issuer)).size >= vetoesNeeded
   }
@@ -107,10 +109,15 @@ export function settle(graph: TrustGraph): Standing {
     for (const veto of vetoes) counted.add(veto)
   }
 
-  function answer(node: number): Level {
-    if (node === rootIndex) return 4
-    for (let held = 4; held >= 1; held--) if ((holdersOf(held)[node] ?? -1) >= 0) return held as Level
-    return hard[node] === 1 ? -1 : 0
+  function answers(): Int8Array {
+    const found = new Int8Array(count)
+    for (let held = 1; held <= 4; held++) {
+      const holders = holdersOf(held)
+      for (let node = 0; node < count; node++) if ((holders[node] ?? -1) >= 0) found[node] = held
+    }
+    for (const [subject] of vetoed) if (found[subject] === 0 && hard[subject] === 1) found[subject] = -1
+    found[rootIndex] = 4
+    return found
   }
 }
 
