@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { hex, type Did } from '../../src/base/index.ts'
+import { createSeededRandom, dayMs, type Did, hex, hourMs } from '../../src/base/index.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
-import { makeWarrant, type SignedItem } from '../../src/trust/index.ts'
+import { createBookRecords, recordKeyOf } from '../../src/trust/book-record.ts'
+import { type BookChange, makeWarrant, type SignedItem } from '../../src/trust/index.ts'
 import { codeOf, keyringOf } from '../helpers/raw-peer.ts'
 import { bookScope, createBookShelf, listed, saying } from '../helpers/trust-book.ts'
 
@@ -77,4 +78,169 @@ test('what an issuer withdraws that is no statement about trust is void from the
   expect(mine.revokedAt(anna.did, other, { issuedAt: clock.now() - 1, firstSeenAt: clock.now() - 1 })).toBeUndefined()
   expect(mine.revokedAt(anna.did, other, { issuedAt: clock.now() - 1, firstSeenAt: clock.now() + 1 })).toBe(0)
   expect(mine.revokedAt(anna.did, other)).toBe(clock.now())
+})
+
+test('what waits for its issuer counts for nothing, and is taken in link by link when the first one is certified', async () => {
+  const { open } = createBookShelf()
+  const book = await open(me)
+  const chain = [anna, ben, cleo]
+  const said: SignedItem[] = []
+  for (const [index, keyring] of chain.entries()) {
+    const theirs = await open(keyring)
+    await theirs.attest(saying([ben, cleo, dora][index]?.did as Did, 3))
+    said.push(...(await listed(theirs, keyring.did)))
+  }
+  // The last link first; nothing here is known to anybody.
+  const { kept, known, refused } = await book.acceptAll(said.toReversed())
+  expect([kept, known, refused.length, book.asideCount()]).toEqual([0, 6, 0, 6])
+  expect([...book.items()]).toEqual([])
+  expect(book.explain(dora.did, bookScope)).toMatchObject({ level: 0, ignored: [] })
+  await book.attest(saying(anna.did, 4, ['/', '/authority']))
+  await book.attest(saying(ben.did, 3))
+  await book.attest(saying(cleo.did, 3))
+  await book.settle()
+  expect(book.asideCount()).toBe(0)
+  expect([...book.items()]).toHaveLength(6)
+  expect(book.explain(dora.did, bookScope).level).toBe(1)
+})
+
+test('a head shown without the distrust or revocation it names does not make its issuer fresh', async () => {
+  const { open, clock } = createBookShelf()
+  const theirs = await open(anna)
+  const book = await open(me)
+  const long = { lifetimeMs: 30 * dayMs }
+  await book.attest({ ...saying(anna.did, 4), ...long })
+  const first = await theirs.attest({ ...saying(ben.did, 3), ...long })
+  await book.acceptAll(await listed(theirs, anna.did))
+  await book.settle()
+  expect(book.explain(ben.did, bookScope).level).toBeGreaterThanOrEqual(1)
+  expect(book.coverage(anna.did)).toMatchObject({ count: 1, isWhole: true })
+
+  await clock.advance(2 * hourMs)
+  await theirs.revoke(first.ref, 'soft')
+  const [head, attestation, revocation] = (await listed(theirs, anna.did)) as [SignedItem, SignedItem, SignedItem]
+  // The holder in between passes the new head on, day after day, and keeps the revocation.
+  expect(await book.accept(head)).toBe(true)
+  expect(book.coverage(anna.did)).toMatchObject({ count: 1, isWhole: false })
+  await clock.advance(8 * dayMs)
+  const [late] = (await listed(theirs, anna.did)) as [SignedItem]
+  expect(await book.accept(late)).toBe(true)
+  const { level, ignored } = book.explain(ben.did, bookScope)
+  expect([level, ignored.map(({ reason }) => reason)]).toEqual([0, expect.arrayContaining(['stale'])])
+  await book.acceptAll([attestation, revocation])
+  expect(book.coverage(anna.did)).toMatchObject({ count: 2, isWhole: true })
+  expect(book.explain(ben.did, bookScope).ignored.map(({ reason }) => reason)).toContain('revoked')
+  expect(book.explain(anna.did, bookScope).level).toBeGreaterThanOrEqual(3)
+})
+
+test('a clock set back revives no statement, also after a restart', async () => {
+  const { open, clock } = createBookShelf()
+  const store = createMemoryStore()
+  const book = await open(me, store)
+  await book.attest({ ...saying(anna.did, 3), lifetimeMs: hourMs })
+  await book.attest({ ...saying(ben.did, 3), lifetimeMs: 30 * dayMs })
+  await clock.advance(2 * hourMs)
+  const level = (of: typeof book): number => of.snapshot(bookScope).level(anna.did)
+  expect([level(book), book.snapshot(bookScope).level(ben.did)]).toEqual([0, 3])
+  await clock.advance(0)
+  clock.jump(-3 * hourMs)
+  expect(level(book)).toBe(0)
+  const again = await open(me, store)
+  expect([level(again), again.snapshot(bookScope).level(ben.did)]).toEqual([0, 3])
+  // Without the time on disk the statements themselves say how late it was.
+  const [key] = ['~time']
+  await store.batch([{ type: 'put', key, value: new Uint8Array([1, 2, 3]) }])
+  await expect(open(me, store)).resolves.toBeDefined()
+})
+
+test('a book is read without checking a signature twice, and every turned bit in it is noticed or does no harm', async () => {
+  const { open } = createBookShelf()
+  const store = createMemoryStore()
+  const theirs = await open(anna)
+  await theirs.attest(saying(ben.did, 3))
+  await theirs.attest(saying(cleo.did, -1))
+  const book = await open(me, store)
+  await book.attest(saying(anna.did, 4))
+  await book.attest(saying(dora.did, 2))
+  await book.acceptAll(await listed(theirs, anna.did))
+  const facts = [...book.items()].map(({ id }) => id).toSorted()
+  const records: (readonly [string, Uint8Array])[] = []
+  for await (const entry of store.range({})) records.push(entry)
+  expect(records.map(([key]) => key).filter((key) => !key.startsWith('did:key:'))).toEqual(['~time'])
+  const random = createSeededRandom(9)
+  let noticed = 0
+  for (let round = 0; round < 300; round++) {
+    const [key, value] = records[round % records.length] as readonly [string, Uint8Array]
+    const at = Math.floor(random.fraction() * value.length)
+    const isCut = round % 5 === 0
+    const altered = isCut ? value.slice(0, at) : value.with(at, (value[at] ?? 0) ^ (1 << Math.floor(random.fraction() * 8)))
+    const copy = createMemoryStore()
+    await copy.batch(records.map(([name, bytes]) => ({ type: 'put', key: name, value: name === key ? altered : bytes })))
+    const again = await open(me, copy).catch((error: unknown) => error as { readonly code: string })
+    if ('code' in again) {
+      expect([again.code, key.startsWith(me.did)]).toEqual(['ERR_TRUST_DAMAGED', true])
+      noticed++
+      continue
+    }
+    if (key.startsWith(anna.did)) {
+      expect(again.damaged).toEqual([anna.did])
+      noticed++
+      // She is heard again when all that her head names is here.
+      expect(again.explain(ben.did, bookScope).level).toBe(0)
+      if (round === 1) {
+        await again.acceptAll(await listed(theirs, anna.did))
+        expect(again.explain(ben.did, bookScope).level).toBe(book.explain(ben.did, bookScope).level)
+      }
+    }
+    const ids = [...again.items()].map(({ id }) => id)
+    expect(ids.filter((id) => !facts.includes(id))).toEqual([])
+    if (!key.startsWith('did:key:')) expect(ids.toSorted()).toEqual(facts)
+  }
+  expect(noticed).toBeGreaterThan(200)
+
+  // A mark stands for the signature, and only under this node's key.
+  const [item] = statementsOf(await listed(theirs, anna.did)) as [SignedItem]
+  const forged = { ...item, bytes: item.bytes.with(40, (item.bytes[40] ?? 0) ^ 1) }
+  const { statement } = createBookRecords(me).open(...(records.find(([key]) => key.startsWith(anna.did) && !key.endsWith('head')) as [string, Uint8Array])).held
+  const put = (keyring: typeof me) =>
+    createBookRecords(keyring).put({ item: forged, statement, firstSeenAt: 5 }) as { readonly key: string; readonly value: Uint8Array }
+  expect(createBookRecords(me).open(recordKeyOf(statement), put(me).value).isMarked).toBe(true)
+  expect(() => createBookRecords(me).open(recordKeyOf(statement), put(ben).value)).toThrow(expect.objectContaining({ code: 'ERR_TRUST_DAMAGED' }) as Error)
+})
+
+test('good news of others come together and late, bad news and the own word at once, and news that change nothing not at all', async () => {
+  const { open, clock } = createBookShelf()
+  const annas = await open(anna)
+  const book = await open(me)
+  await book.attest(saying(anna.did, 4))
+  await annas.attest(saying(ben.did, 3))
+  await book.acceptAll(await listed(annas, anna.did))
+  await clock.advance(100)
+  const heard: BookChange[] = []
+  book.onChange((change) => heard.push(change))
+  const before = book.snapshot(bookScope)
+
+  await clock.advance(1)
+  await annas.attest(saying(cleo.did, 3))
+  await book.acceptAll(statementsOf(await listed(annas, anna.did)))
+  expect(book.snapshot(bookScope)).toBe(before)
+  expect(heard).toEqual([])
+  await clock.advance(100)
+  const after = book.snapshot(bookScope)
+  expect([before.level(cleo.did), after.level(cleo.did) > 0]).toEqual([0, true])
+  expect(heard).toEqual([{ kind: 'attestation', issuer: anna.did, subject: cleo.did, urgent: false }])
+
+  // About a scope that nobody asks for: no answer is computed anew for it.
+  await annas.attest(saying(dora.did, 3, ['/other']))
+  await book.acceptAll(statementsOf(await listed(annas, anna.did)))
+  await clock.advance(1_000)
+  expect(book.snapshot(bookScope)).toBe(after)
+
+  await clock.advance(1)
+  await annas.attest(saying(cleo.did, -1))
+  await book.acceptAll(statementsOf(await listed(annas, anna.did)))
+  expect(book.snapshot(bookScope).level(cleo.did)).toBeLessThan(after.level(cleo.did))
+  expect(heard.at(-1)).toMatchObject({ issuer: anna.did, subject: cleo.did, urgent: true })
+  await book.attest(saying(dora.did, 2))
+  expect(book.snapshot(bookScope).level(dora.did)).toBe(2)
 })
