@@ -21,6 +21,7 @@ import { store } from './suites/store.ts'
 import { trust } from './suites/trust.ts'
 import { trustSync } from './suites/trust-sync.ts'
 import { trustReplay } from './suites/trust-data.ts'
+import { trustBook } from './suites/trust-book.ts'
 
 /** A new suite is a file in `suites` and a line here. */
 const suites: Readonly<Record<string, readonly Suite[]>> = {
@@ -33,7 +34,8 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   'sandbox-remote': [sandboxRemote],
   memory: [memory],
   store: [store],
-  trust: [trust, trustSync],
+  trust: [trust, trustSync, trustBook],
+  'trust-book': [trustBook],
   klp: [klpSession, klpBox, klpAsk, klpStream, klpMemory],
   'klp-session': [klpSession],
   'klp-box': [klpBox],

@@ -45,6 +45,27 @@ test('two statements for one place silence their issuer at once, are kept with b
   expect(other.explain(ben.did, bookScope).level).toBe(0)
 })
 
+test('a contradiction first shown after the time from which an issuer calls its key lost is held against the thief, not the issuer', async () => {
+  const { open, clock, here, there } = await twoFaced()
+  const book = await open(me)
+  await book.attest({ ...saying(anna.did, 4), lifetimeMs: 30 * dayMs })
+  const [said] = statementsOf(here) as [SignedItem]
+  const [other] = statementsOf(there) as [SignedItem]
+  await book.accept(said)
+  await clock.advance(hourMs)
+  // The owner of the key says since when it is lost; what the thief dated back was seen after that.
+  const owner = await open(anna)
+  await owner.withdraw({ id: 'ab'.repeat(32), subject: anna.did, kind: 'hard' })
+  const [head, lost] = (await listed(owner, anna.did)) as [SignedItem, SignedItem]
+  await clock.advance(hourMs)
+  expect(await book.acceptWarrant(makeWarrant(said, other))).toBe(true)
+  await book.accept(head)
+  expect(book.explain(ben.did, bookScope).ignored.map(({ reason }) => reason)).toContain('banned')
+  await book.accept(lost)
+  expect(book.explain(ben.did, bookScope).level).toBe(1)
+  expect(book.warrants()).toHaveLength(1)
+})
+
 test('two heads that count differently up to one place are a warrant too; a forged one is none', async () => {
   const { open, here, there } = await twoFaced()
   const book = await open(me)
