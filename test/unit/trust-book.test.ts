@@ -62,7 +62,7 @@ test('a contradiction first shown after the time from which an issuer calls its 
   await book.accept(head)
   expect(book.explain(ben.did, bookScope).ignored.map(({ reason }) => reason)).toContain('banned')
   await book.accept(lost)
-  expect(book.explain(ben.did, bookScope).level).toBe(1)
+  expect(book.explain(ben.did, bookScope).level).toBe(2)
   expect(book.warrants()).toHaveLength(1)
 })
 
