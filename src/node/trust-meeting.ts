@@ -96,7 +96,7 @@ export function createTrustMeeting({ host, clock, random, logger, audit, self, b
     },
   })
   function put(peer: Did, item: MeetItem): ReturnType<MeetingShelf['put']> {
-    const outcome = shelf.put({ peer, place: host.placeOf(peer) }, item)
+    const outcome = shelf.put({ peer, place: host.placeOf(peer) ?? (host.routeTo(peer) === 'relayed' ? 'relayed' : undefined) }, item)
     if ((outcome === 'invalid' || outcome === 'full' || outcome === 'busy') && noted.count('all')) {
       const code = outcome === 'invalid' ? 'ERR_TRUST_INVALID' : 'ERR_OVERLOADED'
       const parties = book.parties(item)

@@ -30,6 +30,7 @@ import type { EventHub } from './events.ts'
 import { type KeyChains, openKeyChains } from './key-chains.ts'
 import { createHeads } from './trust-heads.ts'
 import { createTrustMeeting, type TrustMeeting } from './trust-meeting.ts'
+import { refreshTimeoutMs } from './trust-pull.ts'
 import { createTrustSync, type TrustSync } from './trust-sync.ts'
 
 /** News of introducers are asked for when they are older than this before a person is told why. */
@@ -112,9 +113,11 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
     async consult(key, scope, { levelMin, maxAgeMs }) {
       const enough = (): boolean => level(key, scope) >= levelMin
       const age = enough() ? maxAgeMs.yes : maxAgeMs.no
-      const [taken] = await Promise.all([meeting.lookup(key, { limited: true, enough }), sync.refresh(scope, { maxAgeMs: age })])
+      // All of it has the time of one refresh.
+      const signal = clock.timeout(refreshTimeoutMs, 'asking for news')
+      const [taken] = await Promise.all([meeting.lookup(key, { limited: true, enough, signal }), sync.refresh(scope, { maxAgeMs: age, signal })])
       // Who introduces since a moment may be fresh or not.
-      if (taken > 0) await sync.refresh(scope, { maxAgeMs: age })
+      if (taken > 0) await sync.refresh(scope, { maxAgeMs: age, signal })
     },
     standing(key) {
       try {
