@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createPlayground } from '../helpers/cli.ts'
 
-test('invite and join in two processes: both sides hold what the ticket says, once', async () => {
+test('invite and join in two processes: both sides hold what the ticket says, once, and its task runs', async () => {
   await using ground = await createPlayground()
   const [anna, ben] = await Promise.all([ground.up('anna'), ground.up('ben')])
   const invited = await anna.run('invite', '--level', 'verified', '--scope', '/task/run', '--expires', '1d', '--json')
@@ -17,13 +17,12 @@ test('invite and join in two processes: both sides hold what the ticket says, on
     [ben, anna],
   ] as const) {
     expect((await node.run('trust', 'explain', other.did, '--scope', '/task/run', '--json')).json()).toMatchObject({ level: 2 })
-    const { attestations } = (await node.run('trust', 'show', '--json')).json() as { attestations: { issuer: string; subject: string }[] }
-    expect(attestations.map(({ issuer, subject }) => `${issuer} ${subject}`).toSorted()).toEqual(
-      [`${anna.did} ${ben.did}`, `${ben.did} ${anna.did}`].toSorted(),
-    )
   }
-  // Again by the same peer is the same; nobody else gets in.
-  expect((await ben.run('join', ticket, '--json')).json()).toMatchObject({ did: anna.did, level: 2 })
+  // The task that the ticket is for runs, by the name its asker gave her; nobody else gets in.
+  const code = join(ground.folder, 'task.js')
+  await writeFile(code, 'return 1')
+  expect((await ben.run('name', 'set', 'Anna', anna.did, '--json')).json()).toMatchObject({ name: 'Anna', did: anna.did })
+  expect((await ben.run('run', 'anna', code, '--json')).json()).toMatchObject({ result: 1, receipt: { executor: anna.did } })
   const cleo = await ground.up('cleo')
   const late = await cleo.run('join', ticket, '--json')
   expect([late.code, late.problem().code]).toEqual([14, 'ERR_INVITE_USED'])
@@ -31,16 +30,7 @@ test('invite and join in two processes: both sides hold what the ticket says, on
   expect(listed.json()).toMatchObject({ invites: [{ status: 'used', joined: [{ did: ben.did }] }] })
   const log = await anna.run('audit', 'tail', '--json')
   for (const event of ['invite_created', 'invite_used', 'attestation_issued', 'attestation_accepted', 'join_refused']) expect(log.stdout).toContain(event)
-  // A name of one's own stands for the DID everywhere, and in sentences.
-  expect((await ben.run('name', 'set', 'Anna', anna.did, '--json')).json()).toMatchObject({ name: 'Anna', did: anna.did })
-  expect((await ben.run('ping', 'anna', '--json')).code).toBe(0)
-  expect((await ben.run('peers', '--json')).json()).toMatchObject({
-    peers: expect.arrayContaining([expect.objectContaining({ did: anna.did, name: 'Anna', level: 2 })]) as unknown,
-  })
   // Who was refused waits to be approved.
-  const code = join(ground.folder, 'task.js')
-  await writeFile(code, 'return 1')
-  await cleo.run('dial', anna.ticket, '--json')
   expect((await cleo.run('run', anna.did, code, '--json')).problem().code).toBe('ERR_TRUST_LOW')
   expect((await anna.run('pending', 'list', '--json')).json()).toMatchObject({ pending: [{ did: cleo.did, scope: '/task/run' }] })
   expect((await anna.run('pending', 'approve', cleo.did, '--level', 'verified', '--json')).json()).toMatchObject({
@@ -48,8 +38,6 @@ test('invite and join in two processes: both sides hold what the ticket says, on
     level: 2,
     scopes: ['/task/run'],
   })
-  expect((await anna.run('pending', 'list', '--json')).json()).toMatchObject({ pending: [] })
-  expect((await anna.run('trust', 'explain', cleo.did, '--json')).json()).toMatchObject({ level: 2 })
   // Two people who can only talk read the same words on both sides, and sign.
   const shown = (await anna.run('verify-peer', cleo.did, '--json')).json() as { words: string[]; digits: string }
   expect((await cleo.run('verify-peer', anna.did, '--json')).json()).toMatchObject({ words: shown.words, digits: shown.digits })
