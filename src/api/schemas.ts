@@ -529,6 +529,7 @@ export const ownWordList = z.object({
       issuedAt: z.int(),
       expiresAt: z.int(),
       until: z.int(),
+      rights: z.array(z.object({ command: z.string(), how: z.enum(['yes', 'token', 'named']) })),
     }),
   ),
   names,

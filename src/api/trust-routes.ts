@@ -1,10 +1,12 @@
 import { z } from 'zod'
 import type { Did } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
+import { policyView } from '../policy/index.ts'
 import { parseLevel, scopeCovers } from '../trust/index.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './schemas.ts'
 import { statementsNamed } from './statement-names.ts'
+import { rightsOf } from './word-rights.ts'
 
 /** Statements of this node and of others, and what follows from them. */
 export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonly Route[] {
@@ -92,10 +94,11 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/trust/roots',
-      summary: 'What this node itself says of others, and what it counts for now',
+      summary: 'What this node itself says of others, what it counts for now, and what the policy gives for it',
       reply: schemas.ownWordList,
       async handle() {
-        const roots = node.trust.roots()
+        const view = policyView(node.policy())
+        const roots = node.trust.roots().map((word) => ({ ...word, rights: rightsOf(word, view) }))
         return { roots, names: namesOf(roots.map(({ subject }) => subject)) }
       },
     },

@@ -49,8 +49,8 @@ test('one sees what a word would do, says it, sees whom one vouches for, draws i
   await ask('attest', ben, '--level', 'basic', '--scope', '/message')
   expect(await ask('trust', 'roots')).toMatchObject({
     roots: [
-      { subject: ben, level: 1, countsFor: 1, scopes: ['/message'] },
-      { id, subject: ben, level: 3, countsFor: 3, scopes: ['/task/run'], depth: 1 },
+      { subject: ben, level: 1, countsFor: 1, scopes: ['/message'], rights: [{ command: '/message/send', how: 'yes' }] },
+      { id, subject: ben, level: 3, countsFor: 3, scopes: ['/task/run'], depth: 1, rights: expect.arrayContaining([{ command: '/task/run', how: 'yes' }]) },
     ],
   })
   expect(await ask('trust', 'show', '--mine', '--scope', '/task/run/deep')).toMatchObject({ attestations: [{ id }] })

@@ -61,10 +61,14 @@ export function addTrustWordsCommands(trust: Command, add: AddCommand): void {
         answer,
         ({ roots, names }) =>
           roots
-            .map(({ id, subject, level, countsFor, scopes, depth, until }) => {
+            .map(({ id, subject, level, countsFor, scopes, depth, until, rights }) => {
               const aged = countsFor === level ? '' : ` (counts as ${nameOfLevel(countsFor)} by its age)`
               const introduces = countsFor >= 2 && depth > 0 ? `introduces, ${depth} deep` : 'introduces nobody'
-              return `${id.slice(0, 12)}  ${called(subject, names)}  ${saidLevel(level)}${aged}  ${scopes.join(' ')}  ${introduces}  ${untilText(until)}`
+              const may = rights.map(({ command, how }) => (how === 'yes' ? command : `${command} (${how === 'token' ? 'with a token' : 'where named'})`))
+              return [
+                `${id.slice(0, 12)}  ${called(subject, names)}  ${saidLevel(level)}${aged}  ${scopes.join(' ')}  ${introduces}  ${untilText(until)}`,
+                ...(may.length === 0 ? [] : [`              may ${may.join(', ')}`]),
+              ].join('\n')
             })
             .join('\n') || 'you vouch for nobody: `kindmesh attest <peer> --level verified`',
       )
