@@ -1,7 +1,7 @@
 import type { Did } from '../base/index.ts'
 import type { Known } from './explain.ts'
 import type { Heard } from './ignored.ts'
-import { votesNeeded } from './limits.ts'
+import { vetoesNeeded, votesNeeded } from './limits.ts'
 import type { Veto } from './reader.ts'
 import { rootIndex } from './sift.ts'
 import type { Standing } from './strata.ts'
@@ -40,14 +40,14 @@ export interface MissingQuestion {
 
 /** What would give the next level, and who is near. Source: trust/v1 section 3.4. */
 export function missingForNext(known: Known, { node, level, saidLevel, about }: MissingQuestion): Missing | undefined {
-  const { graph, standing, proofs } = known
+  const { proofs } = known
   if (level === 4 || node === rootIndex) return undefined
   const next = (level < 1 ? 1 : level + 1) as 1 | 2 | 3 | 4
   const introducerLevel = Math.max(next, 2) as Level
   const without = (need: string): Missing => ({ level: next, need, votes: 0, introducerLevel, near: [] })
 
   if (level >= 0 && level < saidLevel) return without('tasks that end well')
-  const holding = node === undefined ? [] : (graph.vetoesAbout.get(node) ?? []).filter((veto) => isCounted(veto, standing, next))
+  const holding = node === undefined ? [] : holdingDown(known, node, next)
   if (level < 0 || holding.length > 0) {
     return without(`an end of the ${level < 0 || holding.some(({ hard }) => hard) ? 'distrust' : 'caution'} or a statement of your own`)
   }
@@ -62,8 +62,17 @@ export function missingForNext(known: Known, { node, level, saidLevel, about }: 
   return { level: next, need: words, votes, introducerLevel, near: near(known, { node, next, about, vouchers: vouchersOf(known, introducerLevel) }) }
 }
 
-/** Whether this veto, not a lack of votes, keeps a node from `next`. */
-const isCounted = (veto: Veto, { counted }: Standing, next: number): boolean => counted.has(veto) && (next > 1 || veto.hard)
+/** The vetoes that keep a node from `next`, or would as soon as it had the votes: a lack of votes is not what is missing then. Source: trust/v1 section 2.6. */
+function holdingDown({ graph, standing }: Known, node: number, next: number): readonly Veto[] {
+  const { counted, depths, rootWord } = standing
+  const all = (graph.vetoesAbout.get(node) ?? []).filter(({ hard }) => next > 1 || hard)
+  const before = all.filter((veto) => counted.has(veto))
+  if (before.length > 0) return before
+  const isAuthority = (at: number): boolean => (depths[4]?.[at] ?? -1) >= 0
+  const heard = all.filter(({ issuer, countsFrom }) => (depths[Math.max(2, next)]?.[issuer] ?? -1) >= 0 && (countsFrom <= graph.now || isAuthority(issuer)))
+  const voters = new Set(heard.map(({ issuer }) => graph.groups?.voterOf(issuer) ?? issuer))
+  return voters.size >= vetoesNeeded || heard.some(({ issuer }) => isAuthority(issuer) || (rootWord[issuer] ?? 0) >= 2) ? heard : []
+}
 
 interface NearQuestion {
   readonly node: number | undefined
@@ -74,8 +83,14 @@ interface NearQuestion {
 
 function near({ sift, graph, standing, proofs }: Known, { node, next, about, vouchers }: NearQuestion): readonly Near[] {
   const isVoucher = (at: number): boolean => ((next === 4 ? standing.naming : standing.depths[Math.max(next, 2)])?.[at] ?? -1) >= 1
+  /** Whether a word signed now would count: not of who contradicted himself or lost his key. */
+  const isSound = (at: number): boolean => {
+    const now = { id: '', issuer: sift.nodes[at] as Did, issuedAt: graph.now, firstSeenAt: graph.now }
+    return !sift.faulty().has(at) && !sift.revocations.isVoid(now)
+  }
   const voters = new Set(node === undefined ? [] : proofs.candidates(next as 1 | 2 | 3 | 4, node).map(({ from }) => from))
-  const speaks = about.filter(({ from, level }) => from !== rootIndex && level > 0 && !voters.has(from))
+  const against = new Set(about.filter(({ level, reason }) => level <= 0 && reason === undefined).map(({ from }) => from))
+  const speaks = about.filter(({ from, level }) => from !== rootIndex && level > 0 && !voters.has(from) && !against.has(from) && isSound(from))
   const found = new Map<Did, Near['by']>()
   const take = (did: Did, by: Near['by']): void => {
     if (!found.has(did) && found.size < nearMax) found.set(did, by)
@@ -86,7 +101,7 @@ function near({ sift, graph, standing, proofs }: Known, { node, next, about, vou
     if (level >= next && (reason === undefined || reason === 'issuerLevel' || reason === 'depth') && !isVoucher(from)) take(issuer, 'rise')
   }
   const heard = new Set(about.filter(({ reason }) => reason === undefined || reason === 'stale' || reason === 'quota').map(({ from }) => from))
-  const isFree = (at: number): boolean => at !== node && !heard.has(at) && graph.groups?.isOne(at, node ?? -1) !== true
+  const isFree = (at: number): boolean => at !== node && !heard.has(at) && isSound(at) && graph.groups?.isOne(at, node ?? -1) !== true
   const silent = vouchers.filter(isFree).slice(0, nearSilentMax)
   for (const at of silent) take(sift.nodes[at] as Did, 'vouch')
   return [...found].map(([did, by]) => ({ did, by }))

@@ -1,7 +1,8 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { dayMs, type Did, hourMs } from '../../src/base/index.ts'
-import { type Attestation, computeTrust, type Explanation, type TrustQuestion } from '../../src/trust/index.ts'
-import { did, now, root, says, scope } from '../helpers/trust-graphs.ts'
+import { type Attestation, computeTrust, type Explanation, simulate, type TrustQuestion } from '../../src/trust/index.ts'
+import { did, everybody, headAgeOf, now, root, says, scope, world } from '../helpers/trust-graphs.ts'
 
 const name = (who: Did): string => who.slice('did:key:z6Mk'.length)
 const why = (subject: string, attestations: readonly Attestation[], more: Partial<TrustQuestion> = {}): Explanation =>
@@ -230,6 +231,26 @@ describe('what is missing for the next level', () => {
     const words = near.slice(0, votes).map(({ did: who }) => says(name(who), 'zoe', 2, { seq: 2 }))
     expect([votes, words.length]).toEqual([1, 1])
     expect(why('zoe', [...given, ...words]).level).toBe(2)
+  })
+
+  test('in every network: so many words as are missing, by those near who can speak, give the level', () => {
+    let raised = 0
+    fc.assert(
+      fc.property(world, ({ attestations, revocations, headAges }) => {
+        for (const subject of everybody) {
+          const question = { root, scope, attestations, revocations, now, headAge: headAgeOf(headAges) }
+          const { missingForNext } = computeTrust(question).explain(subject)
+          const helpers = missingForNext?.near.filter(({ by }) => by === 'vouch' || by === 'raise') ?? []
+          if (missingForNext === undefined || missingForNext.votes === 0 || helpers.length < missingForNext.votes) continue
+          const add = helpers.slice(0, missingForNext.votes).map((helper) => ({ issuer: helper.did, subject, level: missingForNext.level, depth: 0 }))
+          const after = simulate(question, { add }).find((change) => change.subject === subject)?.after
+          expect(after).toBeGreaterThanOrEqual(missingForNext.level)
+          raised++
+        }
+      }),
+      { numRuns: 150, seed: 3 },
+    )
+    expect(raised).toBeGreaterThan(150)
   })
 
   test('votes do not end distrust or caution; AUTHORITY is not voted', () => {
