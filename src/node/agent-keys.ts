@@ -59,6 +59,8 @@ export interface AgentKeys {
   nameOf(text: string): string
   /** Where the agent of a DID lives, undefined when that is none. @throws ERR_IDENTITY_SUPERSEDED, ERR_IDENTITY_FROZEN */
   find(agent: Did, options?: SignalOption): Promise<AgentRecord | undefined>
+  /** The node that answers for a DID: its own for an agent, as far as is known here; else the DID itself. */
+  controllerOf(did: Did): Did
   /** Puts the records of our agents into the DHT, delegated anew. */
   publish(): Promise<void>
 }
@@ -72,12 +74,16 @@ export interface AgentKeysOptions {
   readonly logger: Logger
   readonly audit: Audit
   readonly chains: KeyChains
+  /** Whose agent this is became known. */
+  onPlace?(agent: Did): void
 }
 
-export async function openAgentKeys({ store, keyring, host, clock, random, logger, audit, chains }: AgentKeysOptions): Promise<AgentKeys> {
+export async function openAgentKeys({ store, keyring, host, clock, random, logger, audit, chains, onPlace }: AgentKeysOptions): Promise<AgentKeys> {
   const box = keyring.box('agent-keys')
   const held = new Map<string, Held>()
   const places = new Map<Did, { readonly record: AgentRecord | undefined; readonly at: number }>()
+  /** By agent, its node: both signed it. Outlives what is remembered of places, so that one owner never counts as two. */
+  const controllers = new Map<Did, Did>()
   const context = (name: string): Uint8Array => utf8(`agent-keys ${name}`)
   const commitment = (seed: Uint8Array): Uint8Array => commitmentOf(createSigner(seed).publicKey)
 
@@ -125,6 +131,13 @@ export async function openAgentKeys({ store, keyring, host, clock, random, logge
     chains.check(record.nodeKey, record.delegatedAt)
     chains.check(record.key)
   }
+  function control(agent: Did, node: Did): void {
+    if (controllers.get(agent) === node) return
+    if (controllers.size >= agentPlacesMax) controllers.delete(controllers.keys().next().value as Did)
+    controllers.set(agent, node)
+    onPlace?.(agent)
+  }
+  for (const { did } of held.values()) controllers.set(did, keyring.identity)
   return {
     list: () => [...held.values()].map(view),
     async add(name, ops, codeHash) {
@@ -135,6 +148,7 @@ export async function openAgentKeys({ store, keyring, host, clock, random, logge
       const agent = hold(name, { seed, next, chain: [inception.bytes] })
       await audit.record(agentAdded({ did: keyring.identity, agent: agent.did, name, codeHash }), [...ops, ...store.qualify([sealed(name, seed, agent)])])
       held.set(name, agent)
+      control(agent.did, keyring.identity)
       void publishOne(agent)
       return view(agent)
     },
@@ -171,8 +185,10 @@ export async function openAgentKeys({ store, keyring, host, clock, random, logge
       }
       if (place.record === undefined) return undefined
       await confirm(place.record, signal)
+      control(did, place.record.node)
       return place.record
     },
+    controllerOf: (did) => controllers.get(did) ?? did,
     async publish() {
       for (const agent of held.values()) await publishOne(agent)
     },

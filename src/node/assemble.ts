@@ -250,7 +250,9 @@ export async function assemble(parts: Parts): Promise<Assembled> {
   const prekeys = await openPrekeys({ store: store.sub('prekeys'), keyring, clock, random })
   const replay = await openReplayGuard({ store: store.sub('replay'), clock })
   const inbox = await openInbox(store.sub('inbox'))
-  const trust = await openTrust({ ...parts, events, nameOf: (did) => people.nameOf(did), policy: settings.trustPolicy })
+  const late: { agentKeys?: AgentKeys } = {}
+  const controllerOf = (did: Did): Did => late.agentKeys?.controllerOf(did) ?? did
+  const trust = await openTrust({ ...parts, events, nameOf: (did) => people.nameOf(did), policy: settings.trustPolicy, controllerOf })
   const people: People = await openPeople({ ...parts, events, trust })
   const { book, chains, sync, level, standing } = trust
   const self = keyring.identity
@@ -269,7 +271,8 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     tokens: rights.tokensOf(from),
   })
   const identities = await openIdentities({ store: store.sub('identities'), keyring, clock, random, audit, level: (did) => level(did, taskScope) })
-  const agentKeys = await openAgentKeys({ ...parts, store: store.sub('agent-keys'), chains })
+  const agentKeys = await openAgentKeys({ ...parts, store: store.sub('agent-keys'), chains, onPlace: (agent) => book.rekey([agent]) })
+  late.agentKeys = agentKeys
   for (const name of agents.list()) await settings.load(name)
   // Agents that moved in before agents had keys.
   for (const name of agents.list()) if (!agentKeys.list().some((agent) => agent.name === name)) await agentKeys.add(name, [])

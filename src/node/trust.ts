@@ -83,6 +83,8 @@ export interface TrustOptions {
   readonly random: Random
   readonly logger: Logger
   readonly events: EventHub
+  /** Who answers for an identity: for an agent its node. */
+  controllerOf(did: Did): Did
   /** The reader's own name for somebody. */
   readonly nameOf?: (did: Did) => string | undefined
   /** Who decides a level, asked before each decision; the rule unless given. */
@@ -192,7 +194,7 @@ async function openWho(options: TrustOptions): Promise<{ readonly book: TrustBoo
   return { book: late.book, chains }
 }
 
-async function openBook({ store, keyring, clock, random, audit, events }: TrustOptions, keys: KeyBook): Promise<TrustBook> {
+async function openBook({ store, keyring, clock, random, audit, events, controllerOf }: TrustOptions, keys: KeyBook): Promise<TrustBook> {
   return await openTrustBook({
     store: store.sub('trust'),
     keyring,
@@ -200,6 +202,7 @@ async function openBook({ store, keyring, clock, random, audit, events }: TrustO
     random,
     keys,
     scopes: scopesFollowed,
+    controllerOf,
     async commit(change, ops) {
       await audit.record(entryOf(keyring.identity, change), ops)
       events.emit({ event: 'attestation', id: hex(change.id), issuer: change.issuer, subject: change.subject, change: change.event })

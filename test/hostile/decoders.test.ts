@@ -25,6 +25,7 @@ import { createChannel } from '../../src/protocols/task/channel.ts'
 import { decodeEvent, encodeEvent, probeCodec, receiptCodec, requestCodec, resumeCodec } from '../../src/protocols/task/codec.ts'
 import { messageCodec } from '../../src/agents/message.ts'
 import { attestationCodec, headCodec, openTrustStatement, revocationCodec } from '../../src/trust/statements.ts'
+import { makeWarrant, readWarrant } from '../../src/trust/warrant.ts'
 import { decodeTicket, encodeTicket } from '../../src/node/ticket.ts'
 import { askCodec, readAnswer, refusalCodec, welcomeCodec } from '../../src/protocols/join/codec.ts'
 import { decode, encode, type Plain } from '../../src/wire/index.ts'
@@ -59,6 +60,11 @@ const message = signStatement(
 )
 const attestationPayload = attestationCodec.encode({ version: 1, level: 2, scopes: ['/task/run', '/'], depth: 1, evidence: undefined, seq: 7, prev: bytes32 })
 const attestation = signStatement(
+  'attestation',
+  { to: ben.did, type: 'attestation', payload: attestationPayload, issuedAt: now, expiresAt: now + 60_000 },
+  signing,
+)
+const attestationAgain = signStatement(
   'attestation',
   { to: ben.did, type: 'attestation', payload: attestationPayload, issuedAt: now, expiresAt: now + 60_000 },
   signing,
@@ -177,6 +183,10 @@ const decoders: Readonly<Record<string, Decoder>> = {
   attestation: { samples: [attestation.bytes, revocation.bytes, head.bytes], decode: (bytes) => openTrustStatement({ kind: 'attestation', bytes }, now) },
   revocation: { samples: [revocation.bytes, attestation.bytes], decode: (bytes) => openTrustStatement({ kind: 'revocation', bytes }, now) },
   head: { samples: [head.bytes, attestation.bytes], decode: (bytes) => openTrustStatement({ kind: 'head', bytes }, now) },
+  warrant: {
+    samples: [makeWarrant({ kind: 'attestation', bytes: attestation.bytes }, { kind: 'attestation', bytes: attestationAgain.bytes })],
+    decode: (bytes) => readWarrant(bytes).verify(),
+  },
   'attestation payload': {
     samples: [attestationPayload, revocationPayload, headPayload],
     decode: (bytes) => attestationCodec.decode(bytes),
