@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { attSyncVectors } from './vectors/att-sync.ts'
+import { grantVectors } from './vectors/grant.ts'
 import { groupSealVectors, groupVectors, topicVectors } from './vectors/group.ts'
 import { identityVectors } from './vectors/identity.ts'
 import { klpVectors } from './vectors/klp.ts'
@@ -29,6 +30,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     group: groupVectors(),
     trust: { ...trustVectors(), ...attSyncVectors(), ...meetingVectors() },
     join: joinVectors(),
+    grant: grantVectors(),
     task: await taskVectors(),
     mailbox: await mailboxVectors(),
     stream: streamVectors(),

@@ -1672,6 +1672,99 @@ def read_task_countersign(v, x):
         raise Refused('ERR_RECEIPT_INVALID')
 
 
+# --- grant/v1 ----------------------------------------------------------------------------------------------------------
+
+NAMES = nullable(many(text(64), 16))
+TOKEN = listing(exactly(1), KEY, text(64), listing(
+    nullable(CAPABILITIES), nullable(listing(*[nullable(COUNT)] * 9)), nullable(ISOLATION), nullable(many(HASH, 16)),
+    nullable(many(text(255), 16)), NAMES, NAMES))
+LEVELS = ('native', 'sandboxed', 'containerized', 'virtualized')
+LIMIT_NAMES = ('memoryMiB', 'wallMs', 'cpuMs', 'outputBytes', 'hostCalls', 'cpuPercent', 'netKiBps', 'fsOps', 'processes')
+BY_NAME = ('/vault/access', '/system/api', '/sandbox/native')
+HOST = re.compile(r'(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]')
+NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,63}')
+
+
+def require(holds, code='ERR_GRANT_INVALID'):
+    if not holds:
+        raise Refused(code)
+
+
+def command_covers(outer, inner):
+    return outer == '/' or inner == outer or inner.startswith(outer + '/')
+
+
+def host_covers(outer, inner):
+    return outer == inner or (outer.startswith('*.') and (inner[2:] if inner.startswith('*.') else inner).endswith(outer[1:]))
+
+
+def open_token(data):
+    require(len(data) <= 1280, 'ERR_WIRE_TOO_LARGE')
+    # Its time is asked apart: any instant within its life will do here.
+    body = cbor(data)[1]
+    iat = cbor(body['klp/delegation@1'])[4] if isinstance(body, dict) and 'klp/delegation@1' in body else 0
+    s = open_statement('delegation', data, iat, 400 * DAY)
+    require(s['type'] == 'grant')
+    _, sub, command, policy = shaped(TOKEN, cbor(s['payload']))
+    require(re.fullmatch(r'/|(/[a-z0-9][a-z0-9_.-]*)+', command))
+    capabilities, _, _, code, hosts, secrets, roots = policy
+    require(all(names is None or len(set(names)) == len(names) for names in (capabilities, code, hosts, secrets, roots)))
+    require(all(HOST.fullmatch(host) for host in hosts or ()))
+    require(all(NAME.fullmatch(name) for name in (secrets or []) + (roots or [])))
+    return dict(s, sub=sub, command=command, policy=policy)
+
+
+def narrower(child, parent):
+    def part(own, theirs):
+        return set(own) <= set(theirs)
+
+    rules = (
+        part,
+        lambda own, theirs: all(most is None or (mine is not None and mine <= most) for mine, most in zip(own, theirs)),
+        lambda own, theirs: LEVELS.index(own) >= LEVELS.index(theirs),
+        part,
+        lambda own, theirs: all(any(host_covers(outer, inner) for outer in theirs) for inner in own),
+        part,
+        part,
+    )
+    return all(theirs is None or (own is not None and rule(own, theirs)) for rule, own, theirs in zip(rules, child, parent))
+
+
+def read_grant(v, x):
+    require(len(x('chain')) <= 5248, 'ERR_WIRE_TOO_LARGE')
+    _, chain = shaped(listing(exactly(1), many(octets(0, 1280), 4)), cbor(x('chain')))
+    tokens = [open_token(data) for data in chain]
+    require(tokens)
+    require(not tokens[0]['caps'])
+    for parent, child in zip(tokens, tokens[1:]):
+        require(child['caps'] == [parent['hash']])
+        require(child['sub'] == parent['sub'] and command_covers(parent['command'], child['command']))
+        require(narrower(child['policy'], parent['policy']) and child['exp'] <= parent['exp'])
+    holder, now = x('owner'), v['now']
+    for token in tokens:
+        require(token['sub'] == x('owner') and token['from'] == holder)
+        require(token['iat'] <= now + 2 * MINUTE, 'ERR_STATEMENT_FUTURE')
+        require(now < token['exp'], 'ERR_STATEMENT_EXPIRED')
+        require(token['hash'].hex() not in v['revoked'], 'ERR_GRANT_REVOKED')
+        holder = token['to']
+    last = tokens[-1]
+    require(holder == x('bearer'), 'ERR_STATEMENT_AUDIENCE')
+    if 'token' in v:
+        same((last['hash'].hex(), last['command'], last['exp']), (v['token']['id'], v['token']['command'], v['token']['expiresAt']))
+        same(v['text'], 'kmgrant:' + base64.urlsafe_b64encode(x('chain')).decode().rstrip('='))
+    if 'command' in v:
+        wanted = v['command']
+        by_name = last['command'] == wanted and len(tokens) == 1
+        require(by_name if wanted in BY_NAME else command_covers(last['command'], wanted), 'ERR_GRANT_NEEDED')
+    if 'use' in v:
+        capabilities, limits, _, code, _, _, _ = last['policy']
+        use = v['use']
+        require(capabilities is None or set(use['capabilities']) <= set(capabilities), 'ERR_GRANT_NEEDED')
+        most = dict(zip(LIMIT_NAMES, limits or [None] * 9))
+        require(all(most[name] is None or value <= most[name] for name, value in use['limits'].items()), 'ERR_GRANT_NEEDED')
+        require(code is None or bytes.fromhex(use['code']) in code, 'ERR_GRANT_NEEDED')
+
+
 # --- mailbox/v1 --------------------------------------------------------------------------------------------------------
 
 MAILBOX = {
@@ -2003,6 +2096,7 @@ READERS = {
 
 
     'att-sync': read_att_sync,
+    'grant': read_grant,
     'channel': read_channel,
     'task-receipt': read_task_receipt,
     'task-countersign': read_task_countersign,

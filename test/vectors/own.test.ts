@@ -39,6 +39,7 @@ import { readSession, readSessionRun } from '../helpers/session-vectors.ts'
 import { attSyncReaders } from '../helpers/vectors-att-sync.ts'
 import { joinReaders } from '../helpers/vectors-join.ts'
 import { meetingReaders } from '../helpers/vectors-meeting.ts'
+import { readGrantVector } from '../helpers/vectors-grant.ts'
 import { mailboxReaders } from '../helpers/vectors-mailbox.ts'
 
 const files = await makeVectors()
@@ -59,6 +60,7 @@ const has = (vector: Vector, field: string): boolean => Object.hasOwn(vector, fi
 
 /** What our code says to a vector of each kind: it throws, or what it found fits what the vector holds. */
 const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>> = {
+  'grant': readGrantVector,
   'did'(vector) {
     if (has(vector, 'text')) {
       const read = parseDid(text(vector, 'text'))
