@@ -262,6 +262,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     ...parts,
     store: store.sub('grants'),
     keys: chains,
+    withdrawals: { withdraw: trust.withdraw, revokedAt: book.revokedAt },
     policy: () => policy,
     level,
     onChange: (id, audience, change) => events.emit({ event: 'grant', id, audience, change }),

@@ -1,6 +1,6 @@
 import { type createChainOpener, type GrantChain, grantChainBytesMax } from '../policy/index.ts'
 import { del, put, type Store, type StoreOp } from '../store/index.ts'
-import { bytesUpTo, codec, instant, literal, nullable, row } from '../wire/index.ts'
+import { bytesUpTo, codec, instant, literal, row } from '../wire/index.ts'
 
 /** Tokens kept that were signed here, and that were given to this node. Source: grant/v1 section 6. */
 export const grantsIssuedMax = 16_384
@@ -13,15 +13,9 @@ export interface GrantRecord {
   readonly kind: GrantKind
   readonly chain: GrantChain
   readonly keptAt: number
-  /** When this node withdrew it. */
-  readonly revokedAt: number | undefined
 }
 
-const recordCodec = codec(
-  'kept token',
-  row({ version: literal(1), chain: bytesUpTo(grantChainBytesMax), keptAt: instant, revokedAt: nullable(instant) }),
-  grantChainBytesMax + 64,
-)
+const recordCodec = codec('kept token', row({ version: literal(1), chain: bytesUpTo(grantChainBytesMax), keptAt: instant }), grantChainBytesMax + 64)
 
 /** What is on disk of tokens, and in memory. The writes are for a durable batch of the caller's. */
 export interface GrantRecords {
@@ -39,14 +33,13 @@ const keyOf = ({ kind, chain }: Pick<GrantRecord, 'kind' | 'chain'>): string => 
 export async function openGrantRecords(store: Store, open: ReturnType<typeof createChainOpener>): Promise<GrantRecords> {
   const records = new Map<string, GrantRecord>()
   for await (const [key, value] of store.range({})) {
-    const { chain, keptAt, revokedAt } = recordCodec.decode(value)
-    records.set(key, { kind: key.startsWith('issued/') ? 'issued' : 'held', chain: open(chain), keptAt, revokedAt })
+    const { chain, keptAt } = recordCodec.decode(value)
+    records.set(key, { kind: key.startsWith('issued/') ? 'issued' : 'held', chain: open(chain), keptAt })
   }
   return {
     list: (kind) => [...records.values()].filter((record) => kind === undefined || record.kind === kind),
     find: (kind, id) => records.get(`${kind}/${id}`),
-    keep: (record) =>
-      store.qualify([put(keyOf(record), recordCodec.encode({ version: 1, chain: record.chain.bytes, keptAt: record.keptAt, revokedAt: record.revokedAt }))]),
+    keep: (record) => store.qualify([put(keyOf(record), recordCodec.encode({ version: 1, chain: record.chain.bytes, keptAt: record.keptAt }))]),
     forget: (record) => store.qualify([del(keyOf(record))]),
     remember: (record) => void records.set(keyOf(record), record),
     drop: (record) => void records.delete(keyOf(record)),

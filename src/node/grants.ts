@@ -28,7 +28,7 @@ import {
   type TokenPlace,
 } from '../policy/index.ts'
 import type { Store } from '../store/index.ts'
-import type { KeyBook, Level } from '../trust/index.ts'
+import type { KeyBook, Level, TrustBook } from '../trust/index.ts'
 import { type GrantRecord, grantsHeldMax, grantsIssuedMax, openGrantRecords } from './grant-records.ts'
 
 export interface GrantFields {
@@ -99,11 +99,8 @@ export interface Grants {
   tokensOf(asker: Did, shown?: readonly Uint8Array[]): readonly HeldToken[]
 }
 
-/** Withdrawing travels with the statements about trust. */
-export interface Withdrawals {
-  withdraw(token: { readonly id: string; readonly subject: Did; readonly kind: 'soft' | 'hard' }): Promise<unknown>
-  revokedAt(issuer: Did, id: string): number | undefined
-}
+/** What is withdrawn travels with the statements about trust. */
+export type Withdrawals = Pick<TrustBook, 'withdraw' | 'revokedAt'>
 
 export interface GrantsOptions {
   /** Its own part. */
@@ -113,7 +110,7 @@ export interface GrantsOptions {
   readonly random: Random
   readonly audit: Audit
   readonly keys: KeyBook
-  readonly withdrawals?: Withdrawals | undefined
+  readonly withdrawals: Withdrawals
   policy(): Policy
   level(did: Did, scope: string): Level
   /** After a token was given or withdrawn: who may go on is asked anew. */
@@ -131,9 +128,14 @@ export async function openGrants({ store, keyring, clock, random, audit, keys, w
     owner,
     keys,
     level: (did) => level(did, taskScope),
-    revokedAt: (issuer, id) => earliest(withdrawals?.revokedAt(issuer, id), issuer === self ? records.find('issued', id)?.revokedAt : undefined),
+    revokedAt(issuer, id) {
+      if (issuer !== self) return withdrawals.revokedAt(issuer, id)
+      const own = records.find('issued', id)
+      // Of what others signed it is not known here since when: where their key was lost all of it is void.
+      return withdrawals.revokedAt(issuer, id, own === undefined ? undefined : { issuedAt: own.chain.token.issuedAt })
+    },
   })
-  const factsOf = ({ chain: { token } }: GrantRecord) => ({
+  const factsOf = ({ token }: GrantChain) => ({
     did: self,
     id: token.signed.hash,
     audience: token.audience,
@@ -168,6 +170,7 @@ export async function openGrants({ store, keyring, clock, random, audit, keys, w
     if (record === undefined) throw new MeshError('ERR_NOT_FOUND', `no token ${id.slice(0, 64)} here`, { hint: 'see `kindmesh grant show`' })
     return record
   }
+  const find = (id: string): GrantView => view(recordOf(id))
   const chainOf = (textOrId: string): GrantChain => (isGrantText(textOrId.trim()) ? open(bytesOfGrantText(textOrId)) : recordOf(textOrId).chain)
 
   return {
@@ -195,22 +198,22 @@ export async function openGrants({ store, keyring, clock, random, audit, keys, w
       }
       const signed = signToken({ ...fields, audience: to, issuedAt, proof: parent }, { keyring, random })
       const chain = open(encodeChain([...(parent?.tokens.map((token) => token.signed.bytes) ?? []), signed.bytes]))
-      const record: GrantRecord = { kind: 'issued', chain, keptAt: issuedAt, revokedAt: undefined }
-      await audit.record(grantIssued({ ...factsOf(record), until: expiresAt }), records.keep(record))
+      const record: GrantRecord = { kind: 'issued', chain, keptAt: issuedAt }
+      await audit.record(grantIssued({ ...factsOf(record.chain), until: expiresAt }), records.keep(record))
       records.remember(record)
       onChange(chain.token.id, to, 'issued')
       return view(record)
     },
     async revoke(id, kind = 'soft') {
-      const record = recordOf(id, 'issued')
-      if (record.revokedAt !== undefined) return view(record)
-      const revoked = { ...record, revokedAt: clock.now() }
-      await audit.record(grantRevoked(factsOf(record)), records.keep(revoked))
-      records.remember(revoked)
-      onChange(record.chain.token.id, keys.subject(record.chain.token.audience), 'revoked')
-      // In force here already; from here on everybody else learns of it.
-      await withdrawals?.withdraw({ id: record.chain.token.id, subject: keys.subject(record.chain.token.audience), kind })
-      return view(revoked)
+      const { chain } = recordOf(id, 'issued')
+      const { token } = chain
+      const audience = keys.subject(token.audience)
+      if (withdrawals.revokedAt(self, token.id, { issuedAt: token.issuedAt }) === undefined) {
+        await withdrawals.withdraw({ id: token.id, subject: audience, kind })
+        await audit.record(grantRevoked(factsOf(chain)))
+        onChange(token.id, audience, 'revoked')
+      }
+      return find(id)
     },
     async forget(id) {
       const record = recordOf(id)
@@ -218,7 +221,7 @@ export async function openGrants({ store, keyring, clock, random, audit, keys, w
       if (record.kind === 'issued' && seen.state === 'valid') {
         throw new MeshError('ERR_USAGE', 'the token still holds', { hint: `\`kindmesh grant revoke ${seen.id.slice(0, 12)}\` first` })
       }
-      await audit.record(grantForgotten(factsOf(record)), records.forget(record))
+      await audit.record(grantForgotten(factsOf(record.chain)), records.forget(record))
       records.drop(record)
       onChange(seen.id, seen.audience, 'forgotten')
       return seen
@@ -229,8 +232,8 @@ export async function openGrants({ store, keyring, clock, random, audit, keys, w
       const problem = chainProblem(chain, place(self, keys.subject(token.owner)))
       if (problem !== undefined) throw problem
       if (records.list('held').length >= grantsHeldMax) throw new MeshError('ERR_OVERLOADED', `${grantsHeldMax} tokens of others are kept`)
-      const record: GrantRecord = { kind: 'held', chain, keptAt: clock.now(), revokedAt: undefined }
-      await audit.record(grantImported({ ...factsOf(record), until: token.expiresAt }), records.keep(record))
+      const record: GrantRecord = { kind: 'held', chain, keptAt: clock.now() }
+      await audit.record(grantImported({ ...factsOf(record.chain), until: token.expiresAt }), records.keep(record))
       records.remember(record)
       return view(record)
     },
@@ -239,7 +242,7 @@ export async function openGrants({ store, keyring, clock, random, audit, keys, w
         .list()
         .toSorted((a, b) => b.keptAt - a.keptAt)
         .map(view),
-    find: (id) => view(recordOf(id)),
+    find,
     chainOf: (textOrId) => chainOf(textOrId).bytes,
     check(key, command) {
       if (!isCommandPath(command)) throw new MeshError('ERR_USAGE', `'${command.slice(0, 64)}' is no command path`, { hint: 'such as /task/run or /file/read' })
@@ -275,8 +278,6 @@ export async function openGrants({ store, keyring, clock, random, audit, keys, w
     return [...presented.map((chain) => heldToken(chain, here)), ...own.map(({ chain }) => heldToken(chain, here, { binds: true }))]
   }
 }
-
-const earliest = (a: number | undefined, b: number | undefined): number | undefined => (a === undefined || (b !== undefined && b < a) ? b : a)
 
 /** The next step after a no, as the operator would take it. */
 function nextStep(code: string, did: Did, command: Command): string {

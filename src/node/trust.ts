@@ -69,6 +69,8 @@ export interface Trust {
    * may know what others say about it. `maxAgeMs`: how old what introducers said may be when the answer would be yes, and when it would be no.
    */
   consult(key: Did, scope: string, options: { readonly levelMin: Level; readonly maxAgeMs: { readonly yes: number; readonly no: number } }): Promise<void>
+  /** Withdraws something signed by this node that is no statement about trust, and tells others. */
+  withdraw: TrustBook['withdraw']
   /** Refuses what a key says that is no longer in force; undefined when it is. */
   standing(key: Did): Decision<never> | undefined
   readonly doors: TrustDoors
@@ -120,6 +122,11 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       const [taken] = await Promise.all([meeting.lookup(key, { limited: true, enough, signal }), sync.refresh(scope, { maxAgeMs: age, signal })])
       // Who introduces since a moment may be fresh or not.
       if (taken > 0) await sync.refresh(scope, { maxAgeMs: age, signal })
+    },
+    async withdraw(fields) {
+      const signed = await book.withdraw(fields)
+      announce()
+      return signed
     },
     standing(key) {
       try {
