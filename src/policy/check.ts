@@ -2,6 +2,7 @@ import { isolationLevels } from '../sandbox/index.ts'
 import { limitNames } from './caveats.ts'
 import { capabilityOf, type Command, commands, fileScope, messageScope, nativeCommand, taskScope } from './commands.ts'
 import { denied, type Verdict } from './decision.ts'
+import { levelName, TrustLevel } from '../trust/index.ts'
 import { type Asker, decideFile, decideMessage, decideTask, type Policy, type TaskQuestion } from './policy.ts'
 
 const nothingUsed = Object.fromEntries(limitNames.map((name) => [name, 0])) as unknown as TaskQuestion['limits']
@@ -15,11 +16,14 @@ export function decideCommand(policy: Policy | undefined, command: Command, who:
   if (capability === undefined && command !== taskScope && command !== nativeCommand) {
     return denied('policy', 'ERR_POLICY_DENIED', `${command} is nothing that others may be allowed here; there are ${commands.join(', ')}`)
   }
-  return decideTask(policy, {
+  const verdict = decideTask(policy, {
     ...who,
     isolation: command === nativeCommand ? weakest : 'sandboxed',
     limits: nothingUsed,
     capabilities: capability === undefined ? [] : [capability],
     codeHash: 'any',
   })
+  if (command !== nativeCommand || !verdict.allow || verdict.grant.isolation === 'native') return verdict
+  if (who.level < TrustLevel.AUTHORITY) return denied('ceiling', 'ERR_POLICY_DENIED', `native is for ${levelName(TrustLevel.AUTHORITY)} only`)
+  return denied('policy', 'ERR_POLICY_DENIED', `the policy has ${levelName(who.level)} run ${verdict.grant.isolation} or stronger`)
 }

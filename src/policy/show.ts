@@ -82,6 +82,7 @@ function answerAt(policy: Policy, command: Command, level: Level): 'no' | 'yes' 
   )
   if (level < least) return 'no'
   const isGranted = capability === undefined ? command !== nativeCommand : policy.taskCapabilities?.[level]?.includes(capability) === true
+  if (command === nativeCommand && policy.isolationFloor[level] !== 'native') return 'no'
   if (!isGranted) return explicitCommands.has(command) ? 'named' : 'no'
   return policy.requireToken?.some((required) => scopeCovers(required, command)) === true ? 'token' : 'yes'
 }
