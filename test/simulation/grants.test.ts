@@ -52,7 +52,7 @@ describe('who was given a token', () => {
   test('has what it says and no more; revoked, its running task is stopped and the next refused, until it is forgotten', async () => {
     const { mesh } = await createStage(2, 1)
     const [owner, anna] = [mesh.node(0), mesh.node(1)]
-    const ask = (code: string, more: Partial<TaskOrder> = {}): Promise<unknown> =>
+    const ask = (code: string, more: Omit<Partial<TaskOrder>, 'on'> = {}): Promise<unknown> =>
       mesh.run(codeOfOutcome(outcomeOf(anna, { on: owner, code, input: 7, ...more })))
     expect(await ask('echo')).toBe(7)
     const { id } = await mesh.run(
