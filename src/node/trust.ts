@@ -125,7 +125,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
     },
     async withdraw(fields) {
       const signed = await book.withdraw(fields)
-      announce({ kind: 'revocation', bytes: signed.bytes })
+      announce()
       return signed
     },
     standing(key) {
