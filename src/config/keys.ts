@@ -20,6 +20,7 @@ const floors = z.enum(['refuse', ...isolationLevels])
 const capabilities = z.array(z.enum(agentCapabilities)).max(agentCapabilities.length)
 const command = z.string().regex(/^(?:\/|(?:\/[a-z0-9][a-z0-9_.-]*)+)$/, 'must be a command path such as /task/run')
 const commands = z.array(command).max(64)
+const did = z.string().regex(/^did:key:z[1-9A-HJ-NP-Za-km-z]{40,60}$/, 'must be a did:key')
 const roles = z.enum(['owner', 'operator', 'viewer', 'agent'])
 
 /** Fields of SandboxLimits by their name in the configuration. */
@@ -85,7 +86,7 @@ export const configKeys: Readonly<Record<string, ConfigKey>> = {
   },
   'policy.command_level_min': { schema: z.record(command, levels), meaning: 'lowest level for what a task may do beyond computing, by command', felt: 'now' },
   'policy.roles': {
-    schema: z.record(z.string().regex(/^did:key:z[1-9A-HJ-NP-Za-km-z]{40,60}$/, 'must be a did:key'), roles),
+    schema: z.record(did, roles),
     meaning: 'what a peer may at most, by its DID',
     felt: 'now',
   },
@@ -93,6 +94,12 @@ export const configKeys: Readonly<Record<string, ConfigKey>> = {
     schema: z.enum(['gate', 'flow']),
     meaning: 'who decides a level: the trust rule, or the rule and amounts by flow, whichever gives less',
     fallback: 'gate',
+    felt: 'now',
+  },
+  'trust.reliance': {
+    schema: z.record(did, z.int().min(0).max(120)),
+    meaning: 'under policy flow: how far an introducer is relied on, by its DID, 0 to 120; others as far as what this node says of them',
+    fallback: {},
     felt: 'now',
   },
   ...perLevel,

@@ -3,7 +3,7 @@ import { type Did, type Logger, MeshError, toMeshError, utf8 } from '../base/ind
 import type { Config, Setting, SettingChange } from '../config/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import type { Policy } from '../policy/index.ts'
-import type { TrustPolicy } from '../trust/index.ts'
+import type { TrustSettings } from './trust-judge.ts'
 import type { EventHub } from './events.ts'
 import { livePolicy, policyOf } from './live-policy.ts'
 
@@ -29,7 +29,8 @@ export interface Settings {
   readonly doors: SettingsDoors
   /** In force now, also in a minute. */
   readonly policy: Policy
-  trustPolicy(): TrustPolicy
+  /** Who decides a level, and how far introducers are relied on. */
+  trustPolicy(): TrustSettings
   /** Reads the settings of an agent of this node. */
   load(agent: string): Promise<void>
   /** For messages to one agent, whose own settings count too. */
@@ -64,7 +65,10 @@ export function createSettings({ config, policy, complete, did, audit, events, l
   }
   return {
     policy: livePolicy(now),
-    trustPolicy: () => (config?.setting('trust.policy').value === 'flow' ? 'flow' : 'gate'),
+    trustPolicy: () => ({
+      policy: config?.setting('trust.policy').value === 'flow' ? 'flow' : 'gate',
+      reliance: new Map(Object.entries((config?.setting('trust.reliance').value ?? {}) as Record<Did, number>) as [Did, number][]),
+    }),
     async load(agent) {
       if (config === undefined) return
       // A file that is no good must not open what it was to close.

@@ -22,13 +22,11 @@ import {
   TrustLevel,
   type TrustChange,
   viewGraph,
-  narrowByFlow,
-  type TrustPolicy,
-  type TrustSnapshot,
 } from '../trust/index.ts'
 import type { EventHub } from './events.ts'
 import { type KeyChains, openKeyChains } from './key-chains.ts'
 import { createHeads } from './trust-heads.ts'
+import { createJudge, type TrustSettings } from './trust-judge.ts'
 import { createTrustMeeting, type TrustMeeting } from './trust-meeting.ts'
 import { refreshTimeoutMs } from './trust-pull.ts'
 import { createTrustSync, type TrustSync } from './trust-sync.ts'
@@ -89,8 +87,8 @@ export interface TrustOptions {
   controllerOf(did: Did): Did
   /** The reader's own name for somebody. */
   readonly nameOf?: (did: Did) => string | undefined
-  /** Who decides a level, asked before each decision; the rule unless given. */
-  readonly policy?: () => TrustPolicy
+  /** Asked before each decision; the rule decides unless given. */
+  readonly policy?: () => TrustSettings
 }
 
 /** Opens all that is known of keys and trust, serves it to others and keeps it up. */
@@ -169,22 +167,11 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
         const enough = (): boolean => level(subject, scope) >= TrustLevel.VERIFIED
         const [taken] = await Promise.all([meeting.lookup(subject, { signal, enough }), sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })])
         if (taken > 0) await sync.refresh(scope, { maxAgeMs: explainAgeMsMax, signal })
-        return options.policy?.() === 'flow' ? judge(scope).explain(chains.subject(subject), { name }) : book.explain(chains.subject(subject), scope, { name })
+        return options.policy?.().policy === 'flow'
+          ? judge(scope).explain(chains.subject(subject), { name })
+          : book.explain(chains.subject(subject), scope, { name })
       },
     },
-  }
-}
-
-/** The snapshot that decides: the book's, or under policy `flow` the same narrowed, kept till something is said anew. Source: trust/v1 section 2.9. */
-function createJudge(book: TrustBook, policy: () => TrustPolicy = () => 'gate'): (scope: string) => TrustSnapshot {
-  let narrowed = new WeakMap<TrustSnapshot, TrustSnapshot>()
-  book.onChange(() => (narrowed = new WeakMap()))
-  return (scope) => {
-    const gate = book.snapshot(scope)
-    if (policy() !== 'flow') return gate
-    const known = narrowed.get(gate) ?? narrowByFlow(gate, book.question(scope))
-    narrowed.set(gate, known)
-    return known
   }
 }
 

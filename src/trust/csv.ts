@@ -24,6 +24,8 @@ export interface CsvQuestion {
   readonly now: number
   /** `gate` unless given. */
   readonly policy?: TrustPolicy | undefined
+  /** Under policy `flow`: how far the root relies on an introducer, 0 to 120. */
+  readonly reliance?: ReadonlyMap<Did, number> | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -67,7 +69,7 @@ export async function computeTrustFromCsv(bytes: AsyncIterable<Uint8Array> | Ite
   if (read === undefined) throw csvFault(1, 'no header', `begin with ${csvColumns.join(',')}`)
   const asked = { root: root as Did, scope, now, attestations: { [Symbol.iterator]: () => table.statements()[Symbol.iterator]() } }
   const gate = computeTrust(asked)
-  const snapshot = policy === 'flow' ? narrowByFlow(gate, asked) : gate
+  const snapshot = policy === 'flow' ? narrowByFlow(gate, { ...asked, reliance: question.reliance }) : gate
   return { snapshot, statements: table.size, later, levels: levelsOf(snapshot) }
 }
 

@@ -44,11 +44,13 @@ test('by the word of an introducer who is offline, carried by the subject; and n
     because: [{ path: [cleo.did, anna.did, ben.did], attestations: [expect.any(String), id] }],
   })
   // An AUTHORITY that says VERIFIED carries half of what the policy flow asks for; decisions and explanations follow the setting at once.
-  const policy = async (value: 'flow' | 'gate'): Promise<unknown> => await cleo.settings.set({ key: 'trust.policy', value, layer: 'session' })
-  await policy('flow')
+  const set = async (key: string, value: unknown): Promise<unknown> => await cleo.settings.set({ key: `trust.${key}`, value, layer: 'session' })
+  await set('policy', 'flow')
   expect(await cleo.trust.explain(ben.did)).toMatchObject({ level: 1, sentence: expect.stringContaining('60 of 120 for VERIFIED arrive') as unknown })
   expect(cleo.trust.snapshot('/task/run').level(ben.did)).toBe(1)
-  await policy('gate')
+  await set('reliance', { [anna.did]: 30 })
+  expect(cleo.trust.snapshot('/task/run').level(ben.did)).toBe(0)
+  await set('policy', 'gate')
   expect(cleo.trust.snapshot('/task/run').level(ben.did)).toBe(2)
 
   const again = await start('anna', meeting.addresses())

@@ -108,6 +108,10 @@ describe('policy flow', () => {
     const levels = async (policy?: TrustPolicy): Promise<unknown> => (await computeTrustFromCsv([csv], { root: 'me', scope, now, policy })).levels
     expect(await levels('flow')).toEqual({ me: 4, ada: 4, zoe: 1 })
     expect(await levels()).toEqual({ me: 4, ada: 4, zoe: 2 })
+    expect((await computeTrustFromCsv([csv], { root: 'me', scope, now, policy: 'flow', reliance: new Map([['ada' as Did, 20]]) })).levels).toEqual({
+      me: 4,
+      ada: 4,
+    })
   })
 
   test('aliases of one controller carry together what one does', () => {

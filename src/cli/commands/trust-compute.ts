@@ -15,10 +15,19 @@ interface Options {
   readonly scope: string
   readonly now?: string
   readonly policy: TrustPolicy
+  readonly rely?: readonly string[]
   readonly explain?: readonly string[]
 }
 
 const collect = (value: string, all: readonly string[] = []): readonly string[] => [...all, value]
+
+function relianceOf(text: string): readonly [Did, number] {
+  const [, id, amount] = /^(.+)=(\d{1,3})$/.exec(text) ?? []
+  if (id === undefined || !(Number(amount) <= 120)) {
+    throw new MeshError('ERR_USAGE', `'${text}' is no reliance`, { hint: 'write an id, =, and an amount from 0 to 120, such as anna=60' })
+  }
+  return [id as Did, Number(amount)]
+}
 
 /** `trust compute`: the rule of the node over a CSV, without a node, a profile or a network. */
 export function addTrustComputeCommand(trust: Command, add: AddCommand): void {
@@ -33,14 +42,16 @@ export function addTrustComputeCommand(trust: Command, add: AddCommand): void {
         .option('--scope <path>', 'command path', '/task/run')
         .option('--now <time>', 'the instant asked about, such as 2026-01-31T12:00:00Z')
         .addOption(new Option('--policy <policy>', 'flow also weighs by amounts; never more than gate').choices(trustPolicies).default('gate'))
+        .option('--rely <id=amount>', 'with --policy flow: how far an introducer is relied on, 0 to 120; repeatable', collect)
         .option('--explain <id>', 'say why, repeatable', collect),
-    async (context, _args, { graph, root, scope, now, policy, explain: asked = [] }) => {
+    async (context, _args, { graph, root, scope, now, policy, rely = [], explain: asked = [] }) => {
       const at = now === undefined ? realClock.now() : parseInstant(now, '--now')
       const { snapshot, statements, later, levels } = await computeTrustFromCsv(readGraph(graph, context), {
         root,
         scope,
         now: at,
         policy,
+        reliance: new Map(rely.map(relianceOf)),
         signal: context.signal,
       })
       const explanations = asked.map((id) => snapshot.explain(id as Did))
