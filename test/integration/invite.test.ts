@@ -6,12 +6,12 @@ import { createPlayground } from '../helpers/cli.ts'
 test('invite and join in two processes: both sides hold what the ticket says, once, and its task runs', async () => {
   await using ground = await createPlayground()
   const [anna, ben] = await Promise.all([ground.up('anna'), ground.up('ben')])
-  const invited = await anna.run('invite', '--level', 'verified', '--scope', '/task/run', '--expires', '1d', '--json')
+  const invited = await anna.run('invite', '--level', 'verified', '--scope', '/task/run', '--scope', '/message/send', '--expires', '1d', '--json')
   expect(invited.json()).toMatchObject({ schema: 'kindmesh.invite/1', ticket: expect.stringMatching(/^kindmesh:/), status: 'open', uses: 1 })
   const ticket = String(invited.json()['ticket'])
   const joined = await ben.run('join', ticket, '--json')
   expect([joined.code, joined.stderr]).toEqual([0, ''])
-  expect(joined.json()).toMatchObject({ schema: 'kindmesh.join/1', did: anna.did, level: 2, levelName: 'verified', scopes: ['/task/run'] })
+  expect(joined.json()).toMatchObject({ schema: 'kindmesh.join/1', did: anna.did, level: 2, levelName: 'verified', scopes: ['/task/run', '/message/send'] })
   for (const [node, other] of [
     [anna, ben],
     [ben, anna],

@@ -6,7 +6,7 @@ import { parseCount, parseDuration } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
 
 const levels = ['basic', 'verified', 'trusted', 'authority'] as const
-const scopeDefault = '/task/run'
+const scopesDefault: readonly string[] = ['/task/run']
 
 interface InviteOptions {
   readonly level: string
@@ -37,7 +37,7 @@ async function ticketFrom(text: string): Promise<string> {
 const minute = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace('T', ' ')
 
 /** The value given replaces the one that stands unless one is given. */
-const collectScopes = (value: string, all: readonly string[]): readonly string[] => (all.length === 1 && all[0] === scopeDefault ? [value] : [...all, value])
+const collectScopes = (value: string, all: readonly string[]): readonly string[] => (all === scopesDefault ? [value] : [...all, value])
 
 export function addInviteCommands(program: Command, add: AddCommand): void {
   add<readonly [], InviteOptions>(
@@ -47,7 +47,7 @@ export function addInviteCommands(program: Command, add: AddCommand): void {
     (command) =>
       command
         .option('--level <level>', levels.join(', '), 'verified')
-        .option('--scope <path>', 'command path, repeatable', collectScopes, [scopeDefault])
+        .option('--scope <path>', 'command path, repeatable', collectScopes, scopesDefault)
         .option('--expires <duration>', 'how long somebody may join, at most 30d', '1d')
         .option('--for <duration>', 'how long the trust lasts, at most 400d; 90d unless given')
         .option('--uses <n>', 'how many may join; 1 unless given')

@@ -19,6 +19,7 @@ interface AttestOptions {
 }
 
 const defaultScope = '/task/run'
+const scopesDefault: readonly string[] = [defaultScope]
 
 export function addTrustCommands(program: Command, add: AddCommand): void {
   add<readonly [string], AttestOptions>(
@@ -32,8 +33,8 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
         .option(
           '--scope <path>',
           'command path, repeatable',
-          (value: string, all: readonly string[]) => (all[0] === defaultScope && all.length === 1 ? [value] : [...all, value]),
-          [defaultScope],
+          (value: string, all: readonly string[]) => (all === scopesDefault ? [value] : [...all, value]),
+          scopesDefault,
         )
         .option('--expires <duration>', 'at most 400d', '90d')
         .option('--dry-run', 'only say whose level would change in the first scope'),
