@@ -486,6 +486,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     keys: chains,
     finder,
     level: (peer) => level(peer, taskScope),
+    known: (peer) => book.snapshot(taskScope).rank([chains.subject(peer)])[0]?.score ?? 0,
     bundleOf: bundleAfterHello,
   })
   takers.set(

@@ -65,10 +65,12 @@ export interface TasksOptions extends Omit<Parameters<typeof openAsker>[0], 'cho
   readonly finder: Pick<Finder, 'find'>
   /** Ours, in `/task/run`. */
   level(peer: Did): Level
+  /** How well we know it, 0 to 1, for choosing among equals. */
+  known(peer: Did): number
 }
 
 export async function createTasks(options: TasksOptions): Promise<Pick<Asker, 'wake' | 'hint' | 'stop'> & { readonly tasks: Tasks }> {
-  const { host, clock, random, keys, finder, level } = options
+  const { host, clock, random, keys, finder, level, known } = options
 
   /** What one peer says to a task. */
   async function answerOf(peer: Did, order: PreparedOrder, signal: AbortSignal): Promise<CandidateAnswer> {
@@ -88,7 +90,7 @@ export async function createTasks(options: TasksOptions): Promise<Pick<Asker, 'w
         const deadline = within(clock, candidateAnswerMsMax, signal, 'asking a candidate')
         const answer = await answerOf(did, order, deadline)
         signal.throwIfAborted()
-        return { key: did, candidate: { did: keys.subject(did), level: level(did), presence, route, answer } }
+        return { key: did, candidate: { did: keys.subject(did), level: level(did), known: known(did), presence, route, answer } }
       }),
     )
   }

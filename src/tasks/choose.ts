@@ -6,6 +6,8 @@ export interface Candidate {
   readonly did: Did
   /** Ours of it, in `/task/run`. */
   readonly level: Level
+  /** How well we know it, 0 to 1: ranks among equals and decides nothing else. */
+  readonly known?: number
   readonly presence: string
   readonly route: 'direct' | 'relayed'
   readonly answer: CandidateAnswer
@@ -29,7 +31,7 @@ const reach = ({ presence, route }: Candidate): number => (presence === 'online'
 
 /**
  * Who runs a task: nobody we distrust and nobody that said no; then those that said yes before those that said nothing, the more trusted before the less,
- * the less busy before the busier, online and direct before others, else by chance. One that was tried comes last. Source: task/v1 section 9.
+ * the less busy before the busier, online and direct before others, the better known before the less, else by chance. One that was tried comes last. Source: task/v1 section 9.
  * @throws ERR_CAPABILITY_DENIED naming why each is out
  */
 export function chooseExecutor(candidates: readonly Candidate[], { tried, random }: { readonly tried: readonly Did[]; readonly random: Random }): Chosen {
@@ -40,7 +42,7 @@ export function chooseExecutor(candidates: readonly Candidate[], { tried, random
   const wasTried = (one: Candidate): number => tried.filter((did) => did === one.did).length
   const ranked = candidates
     .filter((one) => reasonAgainst(one) === undefined)
-    .map((one) => ({ one, order: [wasTried(one), doubts(one), -one.level, loadOf(one), reach(one), random.fraction()] }))
+    .map((one) => ({ one, order: [wasTried(one), doubts(one), -one.level, loadOf(one), reach(one), -(one.known ?? 0), random.fraction()] }))
     .toSorted((a, b) => compareRows(a.order, b.order))
   const best = ranked[0]?.one
   if (best === undefined) {

@@ -17,13 +17,14 @@ const chosen = (candidates: readonly Candidate[], tried: readonly Did[] = []): s
   chooseExecutor(candidates, { tried, random: createSeededRandom(1) }).did
 
 describe('who runs a task for anybody', () => {
-  test('is the one that takes it, then the more trusted, then the less busy, then the nearer', () => {
+  test('is the one that takes it, then the more trusted, then the less busy, then the nearer, then the better known', () => {
     const busy = { takes: true, isolation: 'sandboxed', backend: 'x', running: 5, queued: 9 } as const
     expect(chosen([candidate('silent', { answer: silent, level: 4 }), candidate('willing')])).toBe('did:key:willing')
     expect(chosen([candidate('idle', { level: 1 }), candidate('trusted', { level: 3, answer: busy })])).toBe('did:key:trusted')
     expect(chosen([candidate('busy', { answer: busy }), candidate('idle')])).toBe('did:key:idle')
     expect(chosen([candidate('away', { presence: 'away' }), candidate('relayed', { route: 'relayed' })])).toBe('did:key:relayed')
     expect(chosen([candidate('relayed', { route: 'relayed' }), candidate('direct')])).toBe('did:key:direct')
+    expect(chosen([candidate('far', { known: 0.9, route: 'relayed' }), candidate('new', { known: 0.1 }), candidate('old', { known: 0.2 })])).toBe('did:key:old')
   })
 
   test('is never one that is distrusted or said no, and why is told', () => {
