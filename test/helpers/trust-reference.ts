@@ -24,6 +24,8 @@ export function referenceLevels(question: TrustQuestion): (subject: Did) => Leve
       .entries()
       .map(([i, said]) => [i, Map.groupBy(said, (a) => a.subject)]),
   )
+  const spokenOf = (i: Did): Iterable<Did> => livePair.get(i)?.keys() ?? []
+  const speaking = Map.groupBy(live, (a) => a.subject)
   const liveOf = (i: Did, v: Did): Attestation[] => livePair.get(i)?.get(v) ?? []
 
   function liveScopes(a: Attestation): string[] {
@@ -62,16 +64,20 @@ export function referenceLevels(question: TrustQuestion): (subject: Did) => Leve
     let held = new Map([...start, [root, depthMax]])
     for (;;) {
       const next = new Map(held)
-      const introducers = people.filter((i) => isIntroducer(held, i) >= 1)
-      for (const v of people) {
-        if (v === root) continue
-        const offers: Offer[] = []
-        for (const i of introducers) {
-          const d = banned.has(v) && i !== root ? undefined : edge(i, v)
-          if (d !== undefined) offers.push({ by: controllerOf(i), depth: Math.min(d, isIntroducer(held, i) - 1), votes: i === root ? k : votes(i) })
+      const offers = new Map<Did, Offer[]>()
+      for (const i of people) {
+        const left = isIntroducer(held, i)
+        for (const v of left < 1 ? [] : spokenOf(i)) {
+          const d = v === root || (banned.has(v) && i !== root) ? undefined : edge(i, v)
+          if (d === undefined) continue
+          const offer = { by: controllerOf(i), depth: Math.min(d, left - 1), votes: i === root ? k : votes(i) }
+          const others = offers.get(v)
+          if (others === undefined) offers.set(v, [offer])
+          else others.push(offer)
         }
-        if (offers.length === 0) continue
-        const best = [4, 3, 2, 1, 0].find((depth) => votesFor(offers, depth) >= k)
+      }
+      for (const [v, all] of offers) {
+        const best = [4, 3, 2, 1, 0].find((depth) => votesFor(all, depth) >= k)
         if (best !== undefined && best > (held.get(v) ?? -1)) next.set(v, best)
       }
       if ([...next].every(([v, left]) => held.get(v) === left)) return held
@@ -110,7 +116,8 @@ export function referenceLevels(question: TrustQuestion): (subject: Did) => Leve
   }
 
   function vetoesSuffice(v: Did, l: number, isVeto: (i: Did, v: Did) => boolean): boolean {
-    const vetoers = people.filter((i) => i !== root && isVeto(i, v) && has(Math.max(2, l), i) && counts(i, v))
+    const issuers = [...new Set(speaking.get(v)?.map((a) => a.issuer))]
+    const vetoers = issuers.filter((i) => i !== root && isVeto(i, v) && has(Math.max(2, l), i) && counts(i, v))
     return new Set(vetoers.map(controllerOf)).size >= 2 || vetoers.some((i) => has(4, i) || rootSays(i, 2))
   }
 

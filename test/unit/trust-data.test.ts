@@ -55,6 +55,14 @@ for (const { name, read, now } of worlds) {
     }
   })
 
+  test.skipIf(isAbsent)(`${name}: everybody is answered as by the reference`, { timeout: 120_000 }, () => {
+    const attestations = read().filter(({ issuedAt }) => issuedAt <= now)
+    const [root = did('1')] = busiest(attestations, 1)
+    const fast = computeTrust({ root, scope, attestations, now })
+    const slow = referenceLevels({ root, scope, attestations, now })
+    expect(fast.subjects().filter((who) => fast.level(who) !== slow(who))).toEqual([])
+  })
+
   test.skipIf(isAbsent)(`${name}: samples are answered as by the reference`, { timeout: 120_000 }, () => {
     const attestations = read().filter(({ issuedAt }) => issuedAt <= now)
     const [root = did('1')] = busiest(attestations, 1)
