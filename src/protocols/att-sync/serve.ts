@@ -16,6 +16,8 @@ import { createSequence, type Sequence } from './sequence.ts'
 
 /** Sessions one peer may open here in a minute. Source: trust/v1 section 5.8. */
 export const syncSessionsPerMinuteMax = 20
+/** Sessions opened here in a minute by all peers together. */
+export const syncSessionsOfAllMax = 120
 /** Sessions served at a time, to all. */
 export const syncSessionsServedMax = 8
 /** Bytes one session is answered with. */
@@ -57,6 +59,7 @@ interface Snapshot {
 /** Serves `/kindmesh/att-sync/1.0.0` to anybody: statements are public, what a session may cost is bounded. Source: trust/v1 section 5.8. */
 export function serveAttSync({ host, clock, logger, entries, heads }: SyncServerOptions): void {
   const sessions = createTally<Did>({ clock, most: syncSessionsPerMinuteMax, windowMs: minuteMs })
+  const ofAll = createTally<'all'>({ clock, most: syncSessionsOfAllMax, windowMs: minuteMs })
   const scopes = new Map<string, SyncScope>()
   let serving = 0
 
@@ -111,7 +114,8 @@ export function serveAttSync({ host, clock, logger, entries, heads }: SyncServer
   host.handle(attSyncProtocol, { frameBytesMax: syncFrameBytesMax, inboundStreamsMax: 2 }, async (stream) => {
     let cancel = (): void => undefined
     try {
-      if (!sessions.count(stream.peer) || serving >= syncSessionsServedMax) throw new MeshError('ERR_OVERLOADED', 'no more statements are compared now')
+      if (!sessions.count(stream.peer) || !ofAll.count('all') || serving >= syncSessionsServedMax)
+        throw new MeshError('ERR_OVERLOADED', 'no more statements are compared now')
       serving++
       cancel = clock.after(syncServedMsMax, () => stream.abort(new MeshError('ERR_TIMEOUT', `a session takes at most ${syncServedMsMax} ms`)))
       await serve(stream).finally(() => serving--)
