@@ -114,8 +114,9 @@ export function serveAttSync({ host, clock, logger, entries, heads }: SyncServer
   host.handle(attSyncProtocol, { frameBytesMax: syncFrameBytesMax, inboundStreamsMax: 2 }, async (stream) => {
     let cancel = (): void => undefined
     try {
-      if (!sessions.count(stream.peer) || !ofAll.count('all') || serving >= syncSessionsServedMax)
+      if (!sessions.count(stream.peer) || !ofAll.count('all') || serving >= syncSessionsServedMax) {
         throw new MeshError('ERR_OVERLOADED', 'no more statements are compared now')
+      }
       serving++
       cancel = clock.after(syncServedMsMax, () => stream.abort(new MeshError('ERR_TIMEOUT', `a session takes at most ${syncServedMsMax} ms`)))
       await serve(stream).finally(() => serving--)
