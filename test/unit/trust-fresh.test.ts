@@ -73,7 +73,7 @@ test('a head is asked for when half the time is nearly over for which its signer
 test('those who do not answer are not asked all the time, and a crowd is asked in turns', async () => {
   const silent = await asked(2 * hourMs, { levels: new Map([[didOf(1), 4]]), answer: false })
   expect(silent.get(didOf(1))?.length).toBeLessThanOrEqual(24)
-  const crowd = new Map(Array.from({ length: 3 * freshAskedMax }, (_, index) => [didOf(index + 1), 4]))
+  const crowd = new Map<Did, Level>(Array.from({ length: 3 * freshAskedMax }, (_, index) => [didOf(index + 1), 4]))
   const ages = await asked(hourMs, { levels: crowd })
   expect(ages.size).toBe(crowd.size)
 })
