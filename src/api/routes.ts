@@ -14,6 +14,7 @@ import { pinRoutes } from './pin-routes.ts'
 import { peopleRoutes } from './people-routes.ts'
 import { ownKeyRoutes } from './own-key-routes.ts'
 import * as schemas from './schemas.ts'
+import { proofRoutes } from './proof-routes.ts'
 import { taskRoutes } from './task-routes.ts'
 import { topicRoutes } from './topic-routes.ts'
 import { trustRoutes } from './trust-routes.ts'
@@ -161,6 +162,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...ownKeyRoutes(node),
     ...groupRoutes(node, who),
     ...trustRoutes(node, who),
+    ...proofRoutes(node, who),
     ...configRoutes(node),
     ...inviteRoutes(node),
     ...pinRoutes(node),

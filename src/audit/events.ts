@@ -380,6 +380,43 @@ export const mailboxLeft = ({ did, owner }: Own & { readonly owner: Did }): Audi
 export const agentRemoved = ({ did, agent, name }: Own & { readonly agent: string; readonly name: string }): AuditEvent =>
   happened('agent_removed', did, agent, { name: brief(name) })
 
+interface DomainFacts extends Own {
+  readonly domain: string
+  /** Whom it names. */
+  readonly subject: Did
+}
+
+export const domainPinned = ({ did, domain, subject, level }: DomainFacts & { readonly level: number }): AuditEvent =>
+  happened('domain_pinned', did, subject, { domain: brief(domain), level })
+
+export const domainUnpinned = ({ did, domain, subject }: DomainFacts): AuditEvent => happened('domain_unpinned', did, subject, { domain: brief(domain) })
+
+/** A pinned domain names somebody else now, or nobody. */
+export const domainBroken = ({ did, domain, subject, now }: DomainFacts & { readonly now: Did | undefined }): AuditEvent =>
+  happened('domain_broken', did, subject, { domain: brief(domain), now })
+
+interface AuthorityListFacts extends Own {
+  readonly name: string
+  readonly version: number
+  readonly hash: Uint8Array
+}
+
+export const authorityListAdded = ({
+  did,
+  name,
+  version,
+  hash,
+  level,
+  scopes,
+}: AuthorityListFacts & { readonly level: number; readonly scopes: readonly string[] }): AuditEvent =>
+  happened('authority_list_added', did, did, { name: brief(name), version, hash, level, scopes: listed(scopes) })
+
+export const authorityListUpdated = ({ did, name, version, hash }: AuthorityListFacts): AuditEvent =>
+  happened('authority_list_updated', did, did, { name: brief(name), version, hash })
+
+export const authorityListRemoved = ({ did, name, version, hash }: AuthorityListFacts): AuditEvent =>
+  happened('authority_list_removed', did, did, { name: brief(name), version, hash })
+
 /** `keys` names the settings, their values appear in the hash only. */
 export const configChanged = ({ did, keys, configHash }: Own & { readonly keys: readonly string[]; readonly configHash: Uint8Array }): AuditEvent =>
   happened('config_changed', did, did, { keys: listed(keys), configHash })

@@ -212,6 +212,17 @@ export const errorTable = {
     exit: 'authentication',
   },
   ERR_NAME_TAKEN: { meaning: 'the petname leads to somebody else, or looks like one that does', hint: 'choose another name', exit: 'usage' },
+  ERR_DOMAIN_UNPROVED: { meaning: 'a domain does not name this identity', hint: 'see `kindmesh domain check <domain>`', exit: 'untrusted' },
+  ERR_DOMAIN_CHANGED: {
+    meaning: 'a domain names somebody else than before',
+    hint: 'ask its owner by another way; if it is right, pin it again with --replace',
+    exit: 'denied',
+  },
+  ERR_LIST_INVALID: {
+    meaning: 'an authority list is malformed, expired, older than the one held, or signed by too few',
+    hint: 'get the newest one from who keeps it',
+    exit: 'untrusted',
+  },
   ERR_POLICY_DENIED: { meaning: 'policy forbids it', hint: 'ask the operator for a grant', exit: 'denied' },
   ERR_GRANT_NEEDED: {
     meaning: 'a capability token is needed, and none was shown that goes so far',

@@ -19,6 +19,7 @@ import { addMessageCommands } from './commands/messages.ts'
 import { addOwnKeyCommands } from './commands/own-keys.ts'
 import { addPeopleCommands } from './commands/people.ts'
 import { addPinCommands } from './commands/pins.ts'
+import { addProofCommands } from './commands/proofs.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSecretCommands } from './commands/secret.ts'
 import { addSandboxCommands } from './commands/sandbox.ts'
@@ -103,6 +104,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addPeopleCommands,
     addPinCommands,
     addTrustCommands,
+    addProofCommands,
     addGrantCommands,
     addRunCommand,
     addSandboxCommands,

@@ -121,6 +121,18 @@ export interface Client {
   trustGraph(query: { readonly scope?: string; readonly subject?: string; readonly nodes?: number }, options?: SignalOption): Promise<Out<'graphView'>>
   rank(query: { readonly scope?: string; readonly capability?: string; readonly limit?: number }, options?: SignalOption): Promise<Out<'ranking'>>
   levels(query: { readonly scope?: string }, options?: SignalOption): Promise<{ readonly levels: readonly { readonly did: string; readonly level: number }[] }>
+  domains(options?: SignalOption): Promise<{ readonly domains: readonly Out<'domainPin'>[] }>
+  checkDomain(body: In<'domainBody'>, options?: SignalOption): Promise<Out<'domainReport'>>
+  pinDomain(body: In<'pinDomainBody'>, options?: SignalOption): Promise<Out<'domainPin'>>
+  recheckDomains(options?: SignalOption): Promise<{ readonly domains: readonly Out<'domainPin'>[] }>
+  removeDomain(domain: string, options?: SignalOption): Promise<Out<'domainPin'>>
+  domainDocument(domain: string, options?: SignalOption): Promise<Out<'domainDocument'>>
+  followedLists(options?: SignalOption): Promise<{ readonly lists: readonly Out<'followedList'>[] }>
+  inspectList(body: In<'listBody'>, options?: SignalOption): Promise<Out<'listReport'>>
+  followList(body: In<'followBody'>, options?: SignalOption): Promise<Out<'followedList'>>
+  signList(body: In<'listBody'>, options?: SignalOption): Promise<Out<'listBody'>>
+  unfollowList(name: string, options?: SignalOption): Promise<Out<'followedList'>>
+  introduce(body: In<'introduceBody'>, options?: SignalOption): Promise<Out<'introduced'>>
   settings(query?: { readonly agent?: string }, options?: SignalOption): Promise<{ readonly settings: readonly Out<'setting'>[] }>
   setSetting(body: In<'settingBody'>, options?: SignalOption): Promise<Out<'setting'>>
   reloadSettings(options?: SignalOption): Promise<{ readonly changed: readonly string[] }>
@@ -259,6 +271,18 @@ export function createClient({ url, token }: ClientOptions): Client {
     revoke: (body, options) => call('/v1/revocations', options, body),
     explain: (fields, options) => call(`/v1/trust/explain${query(fields)}`, options),
     levels: (fields, options) => call(`/v1/trust/levels${query(fields)}`, options),
+    domains: (options) => call('/v1/domains', options),
+    checkDomain: (body, options) => call('/v1/domains/check', options, body),
+    pinDomain: (body, options) => call('/v1/domains', options, body),
+    recheckDomains: (options) => call('/v1/domains/recheck', options, {}),
+    removeDomain: (domain, options) => call('/v1/domains/remove', options, { domain }),
+    domainDocument: (domain, options) => call(`/v1/domains/document${query({ domain })}`, options),
+    followedLists: (options) => call('/v1/authorities', options),
+    inspectList: (body, options) => call('/v1/authorities/inspect', options, body),
+    followList: (body, options) => call('/v1/authorities', options, body),
+    signList: (body, options) => call('/v1/authorities/sign', options, body),
+    unfollowList: (name, options) => call('/v1/authorities/remove', options, { name }),
+    introduce: (body, options) => call('/v1/introductions', options, body),
     settings: (fields = {}, options = {}) => call(`/v1/config${query(fields)}`, options),
     setSetting: (body, options) => call('/v1/config', options, body),
     reloadSettings: (options) => call('/v1/config/reload', options, {}),

@@ -102,6 +102,11 @@ export const configKeys: Readonly<Record<string, ConfigKey>> = {
     fallback: {},
     felt: 'now',
   },
+  'trust.name_servers': {
+    schema: z.array(z.string().max(64)).max(8),
+    meaning: 'name servers for domain proofs, address:port; those of the machine unless given',
+    felt: 'start',
+  },
   ...perLevel,
   ...limits,
 }

@@ -75,6 +75,9 @@ import { type Grants, openGrants } from './grants.ts'
 import { noOperatorGrants, type OperatorGrants, policyWith } from './operator-grants.ts'
 import { createSettings, type SettingsDoors } from './settings.ts'
 import { openPins, type PinDoors } from './pins.ts'
+import { createDomainSources, type DomainSources } from './domain-proof.ts'
+import { introductionType } from './introduce.ts'
+import { openProofs, type ProofDoors } from './proofs.ts'
 import { openPeople, type People, type PeopleDoors } from './people.ts'
 import { policyDefault } from './policy-default.ts'
 import { type AwayPeer, createPresenceBook } from './presence.ts'
@@ -105,7 +108,7 @@ const ownWants: Hello['wants'] = [
 const announceMsMax = 5 * secondMs
 
 /** A peer in the mesh and everything that lives there, over any host. */
-export interface MeshRooms extends PeopleDoors {
+export interface MeshRooms extends PeopleDoors, ProofDoors {
   /** The first key: stays through every rotation. */
   readonly did: Did
   /** Of the key in force. */
@@ -190,6 +193,8 @@ export interface Parts {
   readonly random: Random
   readonly logger: Logger
   readonly policy?: Policy
+  /** How domains are asked whom they name; the web and DNS unless given. */
+  readonly domainSources?: DomainSources
   /** Settings that narrow or change the policy while the node runs. */
   readonly config?: Config
   /** What tasks of others may do; nothing unless given. */
@@ -494,6 +499,16 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     taskResultTaker(inbox, asked.hint, ({ id, from, type }) => events.emit({ event: 'message', id, from: chains.subject(from), type })),
   )
 
+  const proofs = await openProofs({
+    ...parts,
+    events,
+    inbox,
+    trust,
+    sources: parts.domainSources ?? createDomainSources({ nameServers: parts.config?.setting('trust.name_servers').value as readonly string[] | undefined }),
+    send: (to, message) => node.send(to, message),
+  })
+  takers.set(introductionType, proofs.taker)
+
   const bridges = createBridges({
     ...parts,
     store: store.sub('memories'),
@@ -599,6 +614,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     pins: pins.doors,
     compare: createCompare({ ...parts, events, trust, self, dial }),
     ...people.doors,
+    ...proofs.doors,
     tasks: { ...asked.tasks, served: served.doors },
     topics,
     files: files.doors,
@@ -630,6 +646,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       finder.stop()
       presence.stop()
       people.stop()
+      proofs.stop()
       recent.stop()
       chains.stop()
       settings.stop()

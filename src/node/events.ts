@@ -11,6 +11,8 @@ export type NodeEvent =
   /** Code in a sandbox of this program tried what it may not. */
   | { readonly event: 'security'; readonly agentId: string; readonly kind: string; readonly detail: string }
   | { readonly event: 'identity'; readonly did: Did; readonly key: Did; readonly seq: number; readonly status: 'active' | 'frozen' }
+  /** Somebody known introduced somebody: his addresses were learnt, nothing else. */
+  | { readonly event: 'introduced'; readonly did: Did; readonly by: Did }
   | { readonly event: 'config'; readonly keys: readonly string[]; readonly agent?: string }
   /** A stranger was refused for want of trust in a scope, and waits to be approved. */
   | { readonly event: 'pending'; readonly did: Did; readonly scope: string }

@@ -8,7 +8,7 @@ import { type BookWarrants, createBookWarrants } from './book-warrants.ts'
 import type { Experience } from './experience.ts'
 import { createLedger, type Ledger } from './ledger.ts'
 import type { TrustQuestion } from './rule.ts'
-import { levelCaution, TrustLevel } from './types.ts'
+import { type Attestation, levelCaution, TrustLevel } from './types.ts'
 
 /** A head of less than this age serves every level, so a newer one changes nothing before the answer ends by itself. Source: trust/v1 section 2.2. */
 const freshForAllMs = hourMs
@@ -26,6 +26,8 @@ export interface BookState {
   forget(held: readonly Held[]): void
   reread(): void
   experience(all: readonly Experience[]): void
+  /** Takes what a local source stands for, in place of what it stood for before. */
+  derive(source: Did, attestations: readonly Attestation[]): void
   /** Whether an issuer may introduce others, as far as was computed: to sort what comes in by, never to decide by. */
   isCertified(issuer: Did): boolean
   /** All that an answer is computed from. */
@@ -50,11 +52,14 @@ export function createBookState({ own, keys, clock, now, scopes, controllerOf, c
   let damaged: ReadonlySet<Did> = new Set()
   let known: readonly Experience[] = []
   let convicted: ReadonlySet<Did> = new Set()
+  /** By source: what no key signed. */
+  const derived = new Map<Did, readonly Attestation[]>()
   let ledger = refilled()
 
   const headAge =
     (at: number) =>
     (issuer: Did): number | undefined => {
+      if (derived.has(issuer)) return 0
       const shelf = index.shelf(issuer)
       if (shelf?.confirmedAt === undefined || (damaged.has(issuer) && !shelf.isWhole)) return undefined
       return Math.max(0, at - shelf.confirmedAt)
@@ -70,6 +75,7 @@ export function createBookState({ own, keys, clock, now, scopes, controllerOf, c
   function refilled(): Ledger {
     const fresh = createLedger({ root: own, controllerOf })
     for (const attestation of index.attestations()) fresh.add(attestation)
+    for (const attestation of [...derived.values()].flat()) fresh.add(attestation)
     for (const revocation of index.revocations()) fresh.revoke(revocation)
     convicted = warrants.convicted()
     for (const issuer of convicted) if (issuer !== own) fresh.warrant(issuer)
@@ -100,7 +106,7 @@ export function createBookState({ own, keys, clock, now, scopes, controllerOf, c
       const at = now()
       return {
         ...{ root: own, scope, now: at, headAge: headAge(at), experience: known, warrants: [...convicted].filter((issuer) => issuer !== own) },
-        ...{ attestations: index.attestations(), revocations: index.revocations(), controllerOf },
+        ...{ attestations: [...index.attestations(), ...[...derived.values()].flat()], revocations: index.revocations(), controllerOf },
       }
     },
     own,
@@ -160,6 +166,13 @@ export function createBookState({ own, keys, clock, now, scopes, controllerOf, c
       known = all
       ledger.experience(all)
       changed('experience', isWorse ? 'now' : 'soon')
+    },
+    derive(source, attestations) {
+      ledger.remove((derived.get(source) ?? []).map(({ id }) => id))
+      if (attestations.length === 0) derived.delete(source)
+      else derived.set(source, attestations)
+      for (const attestation of attestations) ledger.add(attestation)
+      changed('attestation', 'own', { issuer: source })
     },
     isCertified: (issuer) => [...new Set([...scopes, ...answers.scopes()])].some((scope) => answers.peek(scope).level(issuer) >= TrustLevel.VERIFIED),
   }

@@ -130,6 +130,8 @@ export interface TrustBook {
   explain(subject: Did, scope: string, options?: ExplainOptions): Explanation
   /** What came of tasks this node asked for; replaces what was said before. */
   experience(all: readonly Experience[]): void
+  /** What a local source stands for that no key signed, such as an authority list; replaces what it stood for before. Counts here alone: it is not kept, shown or sent. */
+  setDerived(source: Did, attestations: readonly Attestation[]): void
   /** Verifies what was put aside of those who are certified by now, until nobody new is. */
   settle(): Promise<void>
   onChange(listener: (change: BookChange) => void): () => void

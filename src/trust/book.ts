@@ -50,6 +50,7 @@ export async function openTrustBook(options: TrustBookOptions): Promise<TrustBoo
     explain: (subject, scope, how) => answers.exact(scope).explain(subject, how),
     onChange: answers.onChange,
     experience: state.experience,
+    setDerived: state.derive,
     head: async (issuer) => (keys.subject(issuer) === own ? await word.head() : shelfOf(issuer)?.head?.statement.signed),
     newestSeq: (issuer) => shelfOf(issuer)?.newest ?? 0,
     coverage(issuer) {

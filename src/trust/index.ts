@@ -1,3 +1,4 @@
+export { readSeeds, type Seed } from './seeds.ts'
 export { computeTrustFromCsv, type CsvAnswer, csvColumns, type CsvQuestion } from './csv.ts'
 export { drawFormats, type DrawFormat, drawGraph } from './draw.ts'
 export type { TrustEdge } from './edges.ts'

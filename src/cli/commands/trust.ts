@@ -3,6 +3,7 @@ import type { Context, SharedOptions } from '../context.ts'
 import { parseCount, parseDuration } from '../parse.ts'
 import { MeshError } from '../../base/index.ts'
 import type { AddCommand } from '../program.ts'
+import { addSeedCommands } from './proofs.ts'
 import { addTrustComputeCommand } from './trust-compute.ts'
 import { addTrustGraphCommand } from './trust-graph.ts'
 import { levelOf, levelWords } from './trust-level.ts'
@@ -70,6 +71,7 @@ export function addTrustCommands(program: Command, add: AddCommand): void {
   )
   const trust = program.command('trust').description('whom this node trusts, and why')
   addTrustWordsCommands(trust, add)
+  addSeedCommands(trust, add)
   add<readonly [string], { readonly scope: string }>(
     trust,
     'explain <peer>',

@@ -178,6 +178,7 @@ function tell(context: Context, event: NodeEvent): void {
     if (event.event === 'delivered') return `delivered ${event.id} to ${short(event.to)}`
     if (event.event === 'undelivered') return `undelivered ${event.id} to ${short(event.to)}: ${event.status} ${event.code}`
     if (event.event === 'security') return `security  ${event.agentId}: ${event.kind}: ${event.detail}`
+    if (event.event === 'introduced') return `met       ${short(event.did)}, introduced by ${short(event.by)}`
     if (event.event === 'config') return `settings  ${event.keys.join(', ')} changed`
     return `peer      ${short(event.did)} ${event.event}, ${event.route}`
   })
