@@ -16,7 +16,7 @@ import {
   signersOf,
 } from './authority-list.ts'
 
-/** Authority lists of one node. Source: join/v1 section 11. */
+/** Authority lists of one node. Source: join/v1 section 12. */
 export const authorityListsMax = 64
 
 const stored = codec(
@@ -53,7 +53,7 @@ export interface FollowOptions {
   readonly scopes?: readonly string[] | undefined
 }
 
-/** Lists of identities that several keepers sign together. Source: join/v1 section 11. */
+/** Lists of identities that several keepers sign together. Source: join/v1 section 12. */
 export interface Authorities {
   /** What a file says and who signed it; nothing is kept. @throws ERR_LIST_INVALID */
   inspect(text: string): {

@@ -5,13 +5,13 @@ import { parseDid, signedJsonBytesMax, verifySignedJson } from '../identity/inde
 import { type Attestation, parseLevel, TrustLevel } from '../trust/index.ts'
 import { canonicalJson, parseJsonText } from '../wire/index.ts'
 
-/** Who signs a list is said for this audience, and so signs nothing else by it. Source: join/v1 section 11. */
+/** Who signs a list is said for this audience, and so signs nothing else by it. Source: join/v1 section 12. */
 export const listAudience = 'kindmesh/authority-list/1'
-/** Keys of one list. Source: join/v1 section 11. */
+/** Keys of one list. Source: join/v1 section 12. */
 export const listKeysMax = 32
-/** Entries of one list. Source: join/v1 section 11. */
+/** Entries of one list. Source: join/v1 section 12. */
 export const listEntriesMax = 1_024
-/** Longest life of a list. Source: join/v1 section 11. */
+/** Longest life of a list. Source: join/v1 section 12. */
 export const listLifetimeMsMax = 400 * dayMs
 
 const scope = z
@@ -153,7 +153,7 @@ export interface ListGrant {
   readonly addedAt: number
 }
 
-/** What a list says, in the form the rule takes: the operator names the list an AUTHORITY, the list speaks of its entries. Nobody signs this and it never travels. Source: join/v1 section 11. */
+/** What a list says, in the form the rule takes: the operator names the list an AUTHORITY, the list speaks of its entries. Nobody signs this and it never travels. Source: join/v1 section 12. */
 export function attestationsOf({ list, hash }: AuthorityListFile, { level, scopes, addedAt }: ListGrant, self: Did): readonly Attestation[] {
   const issuer = listIssuer(list.name)
   const common = { issuedAt: list.issued, expiresAt: list.expires, seq: list.version, firstSeenAt: addedAt }

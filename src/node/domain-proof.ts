@@ -8,9 +8,9 @@ import { didFromKey, type Did, fromBase64, keyBytesLength, MeshError, secondMs, 
 import { parseDid } from '../identity/index.ts'
 import { parseJsonText } from '../wire/index.ts'
 
-/** A `/.well-known/did.json`. Source: join/v1 section 10. */
+/** A `/.well-known/did.json`. Source: join/v1 section 11. */
 export const didDocumentBytesMax = 64 << 10
-/** Keys read of one document, and records of one name. Source: join/v1 section 10. */
+/** Keys read of one document, and records of one name. Source: join/v1 section 11. */
 export const domainKeysMax = 32
 /** Time each of the two ways may take. */
 export const domainTimeoutMs = 10 * secondMs
@@ -38,7 +38,7 @@ const hostOf = (domain: string): string => domain.replace(/:\d+$/, '')
 const isThisMachine = (domain: string): boolean => hostOf(domain) === 'localhost'
 const webDidOf = (domain: string): string => `did:web:${domain.replace(':', '%3A')}`
 
-/** What a domain publishes about one of its nodes, and under which names. Source: did:web, join/v1 section 10. */
+/** What a domain publishes about one of its nodes, and under which names. Source: did:web, join/v1 section 11. */
 export function domainDocumentOf(
   domain: string,
   did: Did,

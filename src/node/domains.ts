@@ -7,11 +7,11 @@ import { type DomainAnswer, type DomainSources, domainTimeoutMs, type DomainWay,
 import type { EventHub } from './events.ts'
 import type { TrustDoors } from './trust.ts'
 
-/** Domains one node keeps an eye on. Source: join/v1 section 10. */
+/** Domains one node keeps an eye on. Source: join/v1 section 11. */
 export const domainsMax = 1_000
-/** How often a pinned domain is asked again. Source: join/v1 section 10. */
+/** How often a pinned domain is asked again. Source: join/v1 section 11. */
 export const domainCheckMs = dayMs
-/** How long a statement made from a proof lives; it is renewed while the proof stands. Source: join/v1 section 10. */
+/** How long a statement made from a proof lives; it is renewed while the proof stands. Source: join/v1 section 11. */
 export const domainStatementMs = 30 * dayMs
 
 const states = ['good', 'unreachable', 'broken'] as const
@@ -61,7 +61,7 @@ export interface PinOptions extends SignalOption {
   readonly replace?: boolean | undefined
 }
 
-/** Domains as evidence of who somebody is. Source: join/v1 section 10. */
+/** Domains as evidence of who somebody is. Source: join/v1 section 11. */
 export interface Domains {
   /** Asks, and keeps nothing. @throws ERR_USAGE */
   check(domain: string, options?: SignalOption): Promise<DomainReport>

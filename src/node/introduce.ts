@@ -6,7 +6,7 @@ import { type Attestation, type Level, scopeCovers, TrustLevel } from '../trust/
 import type { TrustDoors } from './trust.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 
-/** What an introducer says to each of the two. Source: join/v1 section 12. */
+/** What an introducer says to each of the two. Source: join/v1 section 13. */
 export const introductionType = 'kindmesh/introduction'
 export const introductionBytesMax = 4_096
 export const introductionLifetimeMsDefault = 30 * dayMs
@@ -46,7 +46,7 @@ export interface IntroduceParts {
   send(to: Did, message: { readonly type: string; readonly encoding: 'json'; readonly body: string }): Promise<Pick<Sent, 'status'>>
 }
 
-/** Vouches for each of two to the other, without letting either introduce anybody in turn, and tells both where the other is. Source: join/v1 section 12. */
+/** Vouches for each of two to the other, without letting either introduce anybody in turn, and tells both where the other is. Source: join/v1 section 13. */
 export async function introduce(
   { clock, self, trust, subject, placeOf, send }: IntroduceParts,
   pair: readonly [Did, Did],

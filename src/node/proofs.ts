@@ -13,7 +13,7 @@ import type { EventHub } from './events.ts'
 import { introduce, type Introduced, type IntroduceOptions, type IntroduceParts, introductionTaker } from './introduce.ts'
 import type { Trust } from './trust.ts'
 
-/** Trust that others help to begin: a domain, a list that several sign, somebody who knows both. Source: join/v1 sections 10 to 12. */
+/** Trust that others help to begin: a domain, a list that several sign, somebody who knows both. Source: join/v1 sections 11 to 13. */
 export interface ProofDoors {
   readonly domains: Domains
   readonly authorities: Authorities

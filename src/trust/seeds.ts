@@ -3,7 +3,7 @@ import { csvFault, csvRecords } from './csv-records.ts'
 import { checkScopes } from './statements.ts'
 import { parseLevel, statementLevelName, type StatementLevelName } from './types.ts'
 
-/** Lines of one import. Source: trust/v1 section 3.8. */
+/** Lines of one import. Source: join/v1 section 14. */
 export const seedsMax = 10_000
 
 /** One identity to begin with, as a file names it. */

@@ -39,7 +39,7 @@ const says = (body: unknown): void => {
 }
 const byWeb = () => sources['did.json'](domain, {})
 
-test('join/v1 10.1: what a node prints for its domain is what others read there, by HTTPS and by DNS', async () => {
+test('join/v1 11.1: what a node prints for its domain is what others read there, by HTTPS and by DNS', async () => {
   const { document, dnsName, dnsText, path } = domainDocumentOf(domain, anna)
   page = (request, response) => (request.url === path ? response.end(JSON.stringify(document)) : response.writeHead(404).end())
   zone = { ...zone, [`TXT ${dnsName}`]: ['v=spf1 -all', dnsText] }
@@ -47,7 +47,7 @@ test('join/v1 10.1: what a node prints for its domain is what others read there,
   expect(await sources.dns(domain, {})).toEqual({ dids: [anna] })
 })
 
-test('join/v1 10.2: keys of other kinds and records of others are passed over; a JSON Web Key counts as its did:key does', async () => {
+test('join/v1 11.2: keys of other kinds and records of others are passed over; a JSON Web Key counts as its did:key does', async () => {
   const id = `did:web:${domain.replace(':', '%3A')}`
   const x = Buffer.from('8cn_JQfgBNYq6BLX6Kh_DQwFPj4ZBLRvDMOB6Sdnrtk', 'base64url').toString('base64url')
   says({
@@ -72,12 +72,12 @@ test.each<readonly [string, () => void]>([
   ['more than the limit without a length', () => (page = (_request, response) => response.end(Buffer.alloc(didDocumentBytesMax + 1, ' ')))],
   ['a thousand keys', () => says({ id: `did:web:${domain.replace(':', '%3A')}`, alsoKnownAs: Array(1_000).fill(anna) })],
   ['nobody at that address', () => (zone = { 'A allowed.test': 'refuse' })],
-])('join/v1 10.3: %s names nobody and says why', async (_what, arrange) => {
+])('join/v1 11.3: %s names nobody and says why', async (_what, arrange) => {
   arrange()
   expect(await byWeb()).toEqual({ failed: expect.any(String) })
 })
 
-test('join/v1 10.3: a certificate of somebody unknown names nobody', async () => {
+test('join/v1 11.3: a certificate of somebody unknown names nobody', async () => {
   says(domainDocumentOf(domain, anna).document)
   const names = stack.use(await startNameServer(() => zone))
   const strict = createDomainSources({ nameServers: [names.address] })
