@@ -157,10 +157,14 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       nameOf,
       meeting: meeting.status,
       simulate: (supposition, { scope = taskScope } = {}) =>
-        simulate(book.question(scope), {
-          ...supposition,
-          add: supposition.add?.map((said) => ({ ...said, issuer: chains.subject(said.issuer), subject: chains.subject(said.subject) })) ?? [],
-        }),
+        simulate(
+          book.question(scope),
+          {
+            ...supposition,
+            add: supposition.add?.map((said) => ({ ...said, issuer: chains.subject(said.issuer), subject: chains.subject(said.subject) })) ?? [],
+          },
+          options.policy?.(),
+        ),
       graph: ({ scope = taskScope, subject, nodesMax } = {}) =>
         viewGraph(judge(scope), { subject: subject === undefined ? undefined : chains.subject(subject), nodesMax, name: nameOf }),
       async explain(subject, { scope = taskScope, name = nameOf, signal } = {}) {

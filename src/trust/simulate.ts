@@ -1,5 +1,6 @@
 import { dayMs, type Did, MeshError } from '../base/index.ts'
-import { computeTrust, type TrustQuestion } from './rule.ts'
+import { narrowByFlow, type TrustPolicy } from './flow-policy.ts'
+import { computeTrust, type TrustQuestion, type TrustSnapshot } from './rule.ts'
 import { checkScopes } from './statements.ts'
 import { type Attestation, depthDefault, type Level, type Revocation, type StatementLevel } from './types.ts'
 
@@ -29,23 +30,31 @@ export interface LevelChange {
 }
 
 /**
- * What would change if: nothing is signed and nothing kept. Those who fall come first, the deepest fall in front. Source: trust/v1 section 3.6.
+ * What would change under the policy that decides: nothing is signed and nothing kept. Those who fall come first, the deepest fall in front. Source: trust/v1 section 3.6.
  * @throws ERR_NOT_FOUND for an id among none of the statements, ERR_TRUST_INVALID
  */
-export function simulate(question: TrustQuestion, { revoke = [], isHard = false, add = [] }: Supposition): readonly LevelChange[] {
+export function simulate(
+  question: TrustQuestion,
+  { revoke = [], isHard = false, add = [] }: Supposition,
+  policy: TrustPolicy = 'gate',
+): readonly LevelChange[] {
   const { now, headAge } = question
+  // Each is read more than once, and may be an iterator.
   const attestations = [...question.attestations]
+  const revoked = [...(question.revocations ?? [])]
+  const known = { ...question, attestations, revocations: revoked, warrants: [...(question.warrants ?? [])], experience: [...(question.experience ?? [])] }
   const revocations = revoke.map((id): Revocation => {
-    const revoked = attestations.find((attestation) => attestation.id === id)
-    if (revoked === undefined) throw new MeshError('ERR_NOT_FOUND', `no statement ${id} is known here`, { hint: 'see `kindmesh trust show`' })
-    return { issuer: revoked.issuer, attestationId: id, kind: isHard ? 'hard' : 'soft', at: now }
+    const said = attestations.find((attestation) => attestation.id === id)
+    if (said === undefined) throw new MeshError('ERR_NOT_FOUND', `no statement ${id} is known here`, { hint: 'see `kindmesh trust show`' })
+    return { issuer: said.issuer, attestationId: id, kind: isHard ? 'hard' : 'soft', at: now }
   })
   const speakers = new Set(add.map(({ issuer }) => issuer))
-  const before = computeTrust({ ...question, attestations })
-  const after = computeTrust({
-    ...question,
+  const ask = (asked: TrustQuestion): TrustSnapshot => (policy === 'flow' ? narrowByFlow(computeTrust(asked), asked) : computeTrust(asked))
+  const before = ask(known)
+  const after = ask({
+    ...known,
     attestations: [...attestations, ...add.map((said, at) => supposed(said, at, question))],
-    revocations: [...(question.revocations ?? []), ...revocations],
+    revocations: [...revoked, ...revocations],
     // Who says something new shows a new head with it.
     headAge: headAge === undefined ? undefined : (issuer) => (speakers.has(issuer) ? 0 : headAge(issuer)),
   })

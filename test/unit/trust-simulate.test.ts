@@ -48,6 +48,23 @@ test('what is simulated is what happens when it is done, and the question stays 
   )
 })
 
+test('what was revoked, proven or experienced before stays so', () => {
+  const given = [...circle, says('anna', 'zoe', 1), says('ben', 'tim', 1), says('carl', 'mia', 1)]
+  const question = ask(given.values(), {
+    revocations: new Set([{ issuer: root, attestationId: given[0]?.id ?? '', kind: 'soft', at: now } as const]).values(),
+    warrants: new Set([did('ben')]).values(),
+    experience: new Set([{ subject: did('mia'), successes: 0, failures: 50 }]).values(),
+  })
+  expect(changes(question, { add: [{ issuer: root, subject: did('una'), level: 1 }] })).toEqual(['una 0 -> 1'])
+})
+
+test('under policy flow it is the narrowed level that changes', () => {
+  const add = [{ issuer: did('ada'), subject: did('zoe'), level: 2 as const }]
+  const question = ask([says('root', 'ada', 4)])
+  expect(changes(question, { add })).toEqual(['zoe 0 -> 2'])
+  expect(changes(question, { add }, 'flow')).toEqual(['zoe 0 -> 1'])
+})
+
 test('what cannot be is refused', () => {
   expect(() => simulate(ask(circle), { revoke: ['none'] })).toThrow(expect.objectContaining({ code: 'ERR_NOT_FOUND' }))
   expect(() => simulate(ask(circle), { add: [{ issuer: root, subject: root, level: 3 }] })).toThrow(expect.objectContaining({ code: 'ERR_TRUST_INVALID' }))
