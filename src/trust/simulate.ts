@@ -22,6 +22,12 @@ export interface Supposition {
   readonly add?: readonly SupposedStatement[]
 }
 
+/** What decides: as the settings of the node say. */
+export interface SimulateOptions {
+  readonly policy: TrustPolicy
+  readonly reliance?: ReadonlyMap<Did, number> | undefined
+}
+
 /** Whose level would be another. */
 export interface LevelChange {
   readonly subject: Did
@@ -36,7 +42,7 @@ export interface LevelChange {
 export function simulate(
   question: TrustQuestion,
   { revoke = [], isHard = false, add = [] }: Supposition,
-  policy: TrustPolicy = 'gate',
+  { policy, reliance }: SimulateOptions = { policy: 'gate' },
 ): readonly LevelChange[] {
   const { now, headAge } = question
   // Each is read more than once, and may be an iterator.
@@ -49,7 +55,7 @@ export function simulate(
     return { issuer: said.issuer, attestationId: id, kind: isHard ? 'hard' : 'soft', at: now }
   })
   const speakers = new Set(add.map(({ issuer }) => issuer))
-  const ask = (asked: TrustQuestion): TrustSnapshot => (policy === 'flow' ? narrowByFlow(computeTrust(asked), asked) : computeTrust(asked))
+  const ask = (asked: TrustQuestion): TrustSnapshot => (policy === 'flow' ? narrowByFlow(computeTrust(asked), { ...asked, reliance }) : computeTrust(asked))
   const before = ask(known)
   const after = ask({
     ...known,

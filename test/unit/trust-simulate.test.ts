@@ -62,7 +62,8 @@ test('under policy flow it is the narrowed level that changes', () => {
   const add = [{ issuer: did('ada'), subject: did('zoe'), level: 2 as const }]
   const question = ask([says('root', 'ada', 4)])
   expect(changes(question, { add })).toEqual(['zoe 0 -> 2'])
-  expect(changes(question, { add }, 'flow')).toEqual(['zoe 0 -> 1'])
+  expect(changes(question, { add }, { policy: 'flow' })).toEqual(['zoe 0 -> 1'])
+  expect(changes(question, { add }, { policy: 'flow', reliance: new Map([[did('ada'), 20]]) })).toEqual([])
 })
 
 test('what cannot be is refused', () => {
