@@ -4,6 +4,7 @@ import { signStatement } from '../../src/identity/index.ts'
 import { newsOfStrangerMax, newsTopic } from '../../src/node/trust-news.ts'
 import { createTestMesh, type TestMesh, type TestMeshOptions, type TestNode } from '../../src/testing/index.ts'
 import { statementsPerStrangerMax } from '../../src/trust/book-room.ts'
+import { makeWarrant } from '../../src/trust/index.ts'
 import { attestationCodec } from '../../src/trust/statements.ts'
 import { encode } from '../../src/wire/index.ts'
 import { createSimulatedPeer, type SimulatedPeer } from '../helpers/klp.ts'
@@ -126,6 +127,23 @@ test('what a stranger floods the topic with is neither kept nor passed on, but f
   expect(about).toBeLessThanOrEqual(newsOfStrangerMax)
   // A node keeps a few words of anybody about itself.
   expect(kept()).toEqual([0, 0, statementsPerStrangerMax])
+})
+
+test('two words of one issuer that contradict each other end what it vouched for wherever it is followed, whoever tells of them', async () => {
+  await using mesh = await createTestMesh({ nodes: 4, seed: 35 })
+  const [anna, ben] = [mesh.node(1), mesh.node(2)]
+  await vouch(mesh, anna, ben)
+  const mallory = await createSimulatedPeer(mesh, 41)
+  mallory.host.subscribe(newsTopic, () => 'ignore')
+  await mesh.run(mallory.host.dial({ addresses: mesh.node(0).addresses() }))
+  const twice = [1, 2].map((seed) => {
+    const payload = attestationCodec.encode({ version: 1, level: seed, scopes, depth: 0, evidence: undefined, seq: 7, prev: undefined })
+    const fields = { to: mallory.keyring.did, type: 'attestation', payload, issuedAt: mesh.clock.now(), expiresAt: mesh.clock.now() + lifetimeMs }
+    return { kind: 'attestation' as const, bytes: signStatement('attestation', fields, { keyring: mesh.keyring(1), random: createSeededRandom(seed) }).bytes }
+  })
+  const [first, second] = twice as [(typeof twice)[0], (typeof twice)[0]]
+  await mesh.run(mallory.host.gossip(newsTopic, encode(['warrant', makeWarrant(first, second)])))
+  await mesh.until(() => [0, 3].every((index) => mesh.node(index).trust.warrants().length === 1 && level(mesh.node(index), ben) === 0), reachMs)
 })
 
 test('left alone for two hours, a mesh holds what leans on heads of an hour; for one whose head cannot be had that is over', async () => {
