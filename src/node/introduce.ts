@@ -7,7 +7,7 @@ import type { TrustDoors } from './trust.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 
 /** What an introducer says to each of the two. Source: join/v1 section 13. */
-export const introductionType = 'kindmesh/introduction'
+export const introductionType = 'introduction'
 export const introductionBytesMax = 4_096
 export const introductionLifetimeMsDefault = 30 * dayMs
 

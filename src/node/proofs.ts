@@ -10,7 +10,7 @@ import { type Authorities, openAuthorities } from './authorities.ts'
 import type { DomainSources } from './domain-proof.ts'
 import { type Domains, openDomains } from './domains.ts'
 import type { EventHub } from './events.ts'
-import { introduce, type Introduced, type IntroduceOptions, type IntroduceParts, introductionTaker } from './introduce.ts'
+import { introduce, type Introduced, type IntroduceOptions, type IntroduceParts, introductionTaker, introductionType } from './introduce.ts'
 import type { Trust } from './trust.ts'
 
 /** Trust that others help to begin: a domain, a list that several sign, somebody who knows both. Source: join/v1 sections 11 to 13. */
@@ -47,7 +47,7 @@ export async function openProofs(parts: ProofParts): Promise<{ readonly doors: P
     keep: inbox.keep,
     onIntroduced({ id, from, did }) {
       const by = chains.subject(from)
-      events.emit({ event: 'message', id, from: by, type: 'kindmesh/introduction' })
+      events.emit({ event: 'message', id, from: by, type: introductionType })
       if (did !== undefined) events.emit({ event: 'introduced', did: chains.subject(did), by })
     },
   })

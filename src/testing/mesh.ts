@@ -2,7 +2,7 @@ import { createAudit } from '../audit/index.ts'
 import { type Clock, clockFrom, createSeededRandom, createVirtualClock, MeshError, secondMs, silentLogger, type VirtualClock } from '../base/index.ts'
 import type { Keyring } from '../identity/index.ts'
 import { createSimulator, type Host, type LinkSettings, type SimulatedHostOptions, type Simulator } from '../net/index.ts'
-import { assemble, type MeshRooms, type Policy, recordRules } from '../node/index.ts'
+import { assemble, type DomainSources, type MeshRooms, type Policy, recordRules } from '../node/index.ts'
 import type { Sandboxes } from '../sandbox/index.ts'
 import { createKeyMaker } from './keys.ts'
 import { createMemoryStore, type MemoryStore, type Store } from '../store/index.ts'
@@ -16,6 +16,8 @@ export interface TestMeshOptions extends Partial<LinkSettings> {
   /** Runs tasks; without it every isolation level is refused. */
   readonly sandboxes?: Sandboxes
   readonly policy?: Policy
+  /** What domains say when a node asks. */
+  readonly domainSources?: DomainSources
   /** Nodes that hold mail for others, by index. */
   readonly holders?: readonly number[]
   /** Nodes that only the first reaches: it relays for them. */
@@ -74,6 +76,7 @@ export async function createTestMesh({
   connected = true,
   sandboxes = noSandboxes,
   policy,
+  domainSources,
   hidden = [],
   holders = [],
   store: storeOf = () => createMemoryStore(),
@@ -110,6 +113,7 @@ export async function createTestMesh({
       // Work is real time, which does not pass here: a stranger does little of it.
       serveMailbox: holders.includes(index) ? { workBits: 4 } : false,
       ...(policy === undefined ? {} : { policy }),
+      ...(domainSources === undefined ? {} : { domainSources }),
     })
     stops[index] = stop
     hosts[index] = host

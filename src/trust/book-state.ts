@@ -27,6 +27,8 @@ export interface BookState {
   reread(): void
   experience(all: readonly Experience[]): void
   /** Takes what a local source stands for, in place of what it stood for before. */
+  /** Nobody to reach: it speaks here alone. */
+  isDerived(source: Did): boolean
   derive(source: Did, attestations: readonly Attestation[]): void
   /** Whether an issuer may introduce others, as far as was computed: to sort what comes in by, never to decide by. */
   isCertified(issuer: Did): boolean
@@ -167,6 +169,7 @@ export function createBookState({ own, keys, clock, now, scopes, controllerOf, c
       ledger.experience(all)
       changed('experience', isWorse ? 'now' : 'soon')
     },
+    isDerived: (source) => derived.has(source),
     derive(source, attestations) {
       ledger.remove((derived.get(source) ?? []).map(({ id }) => id))
       if (attestations.length === 0) derived.delete(source)

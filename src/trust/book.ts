@@ -76,7 +76,7 @@ export async function openTrustBook(options: TrustBookOptions): Promise<TrustBoo
     evidence: (limits) => evidenceOf(state, time.now(), limits),
     introducers(scope) {
       const now = answers.current(scope)
-      return now.subjects().filter((subject) => subject !== own && now.level(subject) >= TrustLevel.VERIFIED)
+      return now.subjects().filter((subject) => subject !== own && !state.isDerived(subject) && now.level(subject) >= TrustLevel.VERIFIED)
     },
     certifies: state.isCertified,
     show() {
