@@ -641,6 +641,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       await Promise.all([chains.publish(), agentKeys.publish()])
     },
     async stop() {
+      await trust.leave()
       trust.meeting.stop()
       await programs.end()
       finder.stop()

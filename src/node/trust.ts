@@ -54,6 +54,9 @@ export interface TrustDoors extends Pick<TrustBook, 'show' | 'snapshot' | 'warra
   explain(subject: Did, options?: SignalOption & { readonly scope?: string; readonly name?: (did: Did) => string | undefined }): Promise<Explanation>
 }
 
+/** Time that a node which stops gives its last statements. */
+const leaveMsMax = 2 * secondMs
+
 /** Who is who, who trusts whom, and how the news of it travel. */
 export interface Trust {
   readonly book: TrustBook
@@ -71,6 +74,8 @@ export interface Trust {
   withdraw: TrustBook['withdraw']
   /** Refuses what a key says that is no longer in force; undefined when it is. */
   standing(key: Did): Decision<never> | undefined
+  /** Lets what was said last get out, for a moment: the word of one whose head nobody has is stale to all. */
+  leave(): Promise<void>
   readonly doors: TrustDoors
 }
 
@@ -101,8 +106,13 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
   const meeting = createTrustMeeting({ ...options, self, book, reach: chains, isCertified: book.certifies })
   serveStatements({ host, logger, list: book.list })
   /** In the background: the statement is on disk, and others also learn of it when they ask. */
+  let telling: Promise<unknown> = Promise.resolve()
+  function tell(act: Promise<unknown>): void {
+    telling = Promise.allSettled([telling, act])
+  }
   function announce(): void {
-    sync.announce().catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
+    const told = sync.announce().catch((error: unknown) => logger.warn('statements not announced', { code: toMeshError(error).code }))
+    tell(told)
   }
   const judge = createJudge(book, options.policy)
   const level = (key: Did, scope: string): Level => judge(scope).level(chains.subject(key))
@@ -120,6 +130,15 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       const [taken] = await Promise.all([meeting.lookup(key, { limited: true, enough, signal }), sync.refresh(scope, { maxAgeMs: age, signal })])
       // Who introduces since a moment may be fresh or not.
       if (taken > 0) await sync.refresh(scope, { maxAgeMs: age, signal })
+    },
+    async leave() {
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(leaveMsMax, resolve)
+        void telling.then(() => {
+          cancel()
+          resolve()
+        })
+      })
     },
     async withdraw(fields) {
       const signed = await book.withdraw(fields)
@@ -142,7 +161,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       async attest(fields) {
         const signed = await book.attest({ ...fields, subject: chains.subject(fields.subject) })
         announce()
-        void meeting.announce(fields.subject)
+        tell(meeting.announce(fields.subject))
         // Somebody whom we now follow may have introduced others already.
         void sync.pull(fields.subject)
         return { id: signed.ref, seq: book.newestSeq(self) }
