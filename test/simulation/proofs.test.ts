@@ -102,6 +102,9 @@ test('join/v1 12.1: a list that too few of its keepers signed, that was altered 
   expect(await add(listOf(mesh, { keys: [1, 2], signers: [1, 2], entries }).replace('"verified"', '"authority"'))).toBe('ERR_LIST_INVALID')
   expect(await add(listOf(mesh, { keys: [1, 2], signers: [1, 2], entries, expires: mesh.clock.now() }))).toBe('ERR_LIST_INVALID')
   expect(await add(listOf(mesh, { keys: [1, 1], signers: [1], threshold: 1, entries }))).toBe('ERR_LIST_INVALID')
+  const short = listOf(mesh, { keys: [1, 2], signers: [1, 2], entries, expires: mesh.clock.now() + hourMs })
+  await mesh.clock.advance(2 * hourMs)
+  expect(await add(short)).toBe('ERR_LIST_INVALID')
   expect(anna.authorities.list()).toEqual([])
   expect(levelOf(anna, mesh.node(3).did)).toBe(0)
 })
@@ -134,10 +137,12 @@ test('join/v1 12.2: the next version needs the keepers of the one before, and an
   expect(levelOf(anna, did)).toBe(2)
   // Keys of somebody else's, signed by these.
   expect(await add({ version: 2, keys: [0, 3], signers: [0, 3] })).toBe('ERR_LIST_INVALID')
-  expect(await add({ version: 2, keys: [2, 3], signers: [1, 2, 3] })).toBe('ok')
+  expect(await add({ version: 3, keys: [2, 3], signers: [1, 2, 3] })).toBe('ok')
   expect(levelOf(anna, did)).toBe(0)
   expect(await mesh.run(codeOf(anna.authorities.add(first)))).toBe('ERR_LIST_INVALID')
-  expect(anna.authorities.list()).toMatchObject([{ version: 2 }])
+  // Signed by all it needs, and older than what is held.
+  expect(await add({ version: 2, keys: [2, 3], signers: [2, 3] })).toBe('ERR_LIST_INVALID')
+  expect(anna.authorities.list()).toMatchObject([{ version: 3 }])
 })
 
 test('join/v1 12.1: a keeper signs what names it, by the key it has now, and that counts for its identity', async () => {
