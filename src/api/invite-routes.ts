@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { realClock } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { levelName, parseLevel } from '../trust/index.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './schemas.ts'
+import { patience } from './patience.ts'
 
 type View = ReturnType<MeshNode['invites']['list']>[number]
 const named = (view: View) => ({ ...view, levelName: levelName(view.level as Parameters<typeof levelName>[0]) })
@@ -47,7 +47,7 @@ export function inviteRoutes(node: MeshNode): readonly Route[] {
       reply: schemas.joined,
       async handle({ body, signal }) {
         const { ticket, confirmed, timeoutMs } = body as z.infer<typeof schemas.joinBody>
-        const limit = timeoutMs === undefined ? signal : AbortSignal.any([signal, realClock.timeout(timeoutMs, 'the join')])
+        const limit = patience(signal, timeoutMs, 'the join')
         const joined = await invites.join(ticket, { signal: limit, confirmed })
         return { ...joined, levelName: levelName(joined.level as Parameters<typeof levelName>[0]) }
       },

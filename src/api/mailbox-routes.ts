@@ -1,8 +1,9 @@
 import { z } from 'zod'
-import { type Did, fromBase64, MeshError, realClock } from '../base/index.ts'
+import { type Did, fromBase64, MeshError } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './schemas.ts'
+import { patience } from './patience.ts'
 
 /** Who holds our mail, and the mail this node holds for others. */
 export function mailboxRoutes(node: Pick<MeshNode, 'mailboxes' | 'dial'>, who: (text: string) => Did): readonly Route[] {
@@ -23,7 +24,7 @@ export function mailboxRoutes(node: Pick<MeshNode, 'mailboxes' | 'dial'>, who: (
       reply: schemas.mailbox,
       async handle({ body, signal }) {
         const { target, timeoutMs } = body as z.infer<typeof schemas.mailboxBody>
-        const patient = timeoutMs === undefined ? signal : AbortSignal.any([signal, realClock.timeout(timeoutMs, 'the request')])
+        const patient = patience(signal, timeoutMs)
         const { did } = await node.dial(target, { signal: patient })
         return plain(await mailboxes.add(did, { signal: patient }))
       },

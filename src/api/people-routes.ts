@@ -1,9 +1,10 @@
 import { z } from 'zod'
-import { type Did, realClock } from '../base/index.ts'
+import { type Did } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { levelName, parseLevel } from '../trust/index.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './schemas.ts'
+import { patience } from './patience.ts'
 
 /** The operator's own names for peers, and the peers that wait for the operator. */
 export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readonly Route[] {
@@ -43,7 +44,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
       reply: schemas.comparison,
       async handle({ body, signal }) {
         const { peer, timeoutMs } = body as z.infer<typeof schemas.compareBody>
-        const limit = timeoutMs === undefined ? signal : AbortSignal.any([signal, realClock.timeout(timeoutMs, 'the comparison')])
+        const limit = patience(signal, timeoutMs, 'the comparison')
         return await node.compare.begin(who(peer), { signal: limit })
       },
     },

@@ -1,12 +1,10 @@
 import { z } from 'zod'
-import { type Did, realClock } from '../base/index.ts'
+import { type Did } from '../base/index.ts'
 import { domainDocumentOf, type MeshNode, parseDomain } from '../node/index.ts'
 import { parseAnswerLevel, parseLevel } from '../trust/index.ts'
 import * as schemas from './proof-schemas.ts'
 import type { Route } from './routes.ts'
-
-const within = (signal: AbortSignal, timeoutMs: number | undefined): AbortSignal =>
-  timeoutMs === undefined ? signal : AbortSignal.any([signal, realClock.timeout(timeoutMs, 'the domain')])
+import { patience } from './patience.ts'
 
 /** Trust that others help to begin: domains, authority lists, introductions. */
 export function proofRoutes(node: MeshNode, who: (text: string) => Did): readonly Route[] {
@@ -31,7 +29,7 @@ function domainRoutes({ domains, did }: MeshNode, who: (text: string) => Did): r
       reply: schemas.domainReport,
       async handle({ body, signal }) {
         const { domain, timeoutMs } = body as z.infer<typeof schemas.domainBody>
-        return await domains.check(domain, { signal: within(signal, timeoutMs) })
+        return await domains.check(domain, { signal: patience(signal, timeoutMs, 'the domain') })
       },
     },
     {
@@ -43,7 +41,9 @@ function domainRoutes({ domains, did }: MeshNode, who: (text: string) => Did): r
       async handle({ body, signal }) {
         const { domain, peer, level, scopes, replace, timeoutMs } = body as z.infer<typeof schemas.pinDomainBody>
         const wanted = peer === undefined ? undefined : who(peer)
-        return view(await domains.pin(domain, { did: wanted, level: parseAnswerLevel(level), scopes, replace, signal: within(signal, timeoutMs) }))
+        return view(
+          await domains.pin(domain, { did: wanted, level: parseAnswerLevel(level), scopes, replace, signal: patience(signal, timeoutMs, 'the domain') }),
+        )
       },
     },
     {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type Did, MeshError, realClock, type SignalOption } from '../base/index.ts'
+import { type Did, MeshError, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { configRoutes } from './config-routes.ts'
@@ -18,6 +18,7 @@ import { proofRoutes } from './proof-routes.ts'
 import { taskRoutes } from './task-routes.ts'
 import { topicRoutes } from './topic-routes.ts'
 import { trustRoutes } from './trust-routes.ts'
+import { patience } from './patience.ts'
 
 export interface Call extends SignalOption {
   readonly body: unknown
@@ -54,10 +55,6 @@ const plainData = (value: unknown): unknown => {
 }
 
 const pickManifest = ({ capabilities, roles, presence }: ReturnType<MeshNode['capabilities']['manifest']>) => ({ capabilities, roles, presence })
-
-/** The caller's signal with the time it allows. */
-const patience = (signal: AbortSignal, timeoutMs: number | undefined): AbortSignal =>
-  timeoutMs === undefined ? signal : AbortSignal.any([signal, realClock.timeout(timeoutMs, 'the request')])
 
 export function routesOf(node: MeshNode, { version, startedAt }: { readonly version: string; readonly startedAt: number }): readonly (Route | LinesRoute)[] {
   const who = (text: string): Did => node.resolve(text)

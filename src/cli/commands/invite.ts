@@ -1,11 +1,10 @@
 import type { Command } from 'commander'
 import { renderUnicodeCompact } from 'uqr'
-import { MeshError } from '../../base/index.ts'
 import { paint } from '../context.ts'
 import { parseCount, parseDuration } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
+import { givenLevel, levelsGiven } from './people.ts'
 
-const levels = ['basic', 'verified', 'trusted', 'authority'] as const
 const scopesDefault: readonly string[] = ['/task/run']
 
 interface InviteOptions {
@@ -15,12 +14,6 @@ interface InviteOptions {
   readonly for?: string
   readonly uses?: string
   readonly yes?: boolean
-}
-
-function levelOf(text: string): (typeof levels)[number] {
-  const found = levels.find((level) => level === text.toLowerCase())
-  if (found === undefined) throw new MeshError('ERR_USAGE', `an invite cannot give '${text}'`, { hint: `one of ${levels.join(', ')}` })
-  return found
 }
 
 /** A ticket from the command line; `-` reads it from stdin, where no list of processes shows it. */
@@ -46,7 +39,7 @@ export function addInviteCommands(program: Command, add: AddCommand): void {
     'make a ticket: who joins by it and you then trust each other as it says',
     (command) =>
       command
-        .option('--level <level>', levels.join(', '), 'verified')
+        .option('--level <level>', levelsGiven.join(', '), 'verified')
         .option('--scope <path>', 'command path, repeatable', collectScopes, scopesDefault)
         .option('--expires <duration>', 'how long somebody may join, at most 30d', '1d')
         .option('--for <duration>', 'how long the trust lasts, at most 400d; 90d unless given')
@@ -54,7 +47,7 @@ export function addInviteCommands(program: Command, add: AddCommand): void {
         .option('--yes', 'hand out AUTHORITY all the same'),
     async ({ client, print, signal }, _args, { level, scope, expires, for: lasting, uses, yes = false }) => {
       const body = {
-        level: levelOf(level),
+        level: givenLevel(level),
         scopes: [...scope],
         openMs: parseDuration(expires),
         ...(lasting === undefined ? {} : { lifetimeMs: parseDuration(lasting) }),

@@ -3,12 +3,13 @@ import { MeshError } from '../../base/index.ts'
 import { parseDuration } from '../parse.ts'
 import type { AddCommand } from '../program.ts'
 
-const levels = ['basic', 'verified', 'trusted', 'authority'] as const
+/** Levels that one may give to somebody. */
+export const levelsGiven = ['basic', 'verified', 'trusted', 'authority'] as const
 
 /** A level that one may give to somebody. @throws ERR_USAGE */
-export function givenLevel(text: string): (typeof levels)[number] {
-  const found = levels.find((level) => level === text.toLowerCase())
-  if (found === undefined) throw new MeshError('ERR_USAGE', `'${text}' cannot be given`, { hint: `one of ${levels.join(', ')}` })
+export function givenLevel(text: string): (typeof levelsGiven)[number] {
+  const found = levelsGiven.find((level) => level === text.toLowerCase())
+  if (found === undefined) throw new MeshError('ERR_USAGE', `'${text}' cannot be given`, { hint: `one of ${levelsGiven.join(', ')}` })
   return found
 }
 
@@ -38,7 +39,7 @@ export function addPeopleCommands(program: Command, add: AddCommand): void {
     (command) =>
       command
         .option('--accept <words>', 'the six words or six digits that the other side reads: sign if they are the same')
-        .option('--level <level>', `${levels.join(', ')}; verified unless given`)
+        .option('--level <level>', `${levelsGiven.join(', ')}; verified unless given`)
         .option('--scope <path...>', 'command paths; /task/run unless given')
         .option('--expires <duration>', 'at most 400d; 90d unless given')
         .option('--yes', 'give AUTHORITY all the same'),
@@ -111,7 +112,7 @@ export function addPeopleCommands(program: Command, add: AddCommand): void {
     'sign how far you trust a peer that waits',
     (command) =>
       command
-        .option('--level <level>', `${levels.join(', ')}; verified unless given`)
+        .option('--level <level>', `${levelsGiven.join(', ')}; verified unless given`)
         .option('--scope <path...>', 'command paths; the one it was refused in unless given')
         .option('--expires <duration>', 'at most 400d; 90d unless given')
         .option('--yes', 'give AUTHORITY all the same'),

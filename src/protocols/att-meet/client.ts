@@ -1,6 +1,7 @@
-import { type Did, MeshError, toMeshError } from '../../base/index.ts'
+import { type Did, MeshError } from '../../base/index.ts'
 import type { Host } from '../../net/index.ts'
 import { listAnswerCodec, listCodec, meetFrameBytesMax, type MeetItem, type MeetOutcome, meetProtocol, putAnswerCodec, putCodec } from './codec.ts'
+import { withStream } from '../with-stream.ts'
 
 interface Signalled {
   readonly signal: AbortSignal
@@ -19,22 +20,9 @@ export async function listAtMeeting(host: Host, peer: Did, subject: Did, options
 }
 
 async function ask(host: Host, peer: Did, request: Uint8Array, { signal }: Signalled): Promise<Uint8Array> {
-  const stream = await host.open(peer, meetProtocol, { frameBytesMax: meetFrameBytesMax, signal })
-  const onAbort = (): void => stream.abort(signal.reason as Error)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    signal.throwIfAborted()
+  return await withStream(host, peer, meetProtocol, { frameBytesMax: meetFrameBytesMax, signal }, async (stream) => {
     await stream.send(request)
-    for await (const frame of stream.frames) {
-      await stream.close()
-      return frame
-    }
+    for await (const frame of stream.frames) return frame
     throw new MeshError('ERR_NET_CLOSED', 'the peer gave no answer')
-  } catch (error) {
-    stream.abort(toMeshError(error))
-    signal.throwIfAborted()
-    throw error
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
+  })
 }

@@ -1,4 +1,4 @@
-import { type Clock, type Did, fromHex, hex, MeshError, secondMs, toMeshError, within } from '../../base/index.ts'
+import { type Clock, type Did, fromHex, hex, MeshError, secondMs, within } from '../../base/index.ts'
 import type { Host, HostStream } from '../../net/index.ts'
 import {
   attSyncProtocol,
@@ -15,6 +15,7 @@ import { firstQuestion, inFrames, type Range, readAnswer } from './ranges.ts'
 import type { SyncScope } from './scope.ts'
 import { lastPlace, type Sequence } from './sequence.ts'
 import { syncHeadsMax } from './serve.ts'
+import { withStream } from '../with-stream.ts'
 
 /** Round trips of one session. Source: trust/v1 section 5.8. */
 export const syncRoundsMax = 12
@@ -68,20 +69,7 @@ export interface SyncReport {
  */
 export async function syncWith(host: Host, peer: Did, session: SyncSession): Promise<SyncReport> {
   const signal = within(session.clock, syncAskMsMax, session.signal, 'comparing statements')
-  const stream = await host.open(peer, attSyncProtocol, { frameBytesMax: syncFrameBytesMax, signal })
-  const onAbort = (): void => stream.abort(toMeshError(signal.reason))
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    const report = await reconcile(stream, session)
-    await stream.close()
-    return report
-  } catch (error) {
-    stream.abort(toMeshError(error))
-    signal.throwIfAborted()
-    throw error
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
+  return await withStream(host, peer, attSyncProtocol, { frameBytesMax: syncFrameBytesMax, signal }, (stream) => reconcile(stream, session))
 }
 
 async function reconcile(stream: HostStream, { scope, own, liveAt, headsAfter, budget = syncBudget, refused, take }: SyncSession): Promise<SyncReport> {

@@ -1,6 +1,7 @@
 import { type Did, type Logger, MeshError, toMeshError } from '../../base/index.ts'
 import type { Host } from '../../net/index.ts'
 import { bool, bytesUpTo, codec, did, listOf, oneOf, row, uintUpTo } from '../../wire/index.ts'
+import { withStream } from '../with-stream.ts'
 
 export const attProtocol = '/kindmesh/att/1.0.0'
 /** Statements in one answer. Source: trust/v1 section 5. */
@@ -63,28 +64,16 @@ export async function fetchStatements(
   peer: Did,
   { issuer, afterSeq, signal }: { readonly issuer: Did; readonly afterSeq: number; readonly signal: AbortSignal },
 ): Promise<readonly StatementItem[]> {
-  const stream = await host.open(peer, attProtocol, { frameBytesMax: attFrameBytesMax, signal })
-  const onAbort = (): void => stream.abort(signal.reason as Error)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
+  return await withStream(host, peer, attProtocol, { frameBytesMax: attFrameBytesMax, signal }, async (stream) => {
     await stream.send(askCodec.encode({ issuer, afterSeq }))
     const items: StatementItem[] = []
     let batches = 0
     for await (const frame of stream.frames) {
       const batch = batchCodec.decode(frame)
       items.push(...batch.items)
-      if (!batch.more) {
-        await stream.close()
-        return items
-      }
+      if (!batch.more) return items
       if (++batches >= attestationBatchesMax) break
     }
     throw new MeshError('ERR_PROTOCOL', 'the statement list does not end')
-  } catch (error) {
-    stream.abort(toMeshError(error))
-    signal.throwIfAborted()
-    throw error
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
+  })
 }
