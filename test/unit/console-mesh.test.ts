@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { levelMarks } from '../../src/console/lib/levels.ts'
 import { draw, type Pen, trace } from '../../src/console/pages/mesh/draw.ts'
 import { createLayout } from '../../src/console/pages/mesh/layout.ts'
-import { drawnPart, mapNodesMax, type Mesh, meshOf, type MeshAnswers } from '../../src/console/pages/mesh/model.ts'
+import { drawnPart, mapNodesMax, meshEvents, type Mesh, meshOf, type MeshAnswers } from '../../src/console/pages/mesh/model.ts'
 import { rowsOf } from '../../src/console/pages/mesh/rows.ts'
-import { fit, hit, pan, toScreen, towards, toWorld, zoom } from '../../src/console/pages/mesh/view.ts'
+import { fit, hit, isArrow, pan, toScreen, towards, toWorld, zoom } from '../../src/console/pages/mesh/view.ts'
 
 const did = (name: string): string => `did:key:z6Mk${name.padEnd(40, '1')}`
 const [me, anna, ben, zoe] = ['me', 'anna', 'ben', 'zoe'].map(did) as [string, string, string, string]
@@ -78,6 +78,15 @@ describe('the mesh as the console sees it', () => {
     const mesh = meshOf(answers([{ did: anna }, { did: ben, capabilities: ['agent:\u202eanna<b>'] }]))
     expect(mesh.nodes.map(({ label }) => label)).toStrictEqual(['you', 'Anna', 'z6Mk…111111'])
     expect(mesh.nodes[2]?.capabilities).toStrictEqual(['agent:\u{fffd}anna<b>'])
+  })
+
+  test('changes by what happens to links, people and statements, and not by messages', () => {
+    expect(['connected', 'disconnected', 'attestation', 'gap', 'message', 'task'].filter((event) => meshEvents.has(event))).toStrictEqual([
+      'connected',
+      'disconnected',
+      'attestation',
+      'gap',
+    ])
   })
 
   test('draws the first 500 and lists them all', () => {
@@ -185,6 +194,7 @@ describe('the view of the map', () => {
     const view = { x: 0, y: 0, scale: 2 }
     expect(hit([a, b, c], view, { x: 105, y: 18 })).toBe(b)
     expect(hit([a, b, c], view, { x: 60, y: 60 })).toBeUndefined()
+    expect(['ArrowUp', 'Enter', 'toString'].map(isArrow)).toStrictEqual([true, false, false])
     expect(towards([a, b, c], a, 'ArrowRight')).toBe(b)
     expect(towards([a, b, c], a, 'ArrowDown')).toBe(c)
     expect(towards([a, b, c], a, 'ArrowLeft')).toBeUndefined()

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { calledIn, shortDid, shown, shownCharsMax } from '../../src/console/lib/shown.ts'
-import { agoText, dayOf, minuteOf } from '../../src/console/lib/time.ts'
-import { changesOf, changeText } from '../../src/console/pages/trust/changes.ts'
-import { scopesIn } from '../../src/console/pages/trust/scopes.ts'
+import { agoText, dayOf, minuteOf, spans } from '../../src/console/lib/time.ts'
+import { changesOf, changeText, supposedRevocation, supposedWord } from '../../src/console/pages/trust/changes.ts'
+import { scopesIn, usualScopes } from '../../src/console/pages/trust/scopes.ts'
 import { type Explanation, toldOf } from '../../src/console/pages/trust/told.ts'
 import { drawWays } from '../../src/console/pages/trust/ways.ts'
 
@@ -119,4 +119,17 @@ test('scopes in a field are taken apart, and refused as a whole when one is none
   expect(scopesIn(' /task/run, /message  /task/run')).toStrictEqual(['/task/run', '/message'])
   expect(scopesIn('/ authority/*')).toStrictEqual(['/', 'authority/*'])
   for (const bad of ['', 'task', '/Task', '/task//run', `/${'a'.repeat(70)}`, '/a /b /c /d /e /f /g /h /i']) expect(scopesIn(bad)).toBeUndefined()
+})
+
+test('what a form offers is what the node takes', () => {
+  expect(scopesIn(usualScopes.join(' '))).toStrictEqual(usualScopes)
+  expect(spans.every(({ ms }, at) => ms > (spans[at - 1]?.ms ?? 0) && ms <= 400 * 86_400_000)).toBe(true)
+})
+
+test('what is about to be signed or taken back is asked about first', () => {
+  expect(supposedWord('/task/run', { subject: 'anna', level: 'trusted', scopes: ['/task'], depth: 1 })).toStrictEqual({
+    scope: '/task/run',
+    add: [{ subject: 'anna', level: 'trusted', scopes: ['/task'], depth: 1 }],
+  })
+  expect(supposedRevocation('/', ['a'], 'hard')).toStrictEqual({ scope: '/', revoke: ['a'], kind: 'hard' })
 })
