@@ -21,6 +21,7 @@ export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'GET',
       url: '/v1/agents',
+      right: '/api/read',
       summary: 'Agents that live here, and how those do that are programs',
       reply: z.object({ agents: z.array(z.string()), keys: z.array(schemas.agentKey), programs: z.array(schemas.agentProgram) }),
       handle: async () => ({ agents: node.agents.list(), keys: node.agents.keys(), programs: node.agents.programs.list().map(programOf) }),
@@ -28,6 +29,7 @@ export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'POST',
       url: '/v1/agents',
+      right: '/api/agent',
       summary: 'Register a built-in agent, or a program that runs in a sandbox of its own',
       body: schemas.agentAddBody,
       reply: schemas.agentKey,
@@ -39,6 +41,7 @@ export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'POST',
       url: '/v1/agents/update',
+      right: '/api/agent',
       summary: 'Put other code in the place of an agent program; what it may do stays',
       body: schemas.agentUpdateBody,
       reply: schemas.agentProgram,
@@ -50,6 +53,7 @@ export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'POST',
       url: '/v1/agents/start',
+      right: '/api/agent',
       summary: 'Start an agent program that is stopped or has failed',
       body: schemas.agentBody,
       reply: schemas.agentProgram,
@@ -58,6 +62,7 @@ export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'POST',
       url: '/v1/agents/stop',
+      right: '/api/agent',
       summary: 'Stop an agent program until it is started again',
       body: schemas.agentBody,
       reply: schemas.agentProgram,
@@ -66,6 +71,7 @@ export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'GET',
       url: '/v1/agents/logs',
+      right: '/api/task/read',
       summary: 'What an agent program printed of late, in lines of JSON; with `follow` also what comes',
       query: schemas.agentLogsQuery,
       reply: schemas.agentLogLine,
@@ -77,6 +83,7 @@ export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'POST',
       url: '/v1/agents/rotate',
+      right: '/api/agent',
       summary: 'Replace the key of an agent; its DID stays',
       body: schemas.agentBody,
       reply: schemas.agentKey,
@@ -85,6 +92,7 @@ export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'POST',
       url: '/v1/agents/remove',
+      right: '/api/agent',
       summary: 'Send an agent away and forget its key',
       body: schemas.agentBody,
       reply: schemas.agentBody,

@@ -12,6 +12,7 @@ export function configRoutes(node: MeshNode): readonly Route[] {
     {
       method: 'GET',
       url: '/v1/config',
+      right: '/api/read',
       summary: 'Every setting: its value, where it comes from, and who said something else',
       query: settingsQuery,
       reply: z.object({ settings: z.array(setting) }),
@@ -20,6 +21,8 @@ export function configRoutes(node: MeshNode): readonly Route[] {
     {
       method: 'POST',
       url: '/v1/config',
+      right: '/api/config',
+      stepUp: ({ body }) => (body as z.infer<typeof settingBody>).key.startsWith('policy.'),
       summary: 'Change a setting in a layer; refused where a layer above has locked it',
       body: settingBody,
       reply: setting,
@@ -31,6 +34,7 @@ export function configRoutes(node: MeshNode): readonly Route[] {
     {
       method: 'POST',
       url: '/v1/config/reload',
+      right: '/api/config',
       summary: 'Read the files of all layers anew',
       body: z.object({}),
       reply: z.object({ changed: z.array(z.string()) }),

@@ -13,6 +13,7 @@ export function fileRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'POST',
       url: '/v1/files/send',
+      right: '/api/file',
       summary: 'Send a file of this machine; the answer is its progress in lines of JSON. Closing the connection does not stop the transfer',
       body: schemas.sendFileBody,
       reply: schemas.sendFileLine,
@@ -25,6 +26,7 @@ export function fileRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'POST',
       url: '/v1/files/receive',
+      right: '/api/file',
       summary: 'Take offered files into a folder of this machine; the answer is a line of JSON for each. Closing the connection ends it',
       body: schemas.receiveBody,
       reply: schemas.receiveLine,
@@ -36,6 +38,7 @@ export function fileRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'GET',
       url: '/v1/transfers',
+      right: '/api/read',
       summary: 'Files on their way, and those that went or came',
       reply: z.object({ outgoing: z.array(schemas.outgoingTransfer), incoming: z.array(schemas.incomingTransfer) }),
       handle: async () => node.files.list(),
@@ -43,6 +46,7 @@ export function fileRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'POST',
       url: '/v1/transfers/cancel',
+      right: '/api/file',
       summary: 'End a transfer of either direction',
       body: schemas.cancelBody,
       reply: z.object({ id: z.string(), cancelled: z.boolean() }),

@@ -9,6 +9,7 @@ export function findRoutes(node: Pick<MeshNode, 'find' | 'capabilities'>): reado
     {
       method: 'GET',
       url: '/v1/find',
+      right: '/api/read',
       summary: 'Peers that say they offer a capability, asked one by one',
       query: schemas.findQuery,
       reply: z.object({ peers: z.array(schemas.foundPeer) }),
@@ -20,6 +21,7 @@ export function findRoutes(node: Pick<MeshNode, 'find' | 'capabilities'>): reado
     {
       method: 'POST',
       url: '/v1/presence',
+      right: '/api/mesh',
       summary: 'How this node says it is; peers on a link are told at once',
       body: schemas.presenceBody,
       reply: schemas.presenceBody,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Did } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
-import { policyView } from '../policy/index.ts'
+import { explicitCommands, policyView } from '../policy/index.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './schemas.ts'
 
@@ -14,6 +14,9 @@ export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/grants',
+      right: '/api/grant',
+      // Secrets, the system and native code.
+      stepUp: ({ body }) => explicitCommands.has((body as z.infer<typeof schemas.grantBody>).command),
       summary: 'Sign a capability token for somebody, or hand one on',
       body: schemas.grantBody,
       reply: schemas.grant,
@@ -25,6 +28,7 @@ export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/grants',
+      right: '/api/read',
       summary: 'Capability tokens signed here and given to this node, the newest first',
       reply: z.object({ grants: z.array(schemas.grant) }),
       handle: async () => ({ grants: node.grants.list().map(shown) }),
@@ -32,6 +36,7 @@ export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/grants/check',
+      right: '/api/read',
       summary: 'May somebody do this here now, and why',
       query: schemas.grantCheckQuery,
       reply: schemas.grantCheck,
@@ -43,6 +48,7 @@ export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/grants/:id',
+      right: '/api/grant',
       summary: 'One token; the beginning of its id is enough',
       params: schemas.grantNamed,
       reply: schemas.grant,
@@ -51,6 +57,7 @@ export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/grants/revoke',
+      right: '/api/grant',
       summary: 'Withdraw a token signed here; what runs by it is stopped',
       body: schemas.grantRevokeBody,
       reply: schemas.grant,
@@ -62,6 +69,7 @@ export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/grants/forget',
+      right: '/api/grant',
       summary: 'Put away a token that ended: its audience is not held to it any more',
       body: schemas.grantNamed,
       reply: schemas.grant,
@@ -70,6 +78,7 @@ export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/grants/import',
+      right: '/api/grant',
       summary: 'Keep a token that was given to this node',
       body: schemas.grantTextBody,
       reply: schemas.grant,
@@ -78,6 +87,7 @@ export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/policy',
+      right: '/api/read',
       summary: 'What this node allows others, and where each word of it came from',
       reply: schemas.policyView,
       handle: async () => policyView(node.policy()),

@@ -11,6 +11,7 @@ export function groupRoutes(node: MeshNode, who: (text: string) => Did): readonl
   const change = (name: 'add' | 'remove' | 'admin', summary: string): Route => ({
     method: 'POST',
     url: `/v1/groups/${name}`,
+    right: '/api/message',
     summary,
     body: schemas.groupChangeBody,
     reply: schemas.group,
@@ -23,6 +24,7 @@ export function groupRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/groups',
+      right: '/api/read',
       summary: 'Groups this node is or was in; a fork is shown with all its ends',
       reply: schemas.groupList,
       handle: async () => ({ groups: groups.list() }),
@@ -30,6 +32,7 @@ export function groupRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/groups',
+      right: '/api/message',
       summary: 'Make a group, with this node as its first admin',
       body: schemas.groupBody,
       reply: schemas.group,
@@ -44,6 +47,7 @@ export function groupRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/groups/merge',
+      right: '/api/message',
       summary: 'End a fork: the roster that counts goes on, `lost` names those only another branch had added',
       body: schemas.groupNamed,
       reply: schemas.group,
@@ -52,6 +56,7 @@ export function groupRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/groups/leave',
+      right: '/api/message',
       summary: 'Leave a group; of one that was left or that removed this node, forget it',
       body: schemas.groupNamed,
       reply: schemas.groupNamed,
@@ -65,6 +70,7 @@ export function groupRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/groups/send',
+      right: '/api/message',
       summary: 'Say something to all members: over their links, into their mailboxes, or later',
       body: schemas.groupSendBody,
       reply: schemas.groupSent,
@@ -76,6 +82,7 @@ export function groupRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/groups/messages',
+      right: '/api/message/read',
       summary: 'The last messages of a group, oldest first',
       query: schemas.groupQuery,
       reply: z.object({ group: z.string(), messages: z.array(schemas.message) }),

@@ -1,47 +1,107 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { MeshError, utf8 } from '../base/index.ts'
-import { equalSecret, sha256 } from '../crypto/index.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { MeshError } from '../base/index.ts'
+import type { ApiRight } from '../policy/index.ts'
+import { anonymous, type Principal, requireRight } from './principals.ts'
 
-const unsafe = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
-const open = new Set(['/healthz', '/openapi.json'])
+/** Longest request target. Source: api/v1 section 1. */
+export const urlCharsMax = 4_096
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    principal: Principal
+  }
+  /** What a route of the server says to the guards: a right, or that whoever passes the others is served. */
+  interface FastifyContextConfig {
+    right?: ApiRight
+    isOpen?: true
+  }
+}
+
+export interface GuardOptions {
+  port(): number
+  /** Who has this bearer token or session; undefined for nobody. */
+  principalOf(bearer: string): Principal | undefined
+  /** The last guard: how often and how many at a time. @throws ERR_RATE_LIMITED, ERR_OVERLOADED */
+  admit?(request: FastifyRequest, reply: FastifyReply): void
+}
 
 /**
- * Three guards before any handler: Host must be ours (DNS rebinding), Origin our own when there is one, JSON on every unsafe method
- * (no form or text/plain gets here from a foreign page); then the bearer token.
- * @throws ERR_POLICY_DENIED, ERR_AUTH_FAILED
+ * Before any handler, in this order: Host must be ours (DNS rebinding), Origin our own when there is one, no fetch of another site or port,
+ * JSON on every unsafe method (no form or text/plain gets here from a foreign page), the bearer token, the right. Source: api/v1 section 1.
+ * @throws ERR_POLICY_DENIED, ERR_CONTENT_TYPE, ERR_AUTH_FAILED
  */
-export function addGuards(server: FastifyInstance, { token, port }: { readonly token: string; port(): number }): void {
-  const expected = sha256(utf8(token))
-  server.addHook('onRequest', async (request) => {
+export function addGuards(server: FastifyInstance, { port, principalOf, admit }: GuardOptions): void {
+  server.decorateRequest('principal', null as never)
+  server.addHook('onRequest', async (request, reply) => {
+    reply.headers(securityHeaders)
+    request.principal = anonymous
     checkHost(request, port())
+    if (isFrontPage(request) && request.headers.host !== `localhost:${port()}`) {
+      // Passkeys are of the name, not of the address.
+      return reply.redirect(`http://localhost:${port()}${request.url}`, 307)
+    }
     checkOrigin(request, port())
+    checkFetchSite(request)
+    checkUrl(request)
     checkContentType(request)
-    if (open.has(request.url.split('?')[0] ?? '')) return
-    const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
-    // Hashed first, so that the comparison is of equal lengths.
-    if (given === undefined || !equalSecret(sha256(utf8(given)), expected)) {
-      throw new MeshError('ERR_AUTH_FAILED', 'the API token is missing or wrong', {
-        hint: 'send `authorization: Bearer <token>` with the token of api.json in the home folder',
+    const { right, isOpen } = request.routeOptions.config
+    const principal = bearerOf(request, principalOf)
+    if (principal !== undefined) request.principal = principal
+    else if (isOpen !== true) {
+      throw new MeshError('ERR_AUTH_FAILED', 'the API token or session is missing, wrong or over', {
+        hint: 'log in at the console, or send `authorization: Bearer <token>` with the token of api.json in the home folder',
       })
     }
+    if (right !== undefined) requireRight(request.principal, right)
+    admit?.(request, reply)
+    return undefined
   })
 }
 
-const ours = (port: number): readonly string[] => [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`]
+/** On every answer; the console's pages add their own content security policy. */
+const securityHeaders = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'x-frame-options': 'DENY',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cache-control': 'no-store',
+} as const
 
-function checkHost(request: FastifyRequest, port: number): void {
-  if (!ours(port).includes(request.headers.host ?? '')) {
+const isFrontPage = ({ method, url }: FastifyRequest): boolean => method === 'GET' && (url === '/' || url.startsWith('/?'))
+
+function bearerOf({ headers }: FastifyRequest, principalOf: GuardOptions['principalOf']): Principal | undefined {
+  const given = /^Bearer ([\w.~+/=-]{1,512})$/.exec(headers.authorization ?? '')?.[1]
+  return given === undefined ? undefined : principalOf(given)
+}
+
+function checkHost({ headers }: FastifyRequest, port: number): void {
+  if (![`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`].includes(headers.host ?? '')) {
     throw new MeshError('ERR_POLICY_DENIED', 'this Host is not served', { hint: `use http://localhost:${port}` })
   }
 }
 
-function checkOrigin(request: FastifyRequest, port: number): void {
-  const { origin } = request.headers
+function checkOrigin({ headers: { origin } }: FastifyRequest, port: number): void {
   if (origin !== undefined && origin !== `http://localhost:${port}`) throw new MeshError('ERR_POLICY_DENIED', 'requests of other origins are refused')
 }
 
-function checkContentType(request: FastifyRequest): void {
-  if (!unsafe.has(request.method)) return
-  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/json') throw new MeshError('ERR_POLICY_DENIED', 'only application/json is taken', { hint: 'send `content-type: application/json`' })
+/** Browsers say where a fetch comes from. Somebody may follow a link to the front page, nothing else may come from elsewhere. */
+function checkFetchSite(request: FastifyRequest): void {
+  const { 'sec-fetch-site': site = 'none', 'sec-fetch-mode': mode, 'sec-fetch-dest': dest } = request.headers
+  if (site === 'same-origin' || site === 'none') return
+  if (isFrontPage(request) && mode === 'navigate' && dest === 'document') return
+  throw new MeshError('ERR_POLICY_DENIED', 'requests of other sites and ports are refused')
+}
+
+function checkUrl({ url }: FastifyRequest): void {
+  if (url.length > urlCharsMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `the address is over ${urlCharsMax} characters`)
+}
+
+const safe = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+function checkContentType({ method, headers }: FastifyRequest): void {
+  if (safe.has(method)) return
+  const type = (headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/json') throw new MeshError('ERR_CONTENT_TYPE', 'only application/json is taken', { hint: 'send `content-type: application/json`' })
 }

@@ -13,6 +13,7 @@ export function identityRoutes(node: Pick<MeshNode, 'identities'>): readonly Rou
     {
       method: 'GET',
       url: '/v1/identities',
+      right: '/api/read',
       summary: 'Agents that have a key of their own here',
       reply: z.object({ identities: z.array(schemas.agentIdentity) }),
       handle: async () => ({ identities: identities.list() }),
@@ -20,6 +21,7 @@ export function identityRoutes(node: Pick<MeshNode, 'identities'>): readonly Rou
     {
       method: 'POST',
       url: '/v1/identities',
+      right: '/api/identity',
       summary: 'Make a key for an agent; it never leaves this node',
       body: schemas.identityBody,
       reply: schemas.agentIdentity,
@@ -34,6 +36,7 @@ export function identityRoutes(node: Pick<MeshNode, 'identities'>): readonly Rou
     {
       method: 'POST',
       url: '/v1/sign',
+      right: '/api/sign',
       summary: 'Sign JSON data in an agent’s name: `message`, or `text` where the exact JSON text matters',
       body: schemas.signBody,
       reply: schemas.signedJson,
@@ -50,6 +53,7 @@ export function identityRoutes(node: Pick<MeshNode, 'identities'>): readonly Rou
     {
       method: 'POST',
       url: '/v1/verify',
+      right: '/api/read',
       summary: 'Did this key sign this JSON data for this audience?',
       body: schemas.verifyBody,
       reply: z.object({ valid: z.boolean() }),

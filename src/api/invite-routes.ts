@@ -15,6 +15,8 @@ export function inviteRoutes(node: MeshNode): readonly Route[] {
     {
       method: 'POST',
       url: '/v1/invites',
+      right: '/api/trust',
+      stepUp: ({ body }) => (body as z.infer<typeof schemas.inviteBody>).level === 'authority',
       summary: 'Make an invite; its ticket is a secret, shown this once',
       body: schemas.inviteBody,
       reply: schemas.invited,
@@ -27,6 +29,7 @@ export function inviteRoutes(node: MeshNode): readonly Route[] {
     {
       method: 'GET',
       url: '/v1/invites',
+      right: '/api/read',
       summary: 'Invites of this node, without their tickets',
       reply: z.object({ invites: z.array(schemas.invite) }),
       handle: async () => ({ invites: invites.list().map(named) }),
@@ -34,6 +37,7 @@ export function inviteRoutes(node: MeshNode): readonly Route[] {
     {
       method: 'POST',
       url: '/v1/invites/revoke',
+      right: '/api/trust',
       summary: 'End an invite; what it gave stays',
       body: schemas.inviteNamed,
       reply: schemas.invite,
@@ -42,6 +46,7 @@ export function inviteRoutes(node: MeshNode): readonly Route[] {
     {
       method: 'POST',
       url: '/v1/join',
+      right: '/api/trust',
       summary: 'Join by a ticket: both sides sign what it says of each other',
       body: schemas.joinBody,
       reply: schemas.joined,

@@ -12,6 +12,7 @@ export function mailboxRoutes(node: Pick<MeshNode, 'mailboxes' | 'dial'>, who: (
     {
       method: 'GET',
       url: '/v1/mailboxes',
+      right: '/api/read',
       summary: 'Who holds mail for this node while it is off',
       reply: z.object({ mailboxes: z.array(schemas.mailbox) }),
       handle: async ({ signal }) => ({ mailboxes: (await mailboxes.list({ signal })).map(plain) }),
@@ -19,6 +20,7 @@ export function mailboxRoutes(node: Pick<MeshNode, 'mailboxes' | 'dial'>, who: (
     {
       method: 'POST',
       url: '/v1/mailboxes',
+      right: '/api/message',
       summary: 'Register with a holder: a DID, a multiaddr or a ticket',
       body: schemas.mailboxBody,
       reply: schemas.mailbox,
@@ -32,6 +34,7 @@ export function mailboxRoutes(node: Pick<MeshNode, 'mailboxes' | 'dial'>, who: (
     {
       method: 'POST',
       url: '/v1/mailboxes/remove',
+      right: '/api/message',
       summary: 'Leave a holder, after fetching what lies there',
       body: schemas.mailboxRemoveBody,
       reply: z.object({ did: z.string(), left: z.boolean() }),
@@ -40,6 +43,7 @@ export function mailboxRoutes(node: Pick<MeshNode, 'mailboxes' | 'dial'>, who: (
     {
       method: 'POST',
       url: '/v1/mailboxes/collect',
+      right: '/api/message',
       summary: 'Fetch mail from every holder now',
       body: z.object({}),
       reply: schemas.collected,
@@ -48,6 +52,7 @@ export function mailboxRoutes(node: Pick<MeshNode, 'mailboxes' | 'dial'>, who: (
     {
       method: 'POST',
       url: '/v1/mailboxes/check',
+      right: '/api/read',
       summary: 'What became of an item for which a sender shows a storage receipt, base64',
       body: schemas.mailboxCheckBody,
       reply: schemas.receiptVerdict,
@@ -60,6 +65,7 @@ export function mailboxRoutes(node: Pick<MeshNode, 'mailboxes' | 'dial'>, who: (
     {
       method: 'GET',
       url: '/v1/mailboxes/held',
+      right: '/api/read',
       summary: 'What this node holds for others',
       reply: schemas.heldMail,
       async handle() {

@@ -5,10 +5,19 @@ import * as schemas from './schemas.ts'
 
 /** The node's own keys: what they are, and changing them. */
 export const ownKeyRoutes = (node: MeshNode): readonly Route[] => [
-  { method: 'GET', url: '/v1/identity', summary: 'The chain of this node’s keys', reply: schemas.identity, handle: async () => node.identity() },
+  {
+    method: 'GET',
+    url: '/v1/identity',
+    right: '/api/read',
+    summary: 'The chain of this node’s keys',
+    reply: schemas.identity,
+    handle: async () => node.identity(),
+  },
   {
     method: 'POST',
     url: '/v1/identity/rotate',
+    right: '/api/identity',
+    stepUp: true,
     summary: 'Put the next key in force; the node starts again under it, the DID stays',
     body: schemas.rotateBody,
     reply: schemas.rotated,
@@ -17,6 +26,8 @@ export const ownKeyRoutes = (node: MeshNode): readonly Route[] => [
   {
     method: 'POST',
     url: '/v1/identity/recovery',
+    right: '/api/identity',
+    stepUp: true,
     summary: 'Hand over the recovery key, once: it is erased here',
     body: z.object({}),
     reply: schemas.recoveryBody,
@@ -31,6 +42,8 @@ export const ownKeyRoutes = (node: MeshNode): readonly Route[] => [
   {
     method: 'POST',
     url: '/v1/identity/recover',
+    right: '/api/identity',
+    stepUp: true,
     summary: 'Take the identity back with its recovery key',
     body: schemas.recoveryBody,
     reply: schemas.rotated,

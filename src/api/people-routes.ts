@@ -13,6 +13,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
     {
       method: 'GET',
       url: '/v1/names',
+      right: '/api/read',
       summary: 'The operator’s own names for peers',
       reply: z.object({ names: z.array(schemas.petname) }),
       handle: async () => ({ names: names.list() }),
@@ -20,6 +21,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
     {
       method: 'POST',
       url: '/v1/names',
+      right: '/api/trust',
       summary: 'Give a peer a name; one that leads to somebody else only with `replace`',
       body: schemas.nameBody,
       reply: schemas.petname,
@@ -31,6 +33,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
     {
       method: 'POST',
       url: '/v1/names/remove',
+      right: '/api/trust',
       summary: 'Take a name away',
       body: schemas.nameRemoveBody,
       reply: schemas.petname,
@@ -39,6 +42,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
     {
       method: 'POST',
       url: '/v1/compare',
+      right: '/api/trust',
       summary: 'Six words and six digits of both keys, to be read to each other',
       body: schemas.compareBody,
       reply: schemas.comparison,
@@ -51,6 +55,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
     {
       method: 'POST',
       url: '/v1/compare/accept',
+      right: '/api/trust',
       summary: 'Sign a statement about a peer that reads the same',
       body: schemas.acceptBody,
       reply: schemas.approved,
@@ -63,6 +68,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
     {
       method: 'GET',
       url: '/v1/pending',
+      right: '/api/read',
       summary: 'Peers that were refused for want of trust, the last to ask first',
       reply: z.object({ pending: z.array(schemas.pendingPeer) }),
       handle: async () => ({ pending: pending.list() }),
@@ -70,6 +76,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
     {
       method: 'POST',
       url: '/v1/pending/approve',
+      right: '/api/trust',
       summary: 'Sign a statement about a peer that waits',
       body: schemas.approveBody,
       reply: schemas.approved,
@@ -82,6 +89,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
     {
       method: 'POST',
       url: '/v1/pending/reject',
+      right: '/api/trust',
       summary: 'Turn a peer away for good: it does not come on the list again',
       body: schemas.pendingNamed,
       reply: schemas.pendingPeer,

@@ -12,6 +12,7 @@ export const pinRoutes = ({ pins }: MeshNode): readonly Route[] => [
   {
     method: 'GET',
     url: '/v1/pins',
+    right: '/api/read',
     summary: 'Whom addresses without a peer ID led to at first; `offered` answered there since and was refused',
     reply: z.object({ pins: z.array(schemas.pin) }),
     handle: async () => ({ pins: pins.list().map(view) }),
@@ -19,6 +20,7 @@ export const pinRoutes = ({ pins }: MeshNode): readonly Route[] => [
   {
     method: 'POST',
     url: '/v1/pins/approve',
+    right: '/api/trust',
     summary: 'Take whoever answered last for the right one',
     body: schemas.pinNamed,
     reply: schemas.pin,
@@ -27,6 +29,7 @@ export const pinRoutes = ({ pins }: MeshNode): readonly Route[] => [
   {
     method: 'POST',
     url: '/v1/pins/remove',
+    right: '/api/trust',
     summary: 'Forget a pin',
     body: schemas.pinNamed,
     reply: schemas.pin,

@@ -17,6 +17,7 @@ function domainRoutes({ domains, did }: MeshNode, who: (text: string) => Did): r
     {
       method: 'GET',
       url: '/v1/domains',
+      right: '/api/read',
       summary: 'Domains pinned to the identities they name',
       reply: z.object({ domains: z.array(schemas.domainPin) }),
       handle: async () => ({ domains: domains.list().map(view) }),
@@ -24,6 +25,7 @@ function domainRoutes({ domains, did }: MeshNode, who: (text: string) => Did): r
     {
       method: 'POST',
       url: '/v1/domains/check',
+      right: '/api/trust',
       summary: 'Ask a domain by did.json and DNS whom it names; nothing is kept',
       body: schemas.domainBody,
       reply: schemas.domainReport,
@@ -35,6 +37,7 @@ function domainRoutes({ domains, did }: MeshNode, who: (text: string) => Did): r
     {
       method: 'POST',
       url: '/v1/domains',
+      right: '/api/trust',
       summary: 'Pin a domain to the identity it names and vouch for that',
       body: schemas.pinDomainBody,
       reply: schemas.domainPin,
@@ -49,6 +52,7 @@ function domainRoutes({ domains, did }: MeshNode, who: (text: string) => Did): r
     {
       method: 'POST',
       url: '/v1/domains/recheck',
+      right: '/api/trust',
       summary: 'Ask all pinned domains again',
       body: z.object({}),
       reply: z.object({ domains: z.array(schemas.domainPin) }),
@@ -57,6 +61,7 @@ function domainRoutes({ domains, did }: MeshNode, who: (text: string) => Did): r
     {
       method: 'POST',
       url: '/v1/domains/remove',
+      right: '/api/trust',
       summary: 'Unpin a domain and withdraw what was said because of it',
       body: schemas.domainNamed,
       reply: schemas.domainPin,
@@ -65,6 +70,7 @@ function domainRoutes({ domains, did }: MeshNode, who: (text: string) => Did): r
     {
       method: 'GET',
       url: '/v1/domains/document',
+      right: '/api/trust',
       summary: 'What the owner of a domain publishes to name this node',
       query: schemas.domainNamed,
       reply: schemas.domainDocument,
@@ -78,6 +84,7 @@ function listRoutes({ authorities }: MeshNode): readonly Route[] {
     {
       method: 'GET',
       url: '/v1/authorities',
+      right: '/api/read',
       summary: 'Authority lists this node follows',
       reply: z.object({ lists: z.array(schemas.followedList) }),
       handle: async () => ({ lists: authorities.list() }),
@@ -85,6 +92,7 @@ function listRoutes({ authorities }: MeshNode): readonly Route[] {
     {
       method: 'POST',
       url: '/v1/authorities/inspect',
+      right: '/api/trust',
       summary: 'What a list says and who signed it; nothing is kept',
       body: schemas.listBody,
       reply: schemas.listReport,
@@ -96,6 +104,7 @@ function listRoutes({ authorities }: MeshNode): readonly Route[] {
     {
       method: 'POST',
       url: '/v1/authorities',
+      right: '/api/trust',
       summary: 'Follow a list, or take its next version',
       body: schemas.followBody,
       reply: schemas.followedList,
@@ -107,6 +116,7 @@ function listRoutes({ authorities }: MeshNode): readonly Route[] {
     {
       method: 'POST',
       url: '/v1/authorities/sign',
+      right: '/api/trust',
       summary: 'The list with the signature of this node, one of its keepers',
       body: schemas.listBody,
       reply: schemas.listBody,
@@ -115,6 +125,7 @@ function listRoutes({ authorities }: MeshNode): readonly Route[] {
     {
       method: 'POST',
       url: '/v1/authorities/remove',
+      right: '/api/trust',
       summary: 'Follow a list no longer',
       body: schemas.listNamed,
       reply: schemas.followedList,
@@ -128,6 +139,7 @@ function introduceRoutes(node: MeshNode, who: (text: string) => Did): readonly R
     {
       method: 'POST',
       url: '/v1/introductions',
+      right: '/api/trust',
       summary: 'Vouch for each of two peers to the other and tell both',
       body: schemas.introduceBody,
       reply: schemas.introduced,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type Did, MeshError, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
+import type { ApiRight } from '../policy/index.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { configRoutes } from './config-routes.ts'
 import { grantRoutes } from './grant-routes.ts'
@@ -16,6 +17,7 @@ import { ownKeyRoutes } from './own-key-routes.ts'
 import * as schemas from './schemas.ts'
 import { proofRoutes } from './proof-routes.ts'
 import { taskRoutes } from './task-routes.ts'
+import type { Principal } from './principals.ts'
 import { topicRoutes } from './topic-routes.ts'
 import { trustRoutes } from './trust-routes.ts'
 import { patience } from './patience.ts'
@@ -25,6 +27,7 @@ export interface Call extends SignalOption {
   readonly query: unknown
   readonly params: unknown
   readonly signal: AbortSignal
+  readonly principal: Principal
 }
 
 /** One call of the API: what it takes, what it gives, and what does it. */
@@ -32,6 +35,10 @@ export interface Route {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly summary: string
+  /** What its caller must hold; `open` to whoever passes the guards. */
+  readonly right: ApiRight | 'open'
+  /** Fresh user verification of a session: always, or for what was given. Source: api/v1 section 3. */
+  readonly stepUp?: true | ((call: Pick<Call, 'body'>) => boolean)
   readonly body?: z.ZodType
   readonly query?: z.ZodType
   readonly params?: z.ZodType
@@ -62,6 +69,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     {
       method: 'GET',
       url: '/v1/status',
+      right: '/api/read',
       summary: 'Who this node is and how it does',
       reply: schemas.status,
       handle: async () => ({
@@ -81,6 +89,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     {
       method: 'GET',
       url: '/v1/peers',
+      right: '/api/read',
       summary: 'Connected peers, and those that were and when they were last seen',
       reply: z.object({ peers: z.array(schemas.peer), away: z.array(schemas.awayPeer) }),
       handle: async () => ({ peers: node.peers(), away: node.away() }),
@@ -88,6 +97,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     {
       method: 'POST',
       url: '/v1/dial',
+      right: '/api/mesh',
       summary: 'Connect to a multiaddr, DID or ticket',
       body: schemas.dialBody,
       reply: schemas.dialed,
@@ -100,6 +110,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     {
       method: 'POST',
       url: '/v1/ping',
+      right: '/api/mesh',
       summary: 'Round trip to a peer on its message stream',
       body: schemas.pingBody,
       reply: schemas.pinged,
@@ -111,6 +122,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     {
       method: 'POST',
       url: '/v1/send',
+      right: '/api/message',
       summary: 'Send a message: acknowledged by the receiver, deposited in its mailboxes, or queued here and tried again',
       body: schemas.sendBody,
       reply: schemas.sent,
@@ -123,6 +135,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     {
       method: 'GET',
       url: '/v1/outbox',
+      right: '/api/read',
       summary: 'What waits to be delivered, and what was given up of late',
       reply: list('messages', schemas.outboxEntry),
       handle: async () => ({ messages: node.outbox() }),
@@ -130,6 +143,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     {
       method: 'POST',
       url: '/v1/ask',
+      right: '/api/message',
       summary: 'Ask an agent of a peer',
       body: schemas.askBody,
       reply: schemas.asked,
@@ -141,6 +155,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     {
       method: 'GET',
       url: '/v1/inbox',
+      right: '/api/message/read',
       summary: 'The last messages received, oldest first',
       query: schemas.pageQuery,
       reply: list('messages', schemas.message),
@@ -176,6 +191,7 @@ function auditRoutes(node: MeshNode): readonly Route[] {
     {
       method: 'GET',
       url: '/v1/audit',
+      right: '/api/audit/read',
       summary: 'The last audit entries, oldest first',
       query: schemas.tailQuery,
       reply: list('entries', schemas.entry),
@@ -190,6 +206,7 @@ function auditRoutes(node: MeshNode): readonly Route[] {
     {
       method: 'POST',
       url: '/v1/audit/verify',
+      right: '/api/audit',
       summary: 'Check the whole audit log against its signed checkpoint',
       body: z.object({}),
       reply: schemas.verdict,
@@ -202,6 +219,7 @@ function auditRoutes(node: MeshNode): readonly Route[] {
     {
       method: 'GET',
       url: '/v1/audit/:seq/proof',
+      right: '/api/audit/read',
       summary: 'A document with which anybody can check offline that an entry is in the log',
       params: schemas.entryParams,
       reply: schemas.proof,

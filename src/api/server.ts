@@ -3,9 +3,11 @@ import { unlink, writeFile } from 'node:fs/promises'
 import swagger from '@fastify/swagger'
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { z } from 'zod'
-import { base64url, exitCodes, MeshError, type Random, toMeshError } from '../base/index.ts'
+import { base64url, type Clock, type ErrorCode, exitCodes, MeshError, type Random, realClock, toMeshError, utf8 } from '../base/index.ts'
 import type { MeshNode, NodeEvent } from '../node/index.ts'
+import { equalSecret, sha256 } from '../crypto/index.ts'
 import { addGuards } from './guards.ts'
+import { cliPrincipal, requireStepUp } from './principals.ts'
 import { type Call, type LinesRoute, parsePart, type Route, routesOf } from './routes.ts'
 
 /** Largest request body. */
@@ -23,6 +25,7 @@ export interface ApiOptions {
   readonly version: string
   readonly startedAt: number
   readonly random: Random
+  readonly clock?: Clock
 }
 
 export interface Api {
@@ -31,7 +34,7 @@ export interface Api {
 }
 
 /** Serves the control API on loopback only. @throws ERR_NET_ADDRESS when the port is taken */
-export async function startApi({ node, file, port = 0, version, startedAt, random }: ApiOptions): Promise<Api> {
+export async function startApi({ node, file, port = 0, version, startedAt, random, clock = realClock }: ApiOptions): Promise<Api> {
   const server = fastify({ bodyLimit: requestBytesMax, forceCloseConnections: true })
   const token = base64url(random.bytes(32))
   const eventStreams = new Set<Readable>()
@@ -46,16 +49,21 @@ export async function startApi({ node, file, port = 0, version, startedAt, rando
       security: [{ token: [] }],
     },
   })
-  addGuards(server, { token, port: () => ownPort })
+  const expected = sha256(utf8(token))
+  addGuards(server, {
+    port: () => ownPort,
+    // Hashed first, so that the comparison is of equal lengths.
+    principalOf: (bearer) => (equalSecret(sha256(utf8(bearer)), expected) ? cliPrincipal : undefined),
+  })
   server.setErrorHandler((error, _request, reply) => sendProblem(reply, problemOf(error)))
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, new MeshError('ERR_NOT_FOUND', 'no such call', { hint: 'see /openapi.json' })))
 
-  server.get('/healthz', { schema: { summary: 'Is the node up?' } }, async () => ({ ok: true }))
-  for (const route of routesOf(node, { version, startedAt })) addRoute(server, route)
-  server.get('/v1/events', { schema: { summary: 'What happens at this node, as server-sent events' } }, (_request, reply) =>
+  server.get('/healthz', { config: { isOpen: true }, schema: { summary: 'Is the node up?' } }, async () => ({ ok: true }))
+  for (const route of routesOf(node, { version, startedAt })) addRoute(server, route, clock)
+  server.get('/v1/events', { config: { right: '/api/read' }, schema: { summary: 'What happens at this node, as server-sent events' } }, (_request, reply) =>
     streamEvents(node, eventStreams, reply),
   )
-  server.get('/openapi.json', { schema: { hide: true } }, async () => server.swagger())
+  server.get('/openapi.json', { config: { isOpen: true }, schema: { hide: true } }, async () => server.swagger())
 
   const failed = (cause: unknown): MeshError =>
     new MeshError('ERR_NET_ADDRESS', `the API cannot listen on port ${port}`, { cause, hint: 'give another --api-port' })
@@ -81,8 +89,8 @@ const jsonSchema = (schema: z.ZodType): object => {
   return rest
 }
 
-function addRoute(server: FastifyInstance, route: Route | LinesRoute): void {
-  const { method, url, summary, body, query, params, reply: replySchema } = route
+function addRoute(server: FastifyInstance, route: Route | LinesRoute, clock: Clock): void {
+  const { method, url, summary, right, stepUp, body, query, params, reply: replySchema } = route
   const schema = {
     summary,
     ...(body === undefined ? {} : { body: jsonSchema(body) }),
@@ -94,13 +102,16 @@ function addRoute(server: FastifyInstance, route: Route | LinesRoute): void {
     method,
     url,
     schema,
+    config: right === 'open' ? { isOpen: true } : { right },
     async handler(request, reply) {
       const call: Call = {
         body: parsePart(body, request.body),
         query: parsePart(query, request.query),
         params: parsePart(params, request.params),
         signal: closeSignal(reply),
+        principal: request.principal,
       }
+      if (stepUp === true || stepUp?.(call) === true) requireStepUp(call.principal, clock.now())
       if ('handle' in route) return await route.handle(call)
       return reply.header('content-type', 'application/x-ndjson').send(Readable.from(textLines(route.lines(call))))
     },
@@ -163,13 +174,23 @@ const statuses: Readonly<Record<number, number>> = {
   [exitCodes.usage]: 400,
   [exitCodes.authentication]: 401,
   [exitCodes.denied]: 403,
+  [exitCodes.sealed]: 423,
   [exitCodes.untrusted]: 403,
   [exitCodes.limit]: 422,
   [exitCodes.unreachable]: 502,
   [exitCodes.timeout]: 504,
 }
 
+const statusesByCode: Partial<Record<ErrorCode, number>> = {
+  ERR_NOT_FOUND: 404,
+  ERR_STEP_UP: 403,
+  ERR_CONTENT_TYPE: 415,
+  ERR_WIRE_TOO_LARGE: 413,
+  ERR_RATE_LIMITED: 429,
+  ERR_OVERLOADED: 503,
+}
+
 function sendProblem(reply: FastifyReply, error: MeshError): FastifyReply {
-  const status = error.code === 'ERR_NOT_FOUND' ? 404 : (statuses[error.exitCode] ?? 500)
+  const status = statusesByCode[error.code] ?? statuses[error.exitCode] ?? 500
   return reply.code(status).header('content-type', 'application/json').send(viewOf(error))
 }

@@ -39,6 +39,7 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
     {
       method: 'POST',
       url: '/v1/tasks',
+      right: '/api/task',
       summary: 'Run code on a peer; the answer is progress in lines of JSON, a result or an error last. Closing the connection stops the task',
       body: schemas.taskBody,
       reply: schemas.taskLine,
@@ -47,6 +48,7 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
     {
       method: 'POST',
       url: '/v1/tasks/start',
+      right: '/api/task',
       summary: 'Run code on a peer and do not wait: the answer comes once the task is on disk here',
       body: schemas.taskBody,
       reply: schemas.askedTask,
@@ -55,6 +57,7 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
     {
       method: 'POST',
       url: '/v1/tasks/plan',
+      right: '/api/task',
       summary: 'What would be sent, to whom, and what the executor says to it; nothing runs',
       body: schemas.taskBody,
       reply: schemas.taskPlan,
@@ -63,6 +66,7 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
     {
       method: 'GET',
       url: '/v1/tasks',
+      right: '/api/read',
       summary: 'Tasks this node asked for, and those it runs for others: those that go on, then those that ended, the newest first',
       query: schemas.taskListQuery,
       reply: schemas.taskList,
@@ -77,6 +81,7 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
     {
       method: 'GET',
       url: '/v1/tasks/:id',
+      right: '/api/task/read',
       summary: 'One task, asked for with attempts, result and receipt, or run for somebody else; the beginning of its id is enough',
       params: schemas.taskParams,
       reply: schemas.anyTask,
@@ -89,6 +94,7 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
     {
       method: 'GET',
       url: '/v1/tasks/:id/logs',
+      right: '/api/task/read',
       summary: 'What a task printed, in lines of JSON; with follow=true until it ends. Closing the connection does not stop the task',
       params: schemas.taskParams,
       query: schemas.taskLogsQuery,
@@ -103,6 +109,7 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
     {
       method: 'POST',
       url: '/v1/tasks/stop',
+      right: '/api/task',
       summary: 'Stop a task, asked for or run for somebody else; the answer comes when one that was asked for has ended',
       body: schemas.taskParams,
       reply: schemas.taskStopped,

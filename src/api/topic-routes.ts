@@ -8,6 +8,7 @@ export function topicRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'POST',
       url: '/v1/topics/publish',
+      right: '/api/message',
       summary: 'Publish a signed message in a public topic; `neighbours` is how many peers took it',
       body: schemas.publishBody,
       reply: schemas.published,
@@ -19,6 +20,7 @@ export function topicRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'GET',
       url: '/v1/topics/messages',
+      right: '/api/message/read',
       summary: 'Read a public topic as lines of JSON until the connection closes; the first says that it is being read',
       query: schemas.topicQuery,
       reply: schemas.topicLine,
@@ -32,6 +34,7 @@ export function topicRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
     {
       method: 'GET',
       url: '/v1/topics',
+      right: '/api/read',
       summary: 'Topics that are read here now',
       reply: z.object({ topics: z.array(z.string()) }),
       handle: async () => ({ topics: node.topics.list() }),

@@ -19,6 +19,8 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/attestations',
+      right: '/api/trust',
+      stepUp: ({ body }) => (body as z.infer<typeof schemas.attestBody>).level === 'authority',
       summary: 'Sign a statement about a subject',
       body: schemas.attestBody,
       reply: schemas.attested,
@@ -30,6 +32,7 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/attestations',
+      right: '/api/read',
       summary: 'Statements known here that are not revoked, and warrants against their issuers',
       query: schemas.attestationsQuery,
       reply: schemas.attestationList,
@@ -58,6 +61,7 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/revocations',
+      right: '/api/trust',
       summary: 'Withdraw a statement of this node',
       body: schemas.revokeBody,
       reply: z.object({ id: z.string() }),
@@ -69,6 +73,7 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/trust/explain',
+      right: '/api/read',
       summary: 'How far a subject is trusted in a scope, and why',
       query: schemas.explainQuery,
       reply: schemas.explanation,
@@ -83,6 +88,7 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/trust/levels',
+      right: '/api/read',
       summary: 'Everybody known in a scope with their level',
       query: schemas.levelsQuery,
       reply: z.object({ levels: z.array(z.object({ did: z.string(), level: z.int() })) }),
@@ -94,6 +100,7 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/trust/roots',
+      right: '/api/read',
       summary: 'What this node itself says of others, what it counts for now, and what the policy gives for it',
       reply: schemas.ownWordList,
       async handle() {
@@ -105,6 +112,7 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/trust/rendezvous',
+      right: '/api/read',
       summary: 'What others left here about strangers this node is close to, and how much was refused since the start',
       reply: schemas.rendezvous,
       handle: async () => node.trust.meeting(),
@@ -112,6 +120,7 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'POST',
       url: '/v1/trust/simulate',
+      right: '/api/read',
       summary: 'Whose level would change with these statements made or taken back; nothing is signed',
       body: schemas.simulateBody,
       reply: schemas.simulation,
@@ -128,6 +137,7 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/trust/graph',
+      right: '/api/read',
       summary: 'Who says what about whom, around one or all of it; at most 500 identities',
       query: schemas.graphQuery,
       reply: schemas.graphView,
@@ -144,6 +154,7 @@ export function trustRoutes(node: MeshNode, who: (text: string) => Did): readonl
     {
       method: 'GET',
       url: '/v1/trust/rank',
+      right: '/api/read',
       summary: 'Candidates from the most trusted down; with a capability only peers that offer it',
       query: schemas.rankQuery,
       reply: schemas.ranking,

@@ -40,6 +40,13 @@ export const errorTable = {
   ERR_PROFILE_LOCKED: { meaning: 'another process uses this home folder', hint: 'stop that process, or use another --home', exit: 'locked' },
   ERR_NODE_DOWN: { meaning: 'no node is running for this home folder', hint: 'start one with `kindmesh up`', exit: 'unreachable' },
   ERR_AUTH_FAILED: { meaning: 'passphrase or token is wrong', hint: 'check --passphrase-file', exit: 'authentication' },
+  ERR_STEP_UP: {
+    meaning: 'the act needs fresh user verification',
+    hint: 'confirm with your passkey at the console, then do it again',
+    exit: 'authentication',
+  },
+  ERR_CONTENT_TYPE: { meaning: 'a request that changes something is not JSON', hint: 'send `content-type: application/json`', exit: 'usage' },
+  ERR_RATE_LIMITED: { meaning: 'too many requests of one caller', hint: 'wait as long as `retry-after` says, then go on slower', exit: 'limit' },
   ERR_SEALED: { meaning: 'a passphrase is needed and none was given', hint: 'give --passphrase-file or KINDMESH_PASSPHRASE_FILE', exit: 'sealed' },
 
   ERR_IDENTITY_INVALID: { meaning: 'not a valid Ed25519 identity', hint: 'give a did:key, a peer ID or a kind:agent DID', exit: 'usage' },
@@ -345,7 +352,7 @@ export function isErrorCode(text: unknown): text is ErrorCode {
 }
 
 /** Codes about this machine: no peer has a say in them. */
-const ownCodes = /^ERR_(?:USAGE|PROFILE|NODE|AUTH|SEALED|AUDIT|CRYPTO_SELF|STORE_CLOSED|NOT_FOUND|ABORTED)/
+const ownCodes = /^ERR_(?:USAGE|PROFILE|NODE|AUTH|STEP_UP|CONTENT_TYPE|RATE_LIMITED|SEALED|AUDIT|CRYPTO_SELF|STORE_CLOSED|NOT_FOUND|ABORTED)/
 
 /** A code that a peer sent: kept when it is one of ours that may travel, else ERR_REFUSED. */
 export const codeFromPeer = (code: string): ErrorCode => (isErrorCode(code) && !ownCodes.test(code) ? code : 'ERR_REFUSED')

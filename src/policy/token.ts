@@ -2,6 +2,7 @@ import { base64url, dayMs, type Did, equal, fromBase64, MeshError, type Random }
 import { type Keyring, openStatement, type Signed, signStatement } from '../identity/index.ts'
 import { scopeCovers } from '../trust/index.ts'
 import { bytesUpTo, codec, did, listOf, literal, row, textUpTo } from '../wire/index.ts'
+import { isOfApi } from './api-rights.ts'
 import { type Caveats, caveatsProblem, caveatsShape, fromWire, toWire, widened } from './caveats.ts'
 import { type Command, commandCharsMax, isCommandPath } from './commands.ts'
 
@@ -60,12 +61,18 @@ export interface TokenFields {
 
 const invalid = (message: string): MeshError => new MeshError('ERR_GRANT_INVALID', message)
 
+/** Rights at the API of a machine are for its own people. Source: grant/v1 section 1 */
+function commandProblem(command: Command): string | undefined {
+  if (!isCommandPath(command)) return `'${command.slice(0, commandCharsMax)}' is no command path`
+  return isOfApi(command) ? `${command} is a right at a node’s own API, which nobody else is granted` : undefined
+}
+
 /** Signs a token; nothing is checked but its form. @throws ERR_GRANT_INVALID, ERR_WIRE_TOO_LARGE */
 export function signToken(
   { audience, owner, command, caveats = {}, issuedAt, expiresAt, proof }: TokenFields,
   signing: { readonly keyring: Pick<Keyring, 'did' | 'sign'>; readonly random: Random },
 ): Signed {
-  const problem = isCommandPath(command) ? caveatsProblem(caveats) : `'${command.slice(0, commandCharsMax)}' is no command path`
+  const problem = commandProblem(command) ?? caveatsProblem(caveats)
   if (problem !== undefined) throw invalid(problem)
   const payload = tokenCodec.encode({ version: 1, subject: owner, command, policy: toWire(caveats) })
   const caps = proof === undefined ? [] : [proof.token.signed.hash]
@@ -80,7 +87,7 @@ export function openToken(bytes: Uint8Array): Token {
   if (type !== grantType) throw invalid('a delegation of another kind')
   const { subject: owner, command, policy } = tokenCodec.decode(payload)
   const caveats = fromWire(policy)
-  const problem = isCommandPath(command) ? caveatsProblem(caveats) : 'its command is no command path'
+  const problem = commandProblem(command) ?? caveatsProblem(caveats)
   if (problem !== undefined) throw invalid(problem)
   return { id: signed.ref, signed, issuer: from, audience: to, owner, command, caveats, issuedAt, expiresAt }
 }

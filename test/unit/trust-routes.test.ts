@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { cliPrincipal } from '../../src/api/principals.ts'
 import { trustRoutes } from '../../src/api/trust-routes.ts'
 import type { Did } from '../../src/base/index.ts'
 import type { MeshNode } from '../../src/node/index.ts'
@@ -22,7 +23,7 @@ async function ask(url: string, input: { readonly query?: unknown; readonly body
   const route = trustRoutes(node, (text) => did(text)).find((one) => one.url === url && (input.body === undefined) === (one.method === 'GET'))
   if (route === undefined) throw new Error(`no ${url}`)
   const [query, body] = [route.query?.parse(input.query ?? {}), route.body?.parse(input.body ?? {})]
-  return route.reply.parse(await route.handle({ query, body, params: {}, signal: new AbortController().signal }))
+  return route.reply.parse(await route.handle({ query, body, params: {}, signal: new AbortController().signal, principal: cliPrincipal }))
 }
 
 const all = [

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { commands } from '../../src/policy/commands.ts'
+import { apiRights, isOfApi, rightsCover } from '../../src/policy/api-rights.ts'
+import { roleCommands } from '../../src/policy/roles.ts'
+import { signToken } from '../../src/policy/token.ts'
+import { requireStepUp, type SessionPrincipal, stepUpMsMax } from '../../src/api/principals.ts'
+import { createOwner } from '../helpers/audit.ts'
+import { createSeededRandom } from '../../src/base/index.ts'
+
+const rights = Object.keys(apiRights) as readonly (keyof typeof apiRights)[]
+
+test('no right at the API is among what peers can be granted, and no token names one', () => {
+  expect(rights.every(isOfApi)).toBe(true)
+  expect(commands.filter(isOfApi)).toEqual([])
+  const owner = createOwner(3)
+  const keyring = { did: owner.did, sign: (message: Uint8Array) => owner.signer.sign(message) }
+  const sign = (command: string) => () =>
+    signToken({ audience: createOwner(4).did, owner: owner.did, command, issuedAt: 0, expiresAt: 1_000 }, { keyring, random: createSeededRandom(1) })
+  for (const command of ['/api', ...rights]) expect(sign(command)).toThrow(expect.objectContaining({ code: 'ERR_GRANT_INVALID' }))
+  expect(sign('/apis')).not.toThrow()
+})
+
+test('an owner has every right, an operator none over people, keys, secrets and settings, a viewer only looks', () => {
+  const of = (role: keyof typeof roleCommands) => rights.filter((right) => rightsCover(roleCommands[role], right))
+  expect(of('owner')).toEqual(rights)
+  for (const right of ['/api/users', '/api/identity', '/api/vault', '/api/vault/read', '/api/config', '/api/sign'] as const) {
+    expect(of('operator')).not.toContain(right)
+  }
+  expect(of('viewer')).toEqual(['/api/read', '/api/self', '/api/audit/read'])
+  expect(of('agent')).not.toContain('/api/trust')
+})
+
+test('a step-up counts for five minutes of the clock, in neither direction longer, and no program has one', () => {
+  const session = (steppedUpAt?: number): SessionPrincipal => ({
+    kind: 'session',
+    user: { id: 'u', name: 'Anna', role: 'owner' },
+    session: { id: 's', steppedUpAt },
+    rights: ['/'],
+  })
+  const at = 10_000_000
+  const needs = expect.objectContaining({ code: 'ERR_STEP_UP' })
+  expect(() => requireStepUp(session(at), at + stepUpMsMax)).not.toThrow()
+  expect(() => requireStepUp(session(at), at + stepUpMsMax + 1)).toThrow(needs)
+  expect(() => requireStepUp(session(at), at - 1)).toThrow(needs)
+  expect(() => requireStepUp(session(), at)).toThrow(needs)
+  expect(() => requireStepUp({ kind: 'token', surface: 'mcp', id: 'x', rights: ['/'] }, at)).toThrow(needs)
+})
