@@ -3,6 +3,7 @@ import { type Did, MeshError, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import type { ApiRight } from '../policy/index.ts'
 import { agentRoutes } from './agent-routes.ts'
+import { auditRoutes } from './audit-routes.ts'
 import { configRoutes } from './config-routes.ts'
 import { grantRoutes } from './grant-routes.ts'
 import { groupRoutes } from './group-routes.ts'
@@ -52,14 +53,6 @@ export interface LinesRoute extends Omit<Route, 'handle'> {
 }
 
 const list = (key: string, item: z.ZodType): z.ZodType => z.object({ [key]: z.array(item) })
-
-/** JSON of an audit entry: bytes as hex. */
-const plainData = (value: unknown): unknown => {
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
-  if (Array.isArray(value)) return value.map(plainData)
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainData(item)]))
-  return value
-}
 
 const pickManifest = ({ capabilities, roles, presence }: ReturnType<MeshNode['capabilities']['manifest']>) => ({ capabilities, roles, presence })
 
@@ -183,48 +176,6 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...auditRoutes(node),
     ...fileRoutes(node),
     ...taskRoutes(node, who),
-  ]
-}
-
-function auditRoutes(node: MeshNode): readonly Route[] {
-  return [
-    {
-      method: 'GET',
-      url: '/v1/audit',
-      right: '/api/audit/read',
-      summary: 'The last audit entries, oldest first',
-      query: schemas.tailQuery,
-      reply: list('entries', schemas.entry),
-      async handle({ query }) {
-        const { limit, before } = query as z.infer<typeof schemas.tailQuery>
-        const entries = await node.audit.tail({ limit, before })
-        return {
-          entries: entries.map(({ seq, time, event, actor, subject, data }) => ({ seq, time, event, actor, subject: subject ?? null, data: plainData(data) })),
-        }
-      },
-    },
-    {
-      method: 'POST',
-      url: '/v1/audit/verify',
-      right: '/api/audit',
-      summary: 'Check the whole audit log against its signed checkpoint',
-      body: z.object({}),
-      reply: schemas.verdict,
-      async handle() {
-        const expectedCheckpoint = await node.keptCheckpoint()
-        const verdict = await node.audit.verify(expectedCheckpoint === undefined ? {} : { expectedCheckpoint })
-        return { ...verdict, checkpoint: verdict.checkpoint ?? null }
-      },
-    },
-    {
-      method: 'GET',
-      url: '/v1/audit/:seq/proof',
-      right: '/api/audit/read',
-      summary: 'A document with which anybody can check offline that an entry is in the log',
-      params: schemas.entryParams,
-      reply: schemas.proof,
-      handle: async ({ params }) => await node.audit.prove((params as z.infer<typeof schemas.entryParams>).seq),
-    },
   ]
 }
 

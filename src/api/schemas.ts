@@ -322,7 +322,6 @@ export const sendFileBody = z.object({
 export const receiveBody = z.object({ dir: z.string().min(1).max(4_096), from: z.array(name).max(64).optional() })
 export const cancelBody = z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) })
 export const pageQuery = z.object({ limit })
-export const tailQuery = z.object({ limit, before: z.coerce.number().int().min(0).optional() })
 const scope = z.string().max(64).default('/task/run')
 export const attestationsQuery = z.object({
   issuer: name.optional(),
@@ -360,7 +359,6 @@ export const explainQuery = z.object({ subject: name, scope: z.string().max(64).
 export const levelsQuery = z.object({ scope: z.string().max(64).default('/task/run') })
 export const findQuery = z.object({ capability: z.string().min(1).max(64), limit: z.coerce.number().int().min(1).max(100).default(20) })
 export const presenceBody = z.object({ presence: z.enum(['online', 'busy', 'away']) })
-export const entryParams = z.object({ seq: z.coerce.number().int().min(0) })
 
 const usage = z.object({
   cpuMs: z.number(),
@@ -725,21 +723,6 @@ export const taskPlan = z.object({
   }),
   missing: z.array(z.string()),
 })
-export const entry = z.object({
-  seq: z.int(),
-  time: z.int(),
-  event: z.string(),
-  actor: z.string(),
-  subject: z.string().nullable(),
-  data: z.record(z.string(), z.unknown()),
-})
-export const verdict = z.object({
-  ok: z.boolean(),
-  entries: z.int(),
-  checkpoint: z.string().nullable(),
-  firstBad: z.object({ seq: z.int(), reason: z.string() }).optional(),
-})
-export const proof = z.record(z.string(), z.unknown())
 export const outgoingTransfer = z.object({
   direction: z.literal('out'),
   id: z.string(),

@@ -16,6 +16,8 @@ export interface VerifyOptions {
   readonly from?: number | undefined
   /** A checkpoint kept elsewhere: the log must contain the one it signs. Shows a log cut back to an older state of its own. */
   readonly expectedCheckpoint?: string | undefined
+  /** Told now and then how many entries were read, of how many there were at the start. */
+  readonly onProgress?: ((read: number, of: number) => void) | undefined
 }
 
 export interface VerifyAuditOptions extends VerifyOptions, LogOwner {
@@ -34,12 +36,21 @@ export type AuditVerdict =
   | { readonly ok: false; readonly entries: number; readonly firstBad: FirstBad; readonly checkpoint?: string }
 
 /** Walks the log and compares it with its signed checkpoint. Needs no private key and writes nothing. Source: audit/v1 section 7. @throws ERR_STORE_FAILED */
-export async function verifyAudit({ store, did, keys, verify = verifySignature, from = 0, expectedCheckpoint }: VerifyAuditOptions): Promise<AuditVerdict> {
+export async function verifyAudit({
+  store,
+  did,
+  keys,
+  verify = verifySignature,
+  from = 0,
+  expectedCheckpoint,
+  onProgress,
+}: VerifyAuditOptions): Promise<AuditVerdict> {
   const expected = expectedCheckpoint === undefined ? undefined : openCheckpoint(expectedCheckpoint, { did, keys, verify })
   if (expected?.ok === false) return { ok: false, entries: 0, firstBad: { seq: 0, reason: `expected checkpoint: ${expected.reason}` } }
   try {
     const walk = await startWalk(store, from, expected)
-    const broken = await walkEntries(store, walk)
+    const size = walk.head?.size ?? 0
+    const broken = await walkEntries(store, walk, () => onProgress?.(walk.tree.size, size))
     const suspect = await compareTiles(store, walk)
     const firstBad = earliest(walk.suspect ?? suspect, broken) ?? compareHeads(walk, { did, keys, verify, expected })
     const checkpoint = walk.head?.checkpoint
@@ -74,7 +85,7 @@ async function startWalk(store: Store, from: number, expected: TreeHead | undefi
 }
 
 /** Walks entries and the head behind them, all of one moment; the answer is where the chain breaks. */
-async function walkEntries(store: Store, walk: Walk): Promise<FirstBad | undefined> {
+async function walkEntries(store: Store, walk: Walk, progressed: () => void): Promise<FirstBad | undefined> {
   const { tree } = walk
   for await (const chunk of readAhead(store.range({ gte: entryKey(walk.from), lte: headKey }))) {
     for (const [key, bytes] of chunk) {
@@ -89,6 +100,7 @@ async function walkEntries(store: Store, walk: Walk): Promise<FirstBad | undefin
       tree.append(walk.last)
       if (tree.size % tileCheckEvery === 0) walk.suspect ??= await compareTiles(store, walk)
     }
+    progressed()
   }
   return { seq: tree.size, reason: 'no signed checkpoint' }
 }

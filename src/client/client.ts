@@ -11,6 +11,7 @@ export interface ClientOptions {
   readonly token: string
 }
 
+export type AuditVerifyLine = Out<'verifyLine'>
 export type AgentLogLine = Out<'agentLogLine'>
 export type TaskLine = Out<'taskLine'>
 export type TaskLogLine = Out<'taskLogLine'>
@@ -136,7 +137,16 @@ export interface Client {
   settings(query?: { readonly agent?: string }, options?: SignalOption): Promise<{ readonly settings: readonly Out<'setting'>[] }>
   setSetting(body: In<'settingBody'>, options?: SignalOption): Promise<Out<'setting'>>
   reloadSettings(options?: SignalOption): Promise<{ readonly changed: readonly string[] }>
-  auditTail(page: { readonly limit: number; readonly before?: number }, options?: SignalOption): Promise<{ readonly entries: readonly Out<'entry'>[] }>
+  auditTail(
+    page: { readonly limit?: number; readonly before?: number; readonly event?: string; readonly party?: string },
+    options?: SignalOption,
+  ): Promise<Out<'auditPage'>>
+  /** The newest checkpoint, and the keys that may have signed it. */
+  auditCheckpoint(options?: SignalOption): Promise<Out<'checkpoint'>>
+  /** Shows that the log continues the one of `from` entries. */
+  auditConsistency(from: number, options?: SignalOption): Promise<Readonly<Record<string, unknown>>>
+  /** The same as `auditVerify` with progress; the last line is the verdict. Leaving early stops it. */
+  auditVerifyLines(options?: SignalOption): AsyncGenerator<Exclude<AuditVerifyLine, { readonly type: 'error' }>>
   auditVerify(options?: SignalOption): Promise<Out<'verdict'>>
   auditProve(seq: number, options?: SignalOption): Promise<Readonly<Record<string, unknown>>>
   /** Progress of a task on a peer; the last line is its result. Leaving early stops the task. */
@@ -288,6 +298,9 @@ export function createClient({ url, token }: ClientOptions): Client {
     reloadSettings: (options) => call('/v1/config/reload', options, {}),
     auditTail: (page, options) => call(`/v1/audit${query(page)}`, options),
     auditVerify: (options) => call('/v1/audit/verify', options, {}),
+    auditCheckpoint: (options) => call('/v1/audit/checkpoint', options),
+    auditConsistency: (from, options) => call(`/v1/audit/consistency${query({ from })}`, options),
+    auditVerifyLines: (options) => lines<AuditVerifyLine>('/v1/audit/verify/lines', options, {}),
     auditProve: (seq, options) => call(`/v1/audit/${seq}/proof`, options),
     run: (body, options) => lines<TaskLine>('/v1/tasks', options, body),
     startTask: (body, options) => call('/v1/tasks/start', options, body),

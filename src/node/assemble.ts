@@ -116,7 +116,15 @@ export interface MeshRooms extends PeopleDoors, ProofDoors {
   /** `kind:agent:…#ed25519` */
   readonly kindDid: string
   /** The chain of this node's keys. */
-  identity(): { readonly did: Did; readonly peerId: string; readonly kindDid: string; readonly seq: number; readonly status: 'active' | 'frozen' }
+  identity(): {
+    readonly did: Did
+    readonly peerId: string
+    readonly kindDid: string
+    readonly seq: number
+    readonly status: 'active' | 'frozen'
+    /** All of them, the one in force last. */
+    readonly keys: readonly Did[]
+  }
   addresses(): readonly string[]
   /** Text that lets others dial this node. */
   ticket(): string
@@ -537,7 +545,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     kindDid: kindDidFromDid(self),
     identity() {
       const { seq, status } = chains.chain(self) ?? { seq: 0, status: 'active' }
-      return { did: self, peerId: host.peerId, kindDid: kindDidFromDid(self), seq, status }
+      return { did: self, peerId: host.peerId, kindDid: kindDidFromDid(self), seq, status, keys: keyring.keys }
     },
     addresses: () => host.addresses(),
     ticket: () => encodeTicket({ did: self, key: keyring.did, addresses: host.addresses() }),

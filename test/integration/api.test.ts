@@ -2,6 +2,7 @@ import { request } from 'node:http'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkConsistency, checkInclusion } from '../../src/console/lib/audit-proof.ts'
 import { createClient } from '../../src/client/index.ts'
 import { createPlayground, type UpNode } from '../helpers/cli.ts'
 
@@ -120,6 +121,23 @@ describe('the local API', () => {
     expect(await client.setSetting({ layer: 'session', key })).toMatchObject({ from: 'default' })
     const { entries } = await client.auditTail({ limit: 10 })
     expect(entries.filter(({ event }) => event === 'config_changed').map(({ data }) => data)).toEqual(Array(2).fill(expect.objectContaining({ keys: [key] })))
+  })
+
+  test('shows the log from several sides: what fits, how far a check is, and that it continues what was signed before', async () => {
+    const client = createClient({ url: node.api, token })
+    const { did, checkpoint, keys } = await client.auditCheckpoint()
+    expect(keys).toEqual([did])
+    const { entries } = await client.auditTail({ limit: 1, event: 'node_started', party: did })
+    expect(entries).toMatchObject([{ event: 'node_started', actor: did }])
+    const size = Number(checkpoint.split('\n')[1])
+    await client.setSetting({ layer: 'session', key: 'policy.message_level_min', value: 'basic' })
+    const grown = await client.auditConsistency(size)
+    expect(await checkConsistency(grown, { did, oldCheckpoint: checkpoint })).toMatchObject({ ok: true, size: size + 1 })
+    expect(await checkInclusion(await client.auditProve(entries[0]?.seq ?? -1), { did, keys })).toMatchObject({ ok: true, entry: { event: 'node_started' } })
+    const lines = []
+    for await (const line of client.auditVerifyLines()) lines.push(line)
+    expect(lines[0]).toMatchObject({ type: 'progress', of: expect.any(Number) })
+    expect(lines.at(-1)).toMatchObject({ type: 'verdict', ok: true })
   })
 
   test('keeps its token in a file of its owner alone', async () => {

@@ -24,13 +24,17 @@ async function verifyLog(context: Context): Promise<{
 
 export function addAuditCommands(program: Command, add: AddCommand): void {
   const audit = program.command('audit').description('what happened at this node, tamper-evident')
-  add<readonly [], { readonly limit: string }>(
+  add<readonly [], { readonly limit: string; readonly event?: string; readonly party?: string }>(
     audit,
     'tail',
     'the last entries',
-    (command) => command.option('--limit <n>', 'how many', '20'),
-    async ({ client, print, signal }, _args, { limit }) => {
-      const answer = await (await client()).auditTail({ limit: parseCount(limit, '--limit', 1_000) }, { signal })
+    (command) =>
+      command
+        .option('--limit <n>', 'how many', '20')
+        .option('--event <names>', 'of these events only, with commas between; `peer_` is all that begin so')
+        .option('--party <text>', 'with this in the actor or the subject'),
+    async ({ client, print, signal }, _args, { limit, ...fit }) => {
+      const answer = await (await client()).auditTail({ limit: parseCount(limit, '--limit', 1_000), ...fit }, { signal })
       print('audit-tail', answer, ({ entries }) =>
         entries
           .map(
