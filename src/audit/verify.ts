@@ -88,6 +88,7 @@ async function startWalk(store: Store, from: number, expected: TreeHead | undefi
 async function walkEntries(store: Store, walk: Walk, progressed: () => void): Promise<FirstBad | undefined> {
   const { tree } = walk
   for await (const chunk of readAhead(store.range({ gte: entryKey(walk.from), lte: headKey }))) {
+    progressed()
     for (const [key, bytes] of chunk) {
       if (tree.size === walk.expectedSize) walk.expectedRoot = tree.root()
       if (key === headKey) {
@@ -100,7 +101,6 @@ async function walkEntries(store: Store, walk: Walk, progressed: () => void): Pr
       tree.append(walk.last)
       if (tree.size % tileCheckEvery === 0) walk.suspect ??= await compareTiles(store, walk)
     }
-    progressed()
   }
   return { seq: tree.size, reason: 'no signed checkpoint' }
 }
