@@ -86,6 +86,13 @@ export const errorTable = {
     exit: 'usage',
   },
 
+  ERR_VAULT_ROLLBACK: {
+    meaning: 'the vault file is older than the one the log knows, or another one of the same age',
+    hint: 'put the newest vault file back from a backup; to go on with this one see `kindmesh vault status`',
+    exit: 'authentication',
+  },
+  ERR_VAULT_FULL: { meaning: 'the vault holds as many secrets or bytes as it may', hint: 'remove some: `kindmesh vault rm <name>`', exit: 'limit' },
+
   ERR_STORE_CLOSED: { meaning: 'the store is closed', hint: 'start the node again', exit: 'generic' },
   ERR_STORE_FAILED: {
     meaning: 'the disk did not take a write or gave back damaged data',
@@ -352,7 +359,7 @@ export function isErrorCode(text: unknown): text is ErrorCode {
 }
 
 /** Codes about this machine: no peer has a say in them. */
-const ownCodes = /^ERR_(?:USAGE|PROFILE|NODE|AUTH|STEP_UP|CONTENT_TYPE|RATE_LIMITED|SEALED|AUDIT|CRYPTO_SELF|STORE_CLOSED|NOT_FOUND|ABORTED)/
+const ownCodes = /^ERR_(?:USAGE|PROFILE|NODE|AUTH|STEP_UP|CONTENT_TYPE|RATE_LIMITED|SEALED|VAULT|AUDIT|CRYPTO_SELF|STORE_CLOSED|NOT_FOUND|ABORTED)/
 
 /** A code that a peer sent: kept when it is one of ours that may travel, else ERR_REFUSED. */
 export const codeFromPeer = (code: string): ErrorCode => (isErrorCode(code) && !ownCodes.test(code) ? code : 'ERR_REFUSED')

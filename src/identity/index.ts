@@ -35,5 +35,5 @@ export {
   verifySignature,
 } from './statement.ts'
 export { type SignatureClaim, signedJsonBytesMax, signedJsonInput, verifySignedJson } from './signed-json.ts'
-export { replacePrivateFile } from './private-file.ts'
+export { type FileCalls, realFiles, replacePrivateFile } from './private-file.ts'
 export { decodeRecoveryKey, encodeRecoveryKey, type RecoveryKey } from './recovery-key.ts'

@@ -1,0 +1,6 @@
+export { type Committed } from './disk.ts'
+export { type SlotKind } from './format.ts'
+export { type Secret } from './records.ts'
+export { type NewSlot, type SlotView, type VaultKey } from './slots.ts'
+export { type SecretInfo, type Vault, type VaultCommit, type VaultOptions, type VaultStatus } from './types.ts'
+export { createVault, openVault } from './vault.ts'
