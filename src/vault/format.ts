@@ -17,12 +17,12 @@ import {
   uintUpTo,
 } from '../wire/index.ts'
 
-/** The whole file. Source: vault/v1 section 7. */
+/** The whole file. Source: vault/v1 section 9. */
 export const vaultBytesMax = 16 << 20
 export const vaultRecordsMax = 1_024
-/** Ways to unseal one vault, of all kinds. Source: vault/v1 section 7. */
+/** Ways to unseal one vault, of all kinds. Source: vault/v1 section 9. */
 export const vaultSlotsMax = 8
-/** One secret. Source: vault/v1 section 7. */
+/** One secret. Source: vault/v1 section 9. */
 export const vaultValueBytesMax = 64 << 10
 export const vaultNameBytesMax = 256
 /** Parameters of Argon2id that a slot may name; those written are the least. Source: vault/v1 section 3. */
