@@ -21,3 +21,4 @@ export { createLogger, type Logger, type LogLevel, silentLogger } from './log.ts
 export { createSeededRandom, type Random, randomInt, realRandom } from './random.ts'
 export { createTally } from './tally.ts'
 export { profilePaths, trimLineEnd } from './profile-paths.ts'
+export { createTurns } from './turns.ts'

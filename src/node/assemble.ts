@@ -31,6 +31,7 @@ import {
   utf8,
   createTally,
   minuteMs,
+  createTurns,
 } from '../base/index.ts'
 import type { Sandbox, SandboxConfigurationGiven } from '../boxes/index.ts'
 import type { BundlePins } from '../bundles/index.ts'
@@ -86,7 +87,6 @@ import { createOwnSandboxes } from './own-sandboxes.ts'
 import { createServed, taskResultTaker } from './served-tasks.ts'
 import { createTasks, type Tasks } from './tasks.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
-import { createTurns } from './turns.ts'
 import { openTrust, type TrustDoors } from './trust.ts'
 import { headNamespace } from './trust-reach.ts'
 import type { TrustSync } from './trust-sync.ts'

@@ -1,0 +1,174 @@
+import { base64url, type Clock, createTally, hourMs, minuteMs, type Random, utf8 } from '../base/index.ts'
+import { equalSecret, sha256 } from '../crypto/index.ts'
+import type { Store, StoreOp } from '../store/index.ts'
+import type { Codes } from './codes.ts'
+import { contextFactor } from './context.ts'
+import { accountOf, type FactorRecord, failedLately, putFactors, readFactors, withDevice, withFailure } from './factor-record.ts'
+import type { RecordFactorEvent } from './factor-events.ts'
+import {
+  type AuthenticationChallenge,
+  type AuthenticationContext,
+  type AuthenticationFactor,
+  type AuthenticationResult,
+  failedResult,
+  type FactorType,
+  shownProofs,
+} from './factors.ts'
+import { afterTry, mayTry, noTries } from './limits.ts'
+import { type FactorPolicy, missingTypes } from './policies.ts'
+
+/** Logins that wait for another factor, and for how long. Source: auth/v1 section 10.3. */
+export const loginFlowsMax = 256
+export const loginFlowMs = 5 * minuteMs
+/** Refused attempts on one account that are written into the audit log in an hour; all of them are counted. */
+export const refusalsAuditedMax = 30
+
+/** A passkey's answer that held. `ops` are written with what comes of it. */
+export interface VerifiedAssertion {
+  readonly userId: string
+  readonly isUserVerified: boolean
+  readonly ops: readonly StoreOp[]
+}
+
+export interface AuthenticatorOptions<Response, User extends { readonly id: string }> {
+  /** The room's own part of the store. */
+  readonly store: Store
+  readonly codes: Codes
+  readonly clock: Clock
+  readonly random: Random
+  readonly record: RecordFactorEvent
+  readonly inTurn: <T>(name: string, act: () => Promise<T>) => Promise<T>
+  findUser(nameOrId: string): User | undefined
+  /** Undefined when it does not hold; each is taken once. */
+  verifyAssertion(shown: { readonly flow: string; readonly response: Response }): Promise<VerifiedAssertion | undefined>
+  policyOf(user: User): FactorPolicy
+  contextThreshold(): number
+  /** Opens one session, in one durable batch with `ops` and its audit entry. */
+  enter(user: User, factors: readonly FactorType[], ops: readonly StoreOp[]): Promise<{ readonly token: string; readonly expiresAt: number }>
+}
+
+interface Flow {
+  readonly userId: string
+  readonly passed: readonly AuthenticationFactor[]
+  readonly until: number
+}
+
+export type AuthenticateUser<Response> = (challenge: AuthenticationChallenge<Response>) => Promise<AuthenticationResult>
+
+/**
+ * Logs somebody in with the factors shown, once all types that the policy of the role names have passed: one login after another for each account.
+ * Every attempt that fails has one answer and costs the same: a look-up, a comparison with each code shown, one durable batch. Source: auth/v1 section 10
+ */
+export function createAuthenticator<Response, User extends { readonly id: string }>(options: AuthenticatorOptions<Response, User>): AuthenticateUser<Response> {
+  const { store, codes, clock, random, inTurn, findUser } = options
+  const flows = new Map<string, Flow>()
+  const audited = createTally<string>({ clock, most: refusalsAuditedMax, windowMs: hourMs })
+  let omitted = 0
+
+  const openFlow = (id: string | undefined): Flow | undefined => {
+    const flow = id === undefined ? undefined : flows.get(id)
+    return flow !== undefined && flow.until > clock.monotonic() ? flow : undefined
+  }
+
+  function keepFlow(id: string | undefined, userId: string, passed: readonly AuthenticationFactor[]): string {
+    const now = clock.monotonic()
+    for (const [old, { until }] of flows) if (until <= now) flows.delete(old)
+    const [eldest] = flows.keys()
+    if (id === undefined && flows.size >= loginFlowsMax && eldest !== undefined) flows.delete(eldest)
+    const flow = id ?? base64url(random.bytes(16))
+    // More factors do not make it live longer.
+    flows.set(flow, { userId, passed, until: flows.get(flow)?.until ?? now + loginFlowMs })
+    return flow
+  }
+
+  /** Written in the log while there is room for more of this account, and always on the disk. */
+  async function refuse(account: string, facts: { readonly user: string | undefined; readonly reason: string }, kept: FactorRecord): Promise<void> {
+    if (!audited.count(account)) {
+      omitted++
+      return await store.durable([putFactors(account, kept)])
+    }
+    const before = omitted
+    omitted = 0
+    await options.record({ kind: 'user_login_failed', ceremony: 'login', ...facts, omitted: before }, store.qualify([putFactors(account, kept)]))
+  }
+
+  return async (challenge) => {
+    const shown = shownProofs(challenge)
+    const { webAuthnResponse, totpCode, recoveryCode, contextData, flow: flowId } = challenge
+    const assertion = webAuthnResponse === undefined ? undefined : await options.verifyAssertion(webAuthnResponse)
+    const named = challenge.userId ?? openFlow(flowId)?.userId ?? assertion?.userId ?? ''
+    const user = findUser(named)
+    const account = accountOf(user?.id, named)
+    return await inTurn(account, async () => {
+      const now = clock.now()
+      const before = await readFactors(store, account)
+      const flow = openFlow(flowId)
+      const isOpen = mayTry(before.tries, now)
+      const step = totpCode === undefined ? undefined : await codes.totpStep(account, before, totpCode, now)
+      const place = recoveryCode === undefined ? -1 : codes.recoveryPlace(account, before, recoveryCode)
+      const isTotp = isOpen && step !== undefined
+      const held: Readonly<Record<string, boolean>> = { webauthn: assertion !== undefined && assertion.userId === user?.id, totp: isTotp, recovery: place >= 0 }
+      const counted = totpCode !== undefined && isOpen ? { ...before, tries: afterTry(before.tries, now, isTotp) } : before
+      // A code that was right is spent, whatever else was shown with it.
+      const tried: FactorRecord = isTotp ? { ...counted, totpStep: step } : counted
+
+      if (user === undefined || shown.length === 0 || !shown.every((type) => held[type] === true) || (flowId !== undefined && flow?.userId !== user.id)) {
+        const reason = user === undefined ? 'unknown' : totpCode === undefined || isOpen ? 'wrong' : 'limited'
+        await refuse(account, { user: user?.id, reason: `${reason} ${shown.join(' ')}`.trim() }, withFailure(tried, now))
+        return failedResult(challenge)
+      }
+
+      const proofs = shown.map((type): AuthenticationFactor => ({ type, success: true, confidence: 1, metadata: {} }))
+      const biometric: AuthenticationFactor[] =
+        assertion === undefined ? [] : [{ type: 'biometric', success: assertion.isUserVerified, confidence: assertion.isUserVerified ? 1 : 0, metadata: {} }]
+      const passed = joined(flow?.passed ?? [], [...proofs, ...biometric])
+      const { factor: context, deviceHash } = contextOf(contextData, before, now, options.contextThreshold())
+      const factors = [...passed, context]
+      const types = factors.flatMap(({ type, success }) => (success ? [type] : []))
+      const missing = missingTypes(options.policyOf(user), new Set(types))
+      const spent: FactorRecord = {
+        ...tried,
+        recoveryHashes: before.recoveryHashes.filter((_hash, index) => index !== place),
+        // Another factor opens the way for codes again.
+        tries: shown.some((type) => type !== 'totp') ? noTries : tried.tries,
+      }
+      const assertionOps = assertion?.ops ?? []
+
+      if (missing.length > 0) {
+        await options.record({ kind: 'user_factors_passed', user: user.id, factors: types, missing }, [
+          ...store.qualify([putFactors(account, spent)]),
+          ...assertionOps,
+        ])
+        return { ...failedResult(challenge), userId: user.id, factors, missing, flow: keepFlow(flowId, user.id, passed) }
+      }
+      const deviceToken = deviceHash === undefined ? base64url(random.bytes(32)) : null
+      const device = deviceHash ?? deviceHashOf(deviceToken ?? '')
+      const kept = withDevice({ ...spent, lastLoginAt: now, failures: [] }, device, now)
+      if (flowId !== undefined) flows.delete(flowId)
+      const session = await options.enter(user, types, [...store.qualify([putFactors(account, kept)]), ...assertionOps])
+      return { success: true, userId: user.id, sessionToken: session.token, expiresAt: session.expiresAt, factors, missing, flow: null, deviceToken }
+    })
+  }
+}
+
+const deviceHashOf = (token: string): Uint8Array => sha256(utf8(`kindmesh/1/device\0${token.slice(0, 128)}`))
+
+/** The context as it was before this attempt; the hash of the device when it is known. */
+function contextOf(
+  { isLoopback, deviceToken }: AuthenticationContext,
+  record: FactorRecord,
+  now: number,
+  threshold: number,
+): { readonly factor: AuthenticationFactor; readonly deviceHash: Uint8Array | undefined } {
+  const hash = deviceToken === undefined ? undefined : deviceHashOf(deviceToken)
+  const isKnownDevice = hash !== undefined && record.devices.some((device) => equalSecret(device.hash, hash))
+  const sinceLoginMs = record.lastLoginAt === undefined ? undefined : Math.max(0, now - record.lastLoginAt)
+  const factor = contextFactor({ isKnownDevice, isLoopback, sinceLoginMs, failedTries: failedLately(record, now) }, threshold)
+  return { factor, deviceHash: isKnownDevice ? hash : undefined }
+}
+
+/** Factors of earlier steps and of this one, one of each type; what passed once stays. */
+const joined = (earlier: readonly AuthenticationFactor[], now: readonly AuthenticationFactor[]): readonly AuthenticationFactor[] => [
+  ...earlier.filter(({ type, success }) => success || !now.some((factor) => factor.type === type)),
+  ...now.filter(({ type }) => !earlier.some((factor) => factor.type === type && factor.success)),
+]
