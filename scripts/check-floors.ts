@@ -62,15 +62,15 @@ const packages: readonly (readonly [name: RegExp, users: readonly string[]])[] =
   [/^(multiformats|zod)$/, ['*']],
 ]
 
-/** Words for time, chance and environment, which everybody else is handed. */
+/** Words for time, chance and environment, which everybody else is handed. A page in a browser has no one to hand it them. */
 const words: readonly (readonly [word: string, pattern: RegExp, users: readonly string[]])[] = [
-  ['Date.now()', /\bDate\s*\.\s*now\b/g, ['base', 'sandbox/worker.ts']],
-  ['new Date()', /\bnew\s+Date\s*(?:\(\s*\)|(?![\w\s(]))/g, ['base', 'sandbox/worker.ts']],
-  ['performance.now()', /\bperformance\s*\.\s*now\b/g, ['base', 'sandbox/worker.ts']],
-  ['setTimeout()', /(?<![\w$.#])(?:globalThis\s*\.\s*)?setTimeout\s*\(/g, ['base', 'sandbox/worker.ts']],
-  ['setInterval()', /(?<![\w$.#])(?:globalThis\s*\.\s*)?setInterval\s*\(/g, ['base', 'sandbox/worker.ts']],
-  ['AbortSignal.timeout()', /\bAbortSignal\s*\.\s*timeout\b/g, ['base', 'sandbox/worker.ts']],
-  ['Math.random()', /\bMath\s*\.\s*random\b/g, ['base']],
+  ['Date.now()', /\bDate\s*\.\s*now\b/g, ['base', 'console', 'sandbox/worker.ts']],
+  ['new Date()', /\bnew\s+Date\s*(?:\(\s*\)|(?![\w\s(]))/g, ['base', 'console', 'sandbox/worker.ts']],
+  ['performance.now()', /\bperformance\s*\.\s*now\b/g, ['base', 'console', 'sandbox/worker.ts']],
+  ['setTimeout()', /(?<![\w$.#])(?:globalThis\s*\.\s*)?setTimeout\s*\(/g, ['base', 'console', 'sandbox/worker.ts']],
+  ['setInterval()', /(?<![\w$.#])(?:globalThis\s*\.\s*)?setInterval\s*\(/g, ['base', 'console', 'sandbox/worker.ts']],
+  ['AbortSignal.timeout()', /\bAbortSignal\s*\.\s*timeout\b/g, ['base', 'console', 'sandbox/worker.ts']],
+  ['Math.random()', /\bMath\s*\.\s*random\b/g, ['base', 'console']],
   ['process.env', /\bprocess\s*\.\s*env\b/g, ['base', 'cli', 'sandbox/worker.ts']],
 ]
 
@@ -87,12 +87,20 @@ interface Import {
 
 /** Checks sources by their path from the root of the repository, such as `src/net/host.ts`. */
 export function checkFloors(files: ReadonlyMap<string, string>): Violation[] {
-  return [...files].flatMap(([file, text]) => {
+  return [...files].flatMap(([file, source]) => {
+    const text = file.endsWith('.svelte') ? scriptOf(source) : source
     const code = withoutTexts(text)
     const found = [...misplacedImports(file, text, code), ...misplacedWords(file, code), ...starExports(file, code)]
     return found.toSorted((a, b) => a.line - b.line)
   })
 }
+
+/** The script of a component with its lines where they were; its markup and style are no code of ours. */
+const scriptOf = (component: string): string =>
+  component.replaceAll(
+    /([\s\S]*?)(?:<script\b[^>]*>([\s\S]*?)<\/script>|$)/g,
+    (_whole, outside: string, script = '') => outside.replaceAll(/[^\n]/g, ' ') + script,
+  )
 
 function misplacedImports(file: string, text: string, code: string): Violation[] {
   return importsOf(text, code).flatMap(({ specifier, line }) => {
@@ -222,7 +230,7 @@ const opensExpression = (before: string): boolean => /(?:^|[([{,;=:!&|?+\-*%~^<>
 
 if (import.meta.main) {
   const root = fileURLToPath(new URL('..', import.meta.url))
-  const files = globSync('src/**/*.ts', { cwd: root }).toSorted()
+  const files = globSync('src/**/*.{ts,svelte}', { cwd: root }).toSorted()
   const violations = checkFloors(new Map(files.map((file) => [file, readFileSync(root + file, 'utf8')])))
   for (const { file, line, message } of violations) process.stdout.write(`${file}:${line} ${message}\n`)
   process.stdout.write(`${files.length} files, ${violations.length} imports or words out of place\n`)

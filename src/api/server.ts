@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { base64url, type Clock, type ErrorCode, exitCodes, MeshError, type Random, realClock, toMeshError, utf8 } from '../base/index.ts'
 import type { MeshNode, NodeEvent } from '../node/index.ts'
 import { equalSecret, sha256 } from '../crypto/index.ts'
+import { addConsole, readConsole } from './console-files.ts'
 import { addGuards } from './guards.ts'
 import { cliPrincipal, requireStepUp } from './principals.ts'
 import { type Call, type LinesRoute, parsePart, type Route, routesOf } from './routes.ts'
@@ -30,6 +31,8 @@ export interface ApiOptions {
 
 export interface Api {
   readonly url: string
+  /** False when the console was not built. */
+  readonly hasConsole: boolean
   stop(): Promise<void>
 }
 
@@ -58,6 +61,7 @@ export async function startApi({ node, file, port = 0, version, startedAt, rando
   server.setErrorHandler((error, _request, reply) => sendProblem(reply, problemOf(error)))
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, new MeshError('ERR_NOT_FOUND', 'no such call', { hint: 'see /openapi.json' })))
 
+  const hasConsole = addConsole(server, await readConsole())
   server.get('/healthz', { config: { isOpen: true }, schema: { summary: 'Is the node up?' } }, async () => ({ ok: true }))
   for (const route of routesOf(node, { version, startedAt })) addRoute(server, route, clock)
   server.get('/v1/events', { config: { right: '/api/read' }, schema: { summary: 'What happens at this node, as server-sent events' } }, (_request, reply) =>
@@ -77,6 +81,7 @@ export async function startApi({ node, file, port = 0, version, startedAt, rando
   await writeFile(file, `${JSON.stringify({ schema: 'kindmesh.api/1', url, token, pid: process.pid })}\n`, { mode: 0o600 })
   return {
     url,
+    hasConsole,
     async stop() {
       await unlink(file).catch(() => undefined)
       await server.close()

@@ -9,6 +9,8 @@ export interface ClientOptions {
   /** Such as `http://localhost:4169`. */
   readonly url: string
   readonly token: string
+  /** Instead of the global one: the console adds a session that changes while the client lives. */
+  readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
 }
 
 export type AuditVerifyLine = Out<'verifyLine'>
@@ -171,7 +173,7 @@ export interface Client {
   events(options?: SignalOption): AsyncGenerator<Readonly<Record<string, unknown>>>
 }
 
-export function createClient({ url, token }: ClientOptions): Client {
+export function createClient({ url, token, fetch = globalThis.fetch }: ClientOptions): Client {
   async function open(path: string, { signal }: SignalOption, body?: unknown): Promise<Response> {
     const headers: Record<string, string> = { authorization: `Bearer ${token}` }
     if (body !== undefined) headers['content-type'] = 'application/json'

@@ -26,6 +26,12 @@ test.each([
   ['a room, from the command line', 'src/cli/a.ts', `import { x } from '../agents/index.ts'`, 'it knows only base, client, api, node'],
   ['the node, from mcp', 'src/mcp/a.ts', `import { x } from '../node/index.ts'`, 'it knows only base, client'],
   ['a room, from a2a', 'src/a2a/a.ts', `import { x } from '../agents/index.ts'`, 'it knows only base, client'],
+  [
+    'a room, from a component',
+    'src/console/a.svelte',
+    `<script lang="ts">import { x } from '../node/index.ts'</script>\n<p>from 'here'</p>`,
+    'it knows only base, client',
+  ],
   ['a room, from the console', 'src/console/a.ts', `import { x } from '../api/index.ts'`, 'it knows only base, client'],
 ])('refuses to import %s', (_what, file, text, message) => {
   const found = check(file, text)

@@ -61,6 +61,7 @@ export function addUpCommand(program: Command, add: AddCommand): void {
         random: realRandom,
       })
       undo.defer(() => api.stop())
+      if (!api.hasConsole) context.say('the console is not built: run `npm run build:console`, then start again')
       node.onEvent((event) => tell(context, event))
       ready(context, node, api.url)
       await new Promise<void>((resolve) => {

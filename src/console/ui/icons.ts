@@ -1,0 +1,42 @@
+const circle = (x: number, y: number, r: number): string => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`
+
+/** Strokes on a field of 24 by 24. */
+export const icons = {
+  home: ['M4 11 12 4l8 7', 'M6 9.5V20h12V9.5', 'M10 20v-6h4v6'],
+  mesh: [circle(6, 7, 2.5), circle(18, 8, 2.5), circle(11, 18, 2.5), 'M8.5 7.3 15.5 7.8', 'm7 9.3 3 6.3', 'm16.7 10.2-4.4 5.8'],
+  peers: [circle(9, 8, 3.2), 'M3.5 19c.6-3.4 2.7-5 5.5-5s4.9 1.6 5.5 5', circle(17, 9.5, 2.3), 'M16.5 14.2c2.3.1 3.7 1.6 4.2 4'],
+  trust: ['M12 3.5 5 6v5.5c0 4.3 2.9 7.4 7 9 4.1-1.6 7-4.7 7-9V6z', 'm9 11.8 2.2 2.2 4-4.3'],
+  invite: ['M4 6.5h16v11H4z', 'm4.5 7 7.5 6 7.5-6'],
+  pending: [circle(12, 12, 8), 'M12 7.5V12l3 2'],
+  tasks: ['m5 7 1.5 1.5L9 6', 'M12 7.5h8', 'm5 15.5 1.5 1.5 2.5-2.5', 'M12 16h8'],
+  messages: ['M4 5h16v11H10l-5 4v-4H4z'],
+  audit: ['M6 3.5h9l3.5 3.5v13.5H6z', 'M9 11h6.5', 'M9 14.5h6.5', 'M9 7.5h3'],
+  vault: ['M4 5h16v14H4z', circle(12, 12, 3), 'M12 9V7', 'M12 17v-2', 'M15 12h2', 'M7 12h2'],
+  users: [circle(12, 8, 3.5), 'M5 20c.7-4 3.2-6 7-6s6.3 2 7 6'],
+  tokens: [circle(8, 14, 4), 'm11 11 8-8', 'm15.5 6.5 3 3'],
+  settings: ['M4 7h9', 'M17 7h3', 'M4 17h3', 'M11 17h9', circle(15, 7, 2), circle(9, 17, 2)],
+  security: ['M12 4 3 19.5h18z', 'M12 10v4.5', 'M12 17v.1'],
+  doctor: ['M4 12h4l2-6 4 12 2-6h4'],
+  account: [circle(12, 12, 8.5), circle(12, 10, 2.8), 'M6.5 18c1-2.4 3-3.5 5.5-3.5s4.5 1.1 5.5 3.5'],
+  search: [circle(11, 11, 6), 'm20 20-4.5-4.5'],
+  menu: ['M4 7h16', 'M4 12h16', 'M4 17h16'],
+  close: ['m6 6 12 12', 'm18 6-12 12'],
+  copy: ['M9 9h11v11H9z', 'M5 15H4V4h11v1'],
+  sun: [circle(12, 12, 4), 'M12 3v1.5', 'M12 19.5V21', 'M3 12h1.5', 'M19.5 12H21', 'm5.6 5.6 1 1', 'm17.4 17.4 1 1', 'm5.6 18.4 1-1', 'm17.4 6.6 1-1'],
+  moon: ['M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z'],
+  auto: [circle(12, 12, 8.5), 'M12 3.5v17', 'M12 8h7', 'M12 12h8.5', 'M12 16h7'],
+  logout: ['M14 4H5v16h9', 'M10 12h10', 'm17 8.5 3.5 3.5-3.5 3.5'],
+  key: [circle(7.5, 12, 3.5), 'M11 12h10', 'M18 12v3', 'M15 12v2'],
+  phone: ['M7 3h10v18H7z', 'M11 18h2'],
+  check: ['m5 12.5 4.5 4.5L19 7'],
+  up: ['m6 14 6-6 6 6'],
+  down: ['m6 10 6 6 6-6'],
+  right: ['m9 6 6 6-6 6'],
+  plus: ['M12 5v14', 'M5 12h14'],
+  play: ['M7 5v14l12-7z'],
+  stop: ['M6 6h12v12H6z'],
+  refresh: ['M20 11a8 8 0 1 0-2 6', 'M20 5v6h-6'],
+  keyboard: ['M3 6h18v12H3z', 'M7 10v.1', 'M11 10v.1', 'M15 10v.1', 'M8 14h8'],
+} as const satisfies Readonly<Record<string, readonly string[]>>
+
+export type IconName = keyof typeof icons
