@@ -3,9 +3,10 @@
 import { spawnSync } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { isConsoleCurrent } from './console-stamp.mjs'
 
 const nodeMajorMin = 24
-const aptTimeoutMs = 180_000
+const aptTimeoutMs = 300_000
 const aptRetryAfterMs = 3_600_000
 const lockPollMs = 200
 
@@ -26,14 +27,18 @@ const containerPackages = { crun: '/usr/bin/crun', runc: '/usr/sbin/runc', runsc
 /** What machines need that tests try; their kernel and programs come pinned, by scripts/make-guest.ts. */
 const machinePackages = { 'qemu-system-x86': '/usr/bin/qemu-system-x86_64', e2fsprogs: '/usr/sbin/mke2fs' }
 
+/** In which the console is tried and looked at. */
+const browserPackages = { chromium: '/usr/bin/chromium' }
+
 const forTests = process.argv.includes('--tests')
 
 if (isInstallNeeded()) withLock(install)
 if (process.exitCode === undefined) checkNode()
 if (process.exitCode === undefined && process.platform === 'linux') {
-  systemPackages({ ...sandboxPackages, ...(forTests ? { ...vectorPackages, ...containerPackages, ...machinePackages } : {}) })
+  systemPackages({ ...sandboxPackages, ...(forTests ? { ...vectorPackages, ...containerPackages, ...machinePackages, ...browserPackages } : {}) })
 }
 if (process.exitCode === undefined && process.platform === 'linux' && forTests) guestFiles()
+if (process.exitCode === undefined && !isConsoleCurrent()) builtConsole()
 
 function say(text) {
   process.stderr.write(`setup: ${text}\n`)
@@ -140,6 +145,18 @@ function systemPackages(wanted) {
 function guestFiles() {
   spawnSync(`${root}node_modules/.bin/node`, [`${root}scripts/make-rootfs.ts`], { stdio: ['ignore', 2, 2] })
   spawnSync(`${root}node_modules/.bin/node`, [`${root}scripts/make-guest.ts`], { stdio: ['ignore', 2, 2] })
+}
+
+/** Never a reason to stop: a node without its console says so, and runs. */
+function builtConsole() {
+  say('building the console')
+  const { status } = spawnSync(currentNode(), [`${root}scripts/build-console.ts`], { stdio: ['ignore', 2, 2] })
+  if (status !== 0) say('the console could not be built: run `npm run build:console` to see why')
+}
+
+/** One that runs TypeScript: ours when it is new enough, else the one npm installed. */
+function currentNode() {
+  return Number.parseInt(process.versions.node, 10) >= nodeMajorMin ? process.execPath : `${root}node_modules/.bin/node`
 }
 
 function failedLately() {

@@ -8,8 +8,8 @@ import { stepUp } from './step-up.svelte.ts'
  */
 export const api = createClient({ url: location.origin, token: '', fetch: sessionFetch })
 
-/** The same before there is a session: login and enrolment only. */
-export const openApi = createClient({ url: location.origin, token: '', fetch: (url, init) => fetch(url, { ...init, headers: withoutToken(init) }) })
+/** `fetch` without the session, for what comes before there is one: login and enrolment. */
+export const openFetch = (url: string, init: RequestInit): Promise<Response> => send(url, init, undefined)
 
 /** `fetch` with the session's token, for what is read as a stream. */
 export async function sessionFetch(url: string, init: RequestInit): Promise<Response> {
