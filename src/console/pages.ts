@@ -18,7 +18,16 @@ export interface Page {
 }
 
 /** In the order of the navigation. */
-export const pages: readonly Page[] = [{ path: '', title: 'Overview', group: 'Here', icon: 'home', key: 'h', load: () => import('./pages/home.svelte') }]
+export const pages: readonly Page[] = [
+  { path: '', title: 'Overview', group: 'Here', icon: 'home', key: 'h', load: () => import('./pages/home.svelte') },
+  { path: 'mesh', title: 'Mesh', group: 'Mesh', icon: 'mesh', key: 'm', load: () => import('./pages/mesh.svelte') },
+  { path: 'peers', title: 'Peers', group: 'Mesh', icon: 'peers', key: 'p', load: () => import('./pages/peers.svelte') },
+  { path: 'trust', title: 'Trust', group: 'Mesh', icon: 'trust', key: 't', load: () => import('./pages/trust.svelte') },
+  { path: 'invites', title: 'Invites', group: 'Mesh', icon: 'invite', key: 'i', load: () => import('./pages/invites.svelte') },
+  { path: 'pending', title: 'Pending', group: 'Mesh', icon: 'pending', key: 'w', load: () => import('./pages/pending.svelte') },
+  { path: 'names', title: 'Names', group: 'Mesh', icon: 'users', key: 'n', load: () => import('./pages/names.svelte') },
+  { path: 'proofs', title: 'Proofs', group: 'Mesh', icon: 'check', key: 'o', load: () => import('./pages/proofs.svelte') },
+]
 
 export const groups: readonly PageGroup[] = ['Here', 'Mesh', 'Work', 'Keep']
 

@@ -46,3 +46,9 @@ export const calledIn =
   (names: Readonly<Record<string, string>>) =>
   (did: string): string =>
     Object.hasOwn(names, did) ? shown(names[did], 64) : shortDid(did)
+
+/** The reader's own name for somebody; undefined when none was given. */
+export const namedIn =
+  (names: Readonly<Record<string, string>>) =>
+  (did: string): string | undefined =>
+    Object.hasOwn(names, did) ? shown(names[did], 64) : undefined

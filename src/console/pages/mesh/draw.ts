@@ -49,6 +49,9 @@ export interface Scene {
 }
 
 const radius = 7
+/** Of the rings around this node and whoever is chosen. */
+const selfRadius = radius * 2
+const chosenRadius = radius * 2.4
 /** Names on the map at a time: more would cover each other. */
 const labelsMax = 60
 
@@ -128,7 +131,7 @@ function drawMarks(pen: Pen, { spots, palette, selected }: Scene): void {
   pen.strokeStyle = palette.text
   pen.beginPath()
   for (const { x, y, did } of around) {
-    const r = did === selected ? radius * 2.4 : radius * 2
+    const r = did === selected ? chosenRadius : selfRadius
     pen.moveTo(x + r, y)
     pen.arc(x, y, r, 0, 2 * Math.PI)
   }
@@ -161,6 +164,10 @@ export function trace(pen: Pick<Pen, 'moveTo' | 'lineTo' | 'arc' | 'closePath'>,
   }
 }
 
+/** How far from its middle a spot is drawn. */
+const reachOf = ({ did, node }: Spot, selected: string | undefined): number =>
+  did === selected ? chosenRadius : node.standing === 'self' ? selfRadius : radius
+
 function drawLabels(pen: Pen, { spots, view, palette, selected, width, height }: Scene): void {
   pen.font = '12px system-ui, sans-serif'
   pen.textAlign = 'center'
@@ -175,7 +182,7 @@ function drawLabels(pen: Pen, { spots, view, palette, selected, width, height }:
     if (x < 0 || y < 0 || x > width || y > height) continue
     if (room-- <= 0) return
     pen.globalAlpha = alphaOf(spot)
-    pen.fillText(spot.node.label, x, y + (spot.node.standing === 'self' ? radius * 1.6 : radius) * view.scale + 4)
+    pen.fillText(spot.node.label, x, y + reachOf(spot, selected) * view.scale + 4)
   }
   pen.globalAlpha = 1
 }

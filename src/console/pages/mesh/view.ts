@@ -41,7 +41,7 @@ export function fit(points: readonly Point[], { width, height }: Size): View {
     bottom = Math.max(bottom, y)
   }
   const margin = 48
-  const scale = Math.min(2, Math.max(scaleMin, Math.min((width - 2 * margin) / Math.max(1, right - left), (height - 2 * margin) / Math.max(1, bottom - top))))
+  const scale = Math.min(1.4, Math.max(scaleMin, Math.min((width - 2 * margin) / Math.max(1, right - left), (height - 2 * margin) / Math.max(1, bottom - top))))
   return { scale, x: width / 2 - ((left + right) / 2) * scale, y: height / 2 - ((top + bottom) / 2) * scale }
 }
 

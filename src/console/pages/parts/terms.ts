@@ -13,7 +13,13 @@ export interface Terms {
   isConfirmed: boolean
 }
 
-export const termsDefault = (level: SaidWord = 'verified'): Terms => ({ level, scopes: '/task/run', lifetimeMs: 90 * 86_400_000, depth: undefined, isConfirmed: false })
+export const termsDefault = (level: SaidWord = 'verified'): Terms => ({
+  level,
+  scopes: '/task/run',
+  lifetimeMs: 90 * 86_400_000,
+  depth: undefined,
+  isConfirmed: false,
+})
 
 /** What is wrong with them, in words; undefined when they can be signed. */
 export function problemOf({ level, scopes, isConfirmed }: Terms, scopesMax = 8): string | undefined {

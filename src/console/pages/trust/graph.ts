@@ -9,7 +9,18 @@ export function graphMesh({ root, nodes, edges, leftOut }: View): Mesh & { reado
   const names = Object.fromEntries(nodes.flatMap(({ id, name }) => (id === root ? [[id, 'you']] : name === null ? [] : [[id, name]])))
   return {
     nodes: nodes.map(({ id, name, level }) => ({
-      ...{ did: id, peerId: '', name: name ?? undefined, level, route: undefined, addresses: [], capabilities: [], roles: [], presence: '', lastSeen: undefined },
+      ...{
+        did: id,
+        peerId: '',
+        name: name ?? undefined,
+        level,
+        route: undefined,
+        addresses: [],
+        capabilities: [],
+        roles: [],
+        presence: '',
+        lastSeen: undefined,
+      },
       label: id === root ? 'you' : name === null ? shortDid(id) : shown(name, 64),
       standing: id === root ? 'self' : 'connected',
     })),
