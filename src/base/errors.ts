@@ -91,6 +91,16 @@ export const errorTable = {
     hint: 'put the newest vault file back from a backup; to go on with this one see `kindmesh vault status`',
     exit: 'authentication',
   },
+  ERR_VAULT_IMPORT: {
+    meaning: 'that is no backup or old vault, its parameters are refused, or it holds other values for names that are there',
+    hint: 'see the reason and protocols/vault/v1 sections 7 and 8',
+    exit: 'usage',
+  },
+  ERR_VAULT_KEYRING: {
+    meaning: 'the operating system has no keyring that answers, or none for this vault',
+    hint: 'unseal the vault with its passphrase',
+    exit: 'unavailable',
+  },
   ERR_VAULT_FULL: { meaning: 'the vault holds as many secrets or bytes as it may', hint: 'remove some: `kindmesh vault rm <name>`', exit: 'limit' },
 
   ERR_STORE_CLOSED: { meaning: 'the store is closed', hint: 'start the node again', exit: 'generic' },

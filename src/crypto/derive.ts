@@ -1,4 +1,5 @@
-import { hkdfSync, pbkdf2Sync } from 'node:crypto'
+import { hkdfSync, pbkdf2 } from 'node:crypto'
+import { promisify } from 'node:util'
 import { argon2id } from 'hash-wasm'
 import { concat, MeshError, utf8 } from '../base/index.ts'
 import { hmacSha256 } from './hash.ts'
@@ -61,5 +62,5 @@ export async function deriveFromPassphrase(passphrase: Uint8Array, params: Passp
 }
 
 /** PBKDF2-HMAC-SHA256 (RFC 8018), to read what older systems wrote. */
-export const deriveFromOldPassphrase = (passphrase: Uint8Array, salt: Uint8Array, iterations: number, length: number): Uint8Array =>
-  new Uint8Array(pbkdf2Sync(passphrase, salt, iterations, length, 'sha256'))
+export const deriveFromOldPassphrase = async (passphrase: Uint8Array, salt: Uint8Array, iterations: number, length: number): Promise<Uint8Array> =>
+  new Uint8Array(await promisify(pbkdf2)(passphrase, salt, iterations, length, 'sha256'))

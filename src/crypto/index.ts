@@ -1,5 +1,14 @@
 export { aeadOpen, aeadSeal, createLocalBox, importAeadKey, isSuite, type LocalBox, type Suite, tagBytesLength } from './aead.ts'
-export { deriveFromPassphrase, deriveKey, hkdfExpand, hkdfExtract, type PassphraseParams, passphraseParams, saltBytesLength } from './derive.ts'
+export {
+  deriveFromOldPassphrase,
+  deriveFromPassphrase,
+  deriveKey,
+  hkdfExpand,
+  hkdfExtract,
+  type PassphraseParams,
+  passphraseParams,
+  saltBytesLength,
+} from './derive.ts'
 export { contentHash, createSha256, equalSecret, hmacSha256, type RunningHash, sha256 } from './hash.ts'
 export { type HpkeRecipient, hpkeRecipient, type HpkeSender, hpkeSender, hpkeSenderShared } from './hpke.ts'
 export {

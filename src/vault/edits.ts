@@ -1,6 +1,7 @@
 import { compare, equal, hex, MeshError } from '../base/index.ts'
+import { equalSecret } from '../crypto/index.ts'
 import { type StoredRecord, type VaultFile, vaultValueBytesMax } from './format.ts'
-import { beginEpoch, blind, checkName, openRecord, sealRecord, type VaultContext, type VaultKeys } from './records.ts'
+import { beginEpoch, blind, checkName, openRecord, type Secret, sealRecord, type VaultContext, type VaultKeys } from './records.ts'
 
 interface EditContext {
   readonly context: VaultContext
@@ -47,4 +48,68 @@ export function resealed(file: VaultFile, keys: VaultKeys, { context, now }: Edi
     }
   })
   return { file: { ...file, epoch, records }, keys: fresh }
+}
+
+/** Which of two secrets of one name stays: the newer one, or neither, and then nothing is imported. */
+export type MergePolicy = 'newer' | 'refuse'
+
+/** What became of the names that were to be imported. */
+export interface ImportReport {
+  readonly added: readonly string[]
+  readonly replaced: readonly string[]
+  /** There is a newer one, or the same. */
+  readonly kept: readonly string[]
+  /** The node's own, which nobody asked for. */
+  readonly skipped: readonly string[]
+}
+
+export interface ImportOptions {
+  /** `newer` when nothing is said. */
+  readonly policy?: MergePolicy
+  /** Also names of the node's own, its identity among them. */
+  readonly reserved?: boolean
+}
+
+/** The node's own names. Source: vault/v1 section 4. */
+export const reservedPrefix = 'kindmesh/'
+
+/** The file with secrets of elsewhere. @throws ERR_VAULT_IMPORT when other values are there and the policy is to refuse. Source: vault/v1 section 7 */
+export function merged(
+  file: VaultFile,
+  keys: VaultKeys,
+  secrets: readonly Secret[],
+  { policy = 'newer', reserved = false, context }: ImportOptions & Pick<EditContext, 'context'>,
+): { readonly file: VaultFile; readonly report: ImportReport } {
+  const stored = new Map(file.records.map((record) => [hex(record.blinded), record]))
+  const names = { added: [] as string[], replaced: [] as string[], kept: [] as string[], skipped: [] as string[], refused: [] as string[] }
+  for (const secret of secrets) {
+    checkName(secret.name)
+    const id = hex(blind(keys, secret.name))
+    const record = stored.get(id)
+    const own = record === undefined ? undefined : openRecord(keys, record, context)
+    const isSame = own !== undefined && equalSecret(own.value, secret.value)
+    const isNewer = own === undefined || secret.version > own.version || (secret.version === own.version && secret.updatedAt > own.updatedAt)
+    own?.value.fill(0)
+    const end =
+      !reserved && secret.name.startsWith(reservedPrefix)
+        ? 'skipped'
+        : own === undefined
+          ? 'added'
+          : isSame
+            ? 'kept'
+            : policy === 'refuse'
+              ? 'refused'
+              : isNewer
+                ? 'replaced'
+                : 'kept'
+    names[end].push(secret.name)
+    if (end !== 'added' && end !== 'replaced') continue
+    const version = Math.max(secret.version, (own?.version ?? file.floor) + 1)
+    stored.set(id, sealRecord(keys, file.epoch.number, { ...secret, version }, context))
+  }
+  const { refused, ...report } = names
+  if (refused.length > 0) {
+    throw new MeshError('ERR_VAULT_IMPORT', `${refused.length} secrets are here with other values; nothing was imported`, { details: { names: refused } })
+  }
+  return { file: { ...file, records: inOrder([...stored.values()]) }, report }
 }

@@ -1,7 +1,8 @@
 import { equal, hex, MeshError } from '../base/index.ts'
 import { deriveKey, equalSecret, sha256 } from '../crypto/index.ts'
+import { sealBackup } from './backup.ts'
 import { type Committed, settle, type VaultDisk } from './disk.ts'
-import { recordNamed, resealed, withoutRecord, withRecords } from './edits.ts'
+import { type ImportOptions, type ImportReport, merged, recordNamed, resealed, withoutRecord, withRecords } from './edits.ts'
 import { decodeVault, encodeVault, macIn, macOf, type Slot, type VaultFile, wrongOrAltered } from './format.ts'
 import { macKeyOf, openEpoch, openRecord, type Secret, type VaultContext, type VaultKeys, wipe } from './records.ts'
 import { makeSlot, type NewSlot, openSlot, type SlotView, type VaultKey, viewOf } from './slots.ts'
@@ -178,6 +179,26 @@ export class FileVault implements Vault {
 
   async rotate(): Promise<void> {
     await this.#change((keys) => ({ change: 'rotated', ...resealed(this.#file, keys, { context: this.#context, now: this.#options.clock.now() }) }))
+  }
+
+  async export(passphrase: Uint8Array): Promise<Uint8Array> {
+    const keys = this.#opened()
+    const secrets = this.#file.records.map((record) => openRecord(keys, record, this.#context))
+    try {
+      return await sealBackup(secrets, { passphrase, ...this.#context, now: this.#options.clock.now() })
+    } finally {
+      for (const { value } of secrets) value.fill(0)
+    }
+  }
+
+  async import(secrets: readonly Secret[], options: ImportOptions = {}): Promise<ImportReport> {
+    let report: ImportReport = { added: [], replaced: [], kept: [], skipped: [] }
+    await this.#change((keys) => {
+      const next = merged(this.#file, keys, secrets, { ...options, context: this.#context })
+      report = next.report
+      return report.added.length + report.replaced.length === 0 ? undefined : { change: 'imported', file: next.file }
+    })
+    return report
   }
 
   keyFor(purpose: string): Uint8Array {

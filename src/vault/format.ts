@@ -3,6 +3,7 @@ import { hmacSha256 } from '../crypto/index.ts'
 import {
   bytesOf,
   bytesUpTo,
+  type Codec,
   codec,
   type Decoded,
   instant,
@@ -74,15 +75,14 @@ const storedShape = row({
 /** One secret as the file holds it. */
 export type StoredRecord = Decoded<typeof storedShape>
 
-const storedCodec = codec('record', storedShape, vaultValueBytesMax + 1_024)
 /** A record is a byte string of its own, so that the count of items stays within that of the CBOR profile. */
-const embedded: Shape<StoredRecord> = {
-  encode: (record) => storedCodec.encode(record),
+export const embedded = <T>(inner: Codec<T>): Shape<T> => ({
+  encode: (value) => inner.encode(value),
   decode(plain, path) {
     if (!(plain instanceof Uint8Array)) throw new MeshError('ERR_WIRE_MALFORMED', `${path} is not a byte string`)
-    return storedCodec.decode(plain)
+    return inner.decode(plain)
   },
-}
+})
 
 const fileCodec = codec(
   'vault',
@@ -95,7 +95,7 @@ const fileCodec = codec(
     floor: count,
     slots: listOf(slotShape, vaultSlotsMax),
     epoch: epochShape,
-    records: listOf(embedded, vaultRecordsMax),
+    records: listOf(embedded(codec('record', storedShape, vaultValueBytesMax + 1_024)), vaultRecordsMax),
     mac: bytesOf(macBytes),
   }),
   vaultBytesMax,

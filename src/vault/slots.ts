@@ -9,6 +9,11 @@ const secretBytes: Readonly<Record<Exclude<SlotKind, 'passphrase'>, number>> = {
 /** Source: vault/v1 section 3. */
 export const vaultPassphraseBytesMax = 1_024
 
+/** @throws ERR_USAGE */
+export function checkPassphrase({ length }: Uint8Array): void {
+  if (length === 0 || length > vaultPassphraseBytesMax) throw new MeshError('ERR_USAGE', `a passphrase has 1 to ${vaultPassphraseBytesMax} bytes`)
+}
+
 /** What opens a slot: a passphrase as it was typed, the bytes of a recovery code, the output of a passkey's PRF or what the OS keyring keeps. */
 export interface VaultKey {
   readonly kind: SlotKind
@@ -70,13 +75,8 @@ export async function makeSlot(
   { kind, secret, label = '', credentialId, salt }: NewSlot,
   { vaultId, id, now, random }: VaultContext & { readonly id?: Uint8Array; readonly now: number },
 ): Promise<Slot> {
-  const isFit = kind === 'passphrase' ? secret.length > 0 && secret.length <= vaultPassphraseBytesMax : secret.length === secretBytes[kind]
-  if (!isFit) {
-    throw new MeshError(
-      'ERR_USAGE',
-      kind === 'passphrase' ? `a passphrase has 1 to ${vaultPassphraseBytesMax} bytes` : `a key of kind ${kind} has ${secretBytes[kind]} bytes`,
-    )
-  }
+  if (kind === 'passphrase') checkPassphrase(secret)
+  else if (secret.length !== secretBytes[kind]) throw new MeshError('ERR_USAGE', `a key of kind ${kind} has ${secretBytes[kind]} bytes`)
   if (label.length > slotLabelLengthMax) throw new MeshError('ERR_USAGE', `a label has at most ${slotLabelLengthMax} characters`)
   if (kind === 'prf' && (credentialId === undefined || salt?.length !== 32)) {
     throw new MeshError('ERR_USAGE', 'a passkey slot names its credential and 32 bytes of salt')

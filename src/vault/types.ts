@@ -1,6 +1,7 @@
 import type { Clock, Random } from '../base/index.ts'
 import type { FileCalls } from '../identity/index.ts'
 import type { Committed } from './disk.ts'
+import type { ImportOptions, ImportReport } from './edits.ts'
 import type { Secret } from './records.ts'
 import type { NewSlot, SlotView, VaultKey } from './slots.ts'
 
@@ -72,6 +73,10 @@ export interface Vault {
   removeSlot(id: string): Promise<void>
   /** A fresh data key; every record is sealed anew. */
   rotate(): Promise<void>
+  /** Every secret in one file under a passphrase of its own. @throws ERR_SEALED, ERR_USAGE */
+  export(passphrase: Uint8Array): Promise<Uint8Array>
+  /** Takes secrets of a backup or an old vault, all or none of them. @throws ERR_SEALED, ERR_USAGE, ERR_VAULT_FULL, ERR_VAULT_IMPORT */
+  import(secrets: readonly Secret[], options?: ImportOptions): Promise<ImportReport>
   /** 32 bytes for one purpose, the same as long as the vault lives. @throws ERR_SEALED */
   keyFor(purpose: string): Uint8Array
 }

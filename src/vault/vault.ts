@@ -2,18 +2,18 @@ import { equal, MeshError } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import { realFiles } from '../identity/index.ts'
 import { createVaultDisk, settle } from './disk.ts'
-import { withRecords } from './edits.ts'
+import { merged, withRecords } from './edits.ts'
 import { FileVault } from './file-vault.ts'
 import { decodeVault, encodeVault, type VaultFile } from './format.ts'
-import { beginEpoch, type VaultContext } from './records.ts'
+import { beginEpoch, type Secret, type VaultContext } from './records.ts'
 import { makeSlot, type NewSlot } from './slots.ts'
 import type { Vault, VaultOptions } from './types.ts'
 
-/** A new vault, unsealed, whose file appears with all of `records`. @throws ERR_PROFILE_EXISTS when there is one, which is left as it is */
+/** A new vault, unsealed, whose file appears with all of `records`, and `secrets` of a backup with their versions. @throws ERR_PROFILE_EXISTS when there is one, which is left as it is */
 export async function createVault(
-  options: VaultOptions & { readonly key: NewSlot; readonly records?: Iterable<readonly [string, Uint8Array]> },
+  options: VaultOptions & { readonly key: NewSlot; readonly records?: Iterable<readonly [string, Uint8Array]>; readonly secrets?: readonly Secret[] },
 ): Promise<Vault> {
-  const { path, clock, random, key, records = [], files = realFiles } = options
+  const { path, clock, random, key, records = [], secrets = [], files = realFiles } = options
   const disk = createVaultDisk(path, files)
   if ((await disk.read()) !== undefined) throw new MeshError('ERR_PROFILE_EXISTS', `${path} exists already; nothing was changed`)
   const known = await options.expected?.()
@@ -23,7 +23,7 @@ export async function createVault(
   const { epoch, keys } = beginEpoch(root, { number: 1, createdAt: now }, context)
   const slot = await makeSlot(root, key, { ...context, now })
   const empty: VaultFile = { id: context.vaultId, createdAt: now, counter: (known?.counter ?? 0) + 1, floor: 0, slots: [slot], epoch, records: [] }
-  const file = withRecords(empty, keys, records, { context, now })
+  const { file } = merged(withRecords(empty, keys, records, { context, now }), keys, secrets, { reserved: true, context })
   const bytes = encodeVault(file, keys.mac)
   await disk.writeNext(bytes)
   await options.commit?.({ counter: file.counter, digest: sha256(bytes), change: 'created' })

@@ -126,9 +126,10 @@ describe.skipIf(!vectorsPresent)('third-party vectors: derivation and hashes', (
     expect(ends).toEqual({ 'valid true': 83, 'invalid refused': 3 })
   })
 
-  test('Wycheproof PBKDF2-HMAC-SHA256: 60 outputs', () => {
+  test('Wycheproof PBKDF2-HMAC-SHA256: 60 outputs', async () => {
     const cases = casesOf(readVectors<WycheproofFile<object, Hex<'password' | 'salt' | 'dk'> & { readonly iterationCount: number; readonly dkLen: number }>>('wycheproof-pbkdf2-hmacsha256.json'))
-    const ends = tally(cases, ({ test: item }) => `${item.result} ${hex(deriveFromOldPassphrase(fromHex(item.password), fromHex(item.salt), item.iterationCount, item.dkLen)) === item.dk}`)
+    const keys = await Promise.all(cases.map(({ test: item }) => deriveFromOldPassphrase(fromHex(item.password), fromHex(item.salt), item.iterationCount, item.dkLen)))
+    const ends = tally(cases.map(({ test: item }, index) => `${item.result} ${hex(keys[index] ?? new Uint8Array()) === item.dk}`), (end) => end)
     expect(ends).toEqual({ 'valid true': 60 })
   })
 
