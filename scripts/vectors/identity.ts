@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { base58btc } from 'multiformats/bases/base58'
 import { base64, base64url, didFromKey, fromBase64, fromHex, utf8 } from '../../src/base/index.ts'
 import { deriveFromPassphrase } from '../../src/crypto/index.ts'
-import { createKeyFile, kindDidFromDid, peerIdFromDid, rotateKeyFile } from '../../src/identity/index.ts'
+import { identityOf, kindDidFromDid, newKeys, peerIdFromDid, rotateKeys } from '../../src/identity/index.ts'
 import { chainVectors } from './chain.ts'
+import { keyFilePlace } from './key-file.ts'
 import { anna, ben, chance, clock, type Vector, type Vectors } from './world.ts'
 
 const smallOrder = fromHex('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05')
@@ -84,8 +85,10 @@ async function keyFile({ rotations = 0 } = {}): Promise<Vector> {
     const path = join(folder, 'identity.json')
     const passphrase = utf8('correct horse battery staple')
     const random = chance(40)
-    const { did } = await createKeyFile({ path, passphrase, clock, random })
-    for (let index = 0; index < rotations; index++) await rotateKeyFile({ path, passphrase, clock, random })
+    const place = keyFilePlace({ path, passphrase, random })
+    const keys = newKeys({ clock, random })
+    await place.write(keys)
+    for (let index = 0; index < rotations; index++) await rotateKeys({ place, clock, random })
     const file = JSON.parse(await readFile(path, 'utf8')) as {
       readonly slots: readonly [{ readonly salt: string; readonly memoryKiB: number; readonly iterations: number }]
     }
@@ -110,7 +113,7 @@ async function keyFile({ rotations = 0 } = {}): Promise<Vector> {
       passphrase,
       wrappingKey,
       seed,
-      did,
+      did: identityOf(keys),
     }
   } finally {
     await rm(folder, { recursive: true })

@@ -431,13 +431,13 @@ export const auditVerified = ({
   happened('audit_verified', did, did, { ok, entries, firstBad, reason: reason === undefined ? undefined : brief(reason) })
 
 /** Facts that are not known leave no trace in `data`. */
-function happened(event: string, actor: string, subject: string | undefined, facts: Readonly<Record<string, Plain | undefined>>): AuditEvent {
+export function happened(event: string, actor: string, subject: string | undefined, facts: Readonly<Record<string, Plain | undefined>>): AuditEvent {
   const data: Record<string, Plain> = {}
   for (const [name, value] of Object.entries(facts)) if (value !== undefined) data[name] = value
   return { event, actor, subject, data }
 }
 
-const brief = (text: string): string => cut(text, reasonCharsMax)
+export const brief = (text: string): string => cut(text, reasonCharsMax)
 
 const listed = (texts: readonly string[]): readonly string[] => texts.slice(0, listItemsMax).map(brief)
 

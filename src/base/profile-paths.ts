@@ -3,8 +3,11 @@ import { join } from 'node:path'
 /** Files and folders of a profile. */
 export interface ProfilePaths {
   readonly home: string
-  readonly keyFile: string
-  /** Made when no passphrase is given at `init`: the identity is then protected by the file's mode alone. */
+  /** What all may know of the identity. */
+  readonly identity: string
+  /** The keys of the identity and all secrets, sealed; see vault/v1. */
+  readonly vault: string
+  /** Made when no passphrase is given at `init`: the vault is then protected by the file's mode alone. */
   readonly passphraseFile: string
   readonly store: string
   readonly peerStore: string
@@ -19,7 +22,7 @@ export interface ProfilePaths {
   readonly config: string
   /** Folder of settings of single agents, `<name>.toml`. */
   readonly agentConfigs: string
-  /** Folder of named secrets, one file each. */
+  /** Folder of named secrets, one file each, of profiles from before there was a vault. */
   readonly secrets: string
   /** Publishers and code whose bundles are trusted. */
   readonly bundlePins: string
@@ -30,7 +33,8 @@ export interface ProfilePaths {
 /** Where a profile keeps its things. */
 export const profilePaths = (home: string): ProfilePaths => ({
   home,
-  keyFile: join(home, 'identity.json'),
+  identity: join(home, 'identity.json'),
+  vault: join(home, 'vault'),
   passphraseFile: join(home, 'passphrase'),
   store: join(home, 'store'),
   peerStore: join(home, 'peers'),

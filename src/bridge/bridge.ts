@@ -145,10 +145,11 @@ export function createHostBridge({ configuration, services, clock, random, logge
 
   const memory = (): Memory => (opened ??= needed(services.memories, 'memory').open(grants.memory.partition || agentId, grants.memory))
   const depth = (configuration.depth ?? 0) + 1
+  const secret = async (name: string): Promise<string | undefined> => await needed(services.secrets, 'secrets').get(name, agentId)
 
   async function provider(kind: ProviderKind, request: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<unknown> {
     const policy = kind === 'model' ? grants.llm : grants.vectordb
-    return await callProvider(request, { kind, policy, secrets: needed(services.secrets, 'secrets'), exchange, resolve, clock }, signal)
+    return await callProvider(request, { kind, policy, secret, exchange, resolve, clock }, signal)
   }
   function checkAsking(data: unknown): void {
     if (depth > askDepthMax) throw new Denied(`agents and tasks ask one another more than ${askDepthMax} deep`)
@@ -167,7 +168,7 @@ export function createHostBridge({ configuration, services, clock, random, logge
     'vault.get': async ([name]) => {
       // The same answer whether there is such a secret or not.
       if (!grants.vault.includes(name)) throw new Denied(`the secret ${JSON.stringify(name)} is not granted`)
-      const value = await needed(services.secrets, 'secrets').get(name)
+      const value = await secret(name)
       if (value === undefined) throw new MeshError('ERR_NOT_FOUND', `the secret ${name} is not set`)
       return value
     },

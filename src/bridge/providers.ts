@@ -4,7 +4,7 @@ import { withDeadline } from './deadline.ts'
 import { createDestinations, type Resolver } from './destinations.ts'
 import type { Exchange } from './exchange.ts'
 import { Denied } from './refusal.ts'
-import { redact, type SecretSource } from './secrets.ts'
+import { type ReadSecret, redact } from './secrets.ts'
 
 /** A model may think for a while. Source: sandbox/v1 section 5.6. */
 export const providerMsMax = 5 * minuteMs
@@ -15,7 +15,7 @@ export type ProviderKind = 'model' | 'collection'
 export interface ProviderOptions {
   readonly kind: ProviderKind
   readonly policy: ProviderPolicy | undefined
-  readonly secrets: SecretSource
+  readonly secret: ReadSecret
   readonly exchange: Exchange
   readonly resolve: Resolver
   readonly clock: Clock
@@ -24,7 +24,7 @@ export interface ProviderOptions {
 /** Sends a request to the HTTP service that the operator configured: the guest names neither its address nor its headers. @throws Denied, ERR_HOST_QUOTA, ERR_HOST_FAILED */
 export async function callProvider(
   request: Readonly<Record<string, unknown>>,
-  { kind, policy, secrets, exchange, resolve, clock }: ProviderOptions,
+  { kind, policy, secret, exchange, resolve, clock }: ProviderOptions,
   signal: AbortSignal,
 ): Promise<unknown> {
   if (policy === undefined) throw new Denied(`the operator configured no provider of ${kind}s`)
@@ -34,7 +34,7 @@ export async function callProvider(
   }
   const body = Buffer.from(JSON.stringify(request))
   if (body.length > policy.maxBytes) throw new MeshError('ERR_HOST_QUOTA', `the request exceeds ${policy.maxBytes} bytes`)
-  const { headers, used } = await fillIn(policy.headers, secrets)
+  const { headers, used } = await fillIn(policy.headers, secret)
   const url = new URL(policy.url)
   const answer = await withDeadline(
     { clock, ms: providerMsMax, signal, what: 'the provider' },
@@ -56,14 +56,14 @@ export async function callProvider(
 
 async function fillIn(
   templates: Readonly<Record<string, string>>,
-  secrets: SecretSource,
+  read: ReadSecret,
 ): Promise<{ readonly headers: Record<string, string>; readonly used: readonly string[] }> {
   const headers: Record<string, string> = {}
   const used: string[] = []
   for (const [name, template] of Object.entries(templates)) {
     let value = template
     for (const [whole, secretName = ''] of template.matchAll(/\{secret:([^{}]+)\}/g)) {
-      const secret = await secrets.get(secretName)
+      const secret = await read(secretName)
       if (secret === undefined) throw new MeshError('ERR_HOST_FAILED', 'a secret of the provider is not set')
       used.push(secret)
       value = value.replace(whole, () => secret)

@@ -13,7 +13,8 @@ export {
   signInception,
   signSuccession,
 } from './chain-statements.ts'
-export { beginChain, createKeyFile, exportRecovery, openKeyFile, readKeyFile, recoverKeyFile, rotateKeyFile } from './key-file.ts'
+export { readIdentityFile, writeIdentityFile } from './identity-file.ts'
+export { openKeyFile } from './key-file.ts'
 export { createKeyring, type Keyring } from './keyring.ts'
 export { batchStatementsMax, signBatch, verifyBatch } from './batch.ts'
 export {
@@ -35,5 +36,7 @@ export {
   verifySignature,
 } from './statement.ts'
 export { type SignatureClaim, signedJsonBytesMax, signedJsonInput, verifySignedJson } from './signed-json.ts'
-export { type FileCalls, realFiles, replacePrivateFile } from './private-file.ts'
+export { begun, exportRecovery, identityOf, newKeys, openKeys, type OwnKeys, recovered, rotateKeys, type SealedPlace } from './own-keys.ts'
+export { decodeOwnKeys, encodeOwnKeys } from './own-keys-codec.ts'
+export { createPrivateFile, type FileCalls, realFiles, replacePrivateFile } from './private-file.ts'
 export { decodeRecoveryKey, encodeRecoveryKey, type RecoveryKey } from './recovery-key.ts'

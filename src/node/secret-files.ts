@@ -1,72 +1,26 @@
-import { mkdir, open, readdir, unlink } from 'node:fs/promises'
+import { readdir, readFile, rmdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MeshError, type Random } from '../base/index.ts'
-import type { SecretSource } from '../bridge/index.ts'
-import { replacePrivateFile } from '../identity/index.ts'
+import { type Vault, vaultValueBytesMax } from '../vault/index.ts'
 
-/** One secret. Source: sandbox/v1 section 5.5. */
-export const secretBytesMax = 64 << 10
-/** Secrets of one profile. */
-export const secretsMax = 1_000
-
+/** The names that secrets could have when each was a file in a folder. */
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
+/** What a write left beside a secret when it was cut. */
+const unfinished = /\.[0-9a-f]{16}$/
 
-/** Named secrets of a profile, a file of mode 0600 each in a folder of its own. */
-export interface SecretFiles extends SecretSource {
-  /** Puts it in the place of one of that name; whole or not at all. @throws ERR_USAGE, ERR_WIRE_TOO_LARGE, ERR_OVERLOADED */
-  set(name: string, value: string): Promise<void>
-  /** In order. */
-  list(): Promise<readonly string[]>
-  /** False when there was none. */
-  remove(name: string): Promise<boolean>
+/** Moves the secrets that were files of their own into the vault; a file goes after the vault that holds it is on the disk. What the vault has already counts. */
+export async function moveSecretsIn(vault: Pick<Vault, 'get' | 'setMany'>, folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => [])
+  if (names.length === 0) return
+  const found: [string, Uint8Array][] = []
+  for (const name of names.filter((file) => namePattern.test(file) && !unfinished.test(file))) {
+    const path = join(folder, name)
+    const { size } = await stat(path)
+    // What no node wrote stays where it is.
+    if (size <= vaultValueBytesMax) found.push([name, new Uint8Array(await readFile(path))])
+  }
+  const missing = found.filter(([name]) => vault.get(name) === undefined)
+  if (missing.length > 0) await vault.setMany(missing)
+  for (const [name] of found) await unlink(join(folder, name))
+  for (const name of names) if (unfinished.test(name)) await unlink(join(folder, name))
+  await rmdir(folder).catch(() => undefined)
 }
-
-export function createSecretFiles({ folder, random }: { readonly folder: string; readonly random: Random }): SecretFiles {
-  const pathOf = (name: string): string => {
-    if (!namePattern.test(name)) {
-      throw new MeshError('ERR_USAGE', `${JSON.stringify(name.slice(0, 80))} is no name of a secret`, {
-        hint: 'use 1 to 64 letters, digits, dots, dashes and underscores',
-      })
-    }
-    return join(folder, name)
-  }
-  async function list(): Promise<readonly string[]> {
-    const names = await readdir(folder).catch(ifMissing([]))
-    // Beside a secret lies its next value for a moment.
-    return names.filter((name) => namePattern.test(name) && !/\.[0-9a-f]{16}$/.test(name)).toSorted()
-  }
-  return {
-    list,
-    async get(name) {
-      if (!namePattern.test(name)) return undefined
-      const file = await open(join(folder, name), 'r').catch(ifMissing(undefined))
-      if (file === undefined) return undefined
-      try {
-        if ((await file.stat()).size > secretBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `the secret ${name} exceeds ${secretBytesMax} bytes`)
-        return await file.readFile('utf8')
-      } finally {
-        await file.close()
-      }
-    },
-    async set(name, value) {
-      const path = pathOf(name)
-      if (/\.[0-9a-f]{16}$/.test(name)) throw new MeshError('ERR_USAGE', 'a name that ends in a dot and 16 hexadecimal digits is taken for a temporary file')
-      if (value === '') throw new MeshError('ERR_USAGE', 'a secret is not empty')
-      if (Buffer.byteLength(value) > secretBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a secret exceeds ${secretBytesMax} bytes`)
-      const names = await list()
-      if (names.length >= secretsMax && !names.includes(name)) throw new MeshError('ERR_OVERLOADED', `more than ${secretsMax} secrets`)
-      await mkdir(folder, { recursive: true, mode: 0o700 })
-      await replacePrivateFile(path, value, random)
-    },
-    async remove(name) {
-      return await unlink(pathOf(name)).then(() => true, ifMissing(false))
-    },
-  }
-}
-
-const ifMissing =
-  <T>(value: T) =>
-  (error: unknown): T => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return value
-    throw error
-  }

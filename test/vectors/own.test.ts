@@ -12,7 +12,7 @@ import { checkBundle, createBundlePins, openBundle as openCodeBundle, parsePin }
 import type { Engine } from '../../src/sandbox/index.ts'
 import { createKemPrivateKey, createSigner, deriveFromPassphrase, verify } from '../../src/crypto/index.ts'
 import { decodeGroupFrame, openBox, openBundle, openGroupFrame, receivingChain } from '../../src/envelope/index.ts'
-import { agentRecordRule, chainRecordRule, openAgentRecord, kindDidFromDid, openChainStatement, openKeyFile, openStatement, parseDid, readChain, peerIdFromDid, type StatementKind, verifySignedJson } from '../../src/identity/index.ts'
+import { agentRecordRule, chainRecordRule, createKeyring, openAgentRecord, readIdentityFile, kindDidFromDid, openChainStatement, openKeyFile, openStatement, parseDid, readChain, peerIdFromDid, type StatementKind, verifySignedJson } from '../../src/identity/index.ts'
 import { signedJsonInput } from '../../src/identity/signed-json.ts'
 import { parseDocument, verifySignedDocument } from '../../src/node/index.ts'
 import { capabilityKey } from '../../src/node/capabilities.ts'
@@ -76,7 +76,10 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
     try {
       const path = join(folder, 'identity.json')
       await writeFile(path, JSON.stringify(vector['file']))
-      const keyring = await openKeyFile({ path, passphrase: bytes(vector, 'passphrase'), random: createSeededRandom(1) })
+      const random = createSeededRandom(1)
+      const file = await readIdentityFile(path)
+      if (file.schema === 'kindmesh.identity/1') throw new Error('not a key file')
+      const keyring = createKeyring(await openKeyFile(file, { passphrase: bytes(vector, 'passphrase'), random }), random)
       expect(keyring.identity).toBe(text(vector, 'did'))
       expect(hex(createSigner(bytes(vector, 'seed')).publicKey)).toBe(hex(keyring.publicKey))
       const [{ salt, memoryKiB, iterations, parallelism }] = (vector['file'] as KeyFile).slots

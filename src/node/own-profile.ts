@@ -1,0 +1,121 @@
+import type { Audit } from '../audit/index.ts'
+import { equal, MeshError, profilePaths, utf8 } from '../base/index.ts'
+import {
+  begun,
+  createKeyring,
+  encodeOwnKeys,
+  type FileCalls,
+  identityOf,
+  type Keyring,
+  openKeyFile,
+  type OwnKeys,
+  readIdentityFile,
+  type SealedPlace,
+  writeIdentityFile,
+} from '../identity/index.ts'
+import type { Store } from '../store/index.ts'
+import { createVault, openVault, type Vault, type VaultKey } from '../vault/index.ts'
+import { isThere, passphraseOf, type ProfileOptions } from './profile.ts'
+import { moveSecretsIn } from './secret-files.ts'
+import { createVaultJournal, type VaultJournal } from './vault-journal.ts'
+import { ownKeysName, vaultPlace } from './vault-place.ts'
+
+export interface OwnProfileOptions extends ProfileOptions {
+  /** Holding it keeps every other process out. */
+  readonly store: Store
+  /** Makes the keys of a profile that has none. */
+  readonly create?: (() => OwnKeys) | undefined
+  /** Take a vault that was rolled back. */
+  readonly accept?: boolean
+  /** In place of the passphrase. */
+  readonly key?: VaultKey | undefined
+  readonly files?: FileCalls
+}
+
+/** The vault of a profile, unsealed, and the identity that lies in it. */
+export interface OwnProfile {
+  readonly vault: Vault
+  readonly place: SealedPlace
+  readonly journal: VaultJournal
+  readonly keyring: Keyring
+  readonly isNew: boolean
+  /** The vault writes into this log from here on; what profiles kept beside the vault moves in. */
+  attach(audit: Audit, keyring: Keyring): Promise<void>
+}
+
+/**
+ * Opens the vault of a profile, makes one, or moves the keys of a profile from before there were vaults into one. A crash at any point leaves a profile that opens:
+ * what held the keys goes only after the vault that holds them is on the disk.
+ * @throws ERR_PROFILE_MISSING, ERR_SEALED, ERR_AUTH_FAILED, ERR_VAULT_ROLLBACK, ERR_IDENTITY_SUPERSEDED for a vault from before a rotation
+ */
+export async function openOwnProfile(options: OwnProfileOptions): Promise<OwnProfile> {
+  const { home, store, clock, random, accept = false, files } = options
+  const paths = profilePaths(home)
+  const journal = createVaultJournal(store)
+  const at = { path: paths.vault, clock, random, commit: journal.commit, expected: journal.expected, ...(files === undefined ? {} : { files }) }
+  const isMade = (await isThere(paths.vault)) || (await journal.expected()) !== undefined
+  const key = options.key ?? { kind: 'passphrase', secret: await passphraseOf(options, { make: !isMade && options.create !== undefined && !(await isThere(paths.identity)) }) }
+  const made = isMade ? undefined : await keysToMoveIn(options)
+  const vault =
+    made === undefined
+      ? await openVault({ ...at, accept })
+      : await createVault({ ...at, key: await slotKey(options, key), records: [[ownKeysName, encodeOwnKeys(made.keys)]] })
+  if (made === undefined) {
+    await vault.unseal(key).catch(async (error: unknown) => {
+      if (error instanceof MeshError && error.code === 'ERR_VAULT_ROLLBACK') await journal.noteRollback(vault.counter)
+      throw error
+    })
+  }
+  const place = vaultPlace({ vault, identityFile: paths.identity, random, ...(files === undefined ? {} : { files }) })
+  const keys = await place.read()
+  if (keys === undefined) throw new MeshError('ERR_PROFILE_MISSING', 'the vault holds no identity', { hint: 'bring a backup in: `kindmesh vault import FILE`' })
+  await tellIdentity(paths.identity, keys, options)
+  return {
+    vault,
+    place,
+    journal,
+    keyring: createKeyring(keys, random),
+    isNew: made?.isNew ?? false,
+    async attach(audit, { identity: did, marker }) {
+      const mark = marker('names in the log')
+      await journal.attach({ did, vault: vault.id, audit, mark: (name) => mark(utf8(name)).subarray(0, 16) })
+      await moveSecretsIn(vault, paths.secrets)
+    },
+  }
+}
+
+/** A vault is made with a passphrase, whatever else opens it later. @throws ERR_SEALED */
+const slotKey = async (options: OwnProfileOptions, key: VaultKey): Promise<VaultKey> =>
+  key.kind === 'passphrase' ? key : { kind: 'passphrase', secret: await passphraseOf(options) }
+
+/** The keys of a profile that has no vault yet. @throws ERR_PROFILE_MISSING, ERR_AUTH_FAILED, ERR_STORE_FAILED when its vault is lost */
+async function keysToMoveIn(options: OwnProfileOptions): Promise<{ readonly keys: OwnKeys; readonly isNew: boolean }> {
+  const { home, create, random } = options
+  const { identity, vault } = profilePaths(home)
+  if (!(await isThere(identity))) {
+    if (create === undefined) throw new MeshError('ERR_PROFILE_MISSING', `no identity in ${home}`)
+    return { keys: create(), isNew: true }
+  }
+  const file = await readIdentityFile(identity)
+  if (file.schema === 'kindmesh.identity/1') {
+    throw new MeshError('ERR_STORE_FAILED', `${vault} is missing`, { hint: 'bring a backup in: `kindmesh vault import FILE`' })
+  }
+  const keys = await openKeyFile(file, { passphrase: await passphraseOf(options), random })
+  return { keys: begun(keys, options), isNew: false }
+}
+
+/** Sees to it that the public part says what the vault does. @throws ERR_AUTH_FAILED when it is of somebody else, ERR_IDENTITY_SUPERSEDED when it knows a later key */
+async function tellIdentity(path: string, keys: OwnKeys, { random, files }: OwnProfileOptions): Promise<void> {
+  const told = (await isThere(path)) ? await readIdentityFile(path) : undefined
+  if (told !== undefined) {
+    if (told.did !== identityOf(keys)) throw new MeshError('ERR_AUTH_FAILED', `${path} and the vault are of two identities`, { hint: 'put back the one that belongs here' })
+    const chain = told.schema === 'kindmesh.key-file/1' ? [] : told.chain
+    const isSame = told.schema === 'kindmesh.identity/1' && chain.length === keys.chain.length && chain.every((bytes, index) => equal(bytes, keys.chain[index] ?? bytes.subarray(0, 0)))
+    if (isSame) return
+    // A recovery may go back behind what it overrides; a chain that only got shorter was rolled back.
+    if (chain.length > keys.chain.length && keys.chain.every((bytes, index) => equal(bytes, chain[index] ?? bytes.subarray(0, 0)))) {
+      throw new MeshError('ERR_IDENTITY_SUPERSEDED', 'the vault is from before the key was replaced', { hint: 'bring a newer backup in, or take the identity back: `kindmesh id recover FILE`' })
+    }
+  }
+  await writeIdentityFile(path, keys, { random, ...(files === undefined ? {} : { files }) })
+}

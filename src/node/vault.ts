@@ -1,0 +1,107 @@
+import { type Audit, vaultExported, vaultRead, vaultSealed, vaultUnsealed, vaultUnsealRefused } from '../audit/index.ts'
+import { type Did, hex, MeshError, toMeshError, utf8 } from '../base/index.ts'
+import type { SecretSource } from '../bridge/index.ts'
+import { type NewSlot, type SecretInfo, type SlotView, type Vault, type VaultKey, type VaultStatus } from '../vault/index.ts'
+
+/** Longest secret that goes through a door, bytes of UTF-8. Source: sandbox/v1 section 5.5. */
+export const secretBytesMax = 64 << 10
+/** Secrets of one profile that go through the doors. */
+export const secretsMax = 1_000
+
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
+
+/** What may be told of a secret. */
+export interface SecretView extends SecretInfo {
+  /** What stands for its name in the audit log, hexadecimal. */
+  readonly mark: string
+}
+
+/** The vault of a profile as its owner and, by `get`, its agents and tasks see it. Each read is in the audit log before it is answered. */
+export interface VaultDoors extends SecretSource {
+  status(): VaultStatus
+  /** @throws ERR_AUTH_FAILED, ERR_NOT_FOUND when there is no slot of that kind */
+  unseal(key: VaultKey): Promise<void>
+  /** Wipes the keys of the vault; what the identity signs with stays as long as the node runs. */
+  seal(): Promise<void>
+  /** `reader` is whoever reads, for the audit log. @throws ERR_SEALED, ERR_USAGE */
+  get(name: string, reader: string): Promise<string | undefined>
+  /** In order of their names. @throws ERR_SEALED */
+  list(): readonly SecretView[]
+  /** @throws ERR_SEALED, ERR_USAGE, ERR_WIRE_TOO_LARGE, ERR_OVERLOADED */
+  set(name: string, value: string): Promise<SecretView>
+  /** False when there was none. */
+  remove(name: string): Promise<boolean>
+  /** Another passphrase in the place of `current`. @throws ERR_AUTH_FAILED */
+  passphrase(change: { readonly current: Uint8Array; readonly next: Uint8Array }): Promise<void>
+  addSlot(slot: NewSlot): Promise<SlotView>
+  /** @throws ERR_NOT_FOUND, ERR_USAGE for the last one */
+  removeSlot(id: string): Promise<void>
+  /** A fresh data key. */
+  rotate(): Promise<void>
+}
+
+export interface VaultDoorsOptions {
+  readonly vault: Vault
+  readonly did: Did
+  audit(): Pick<Audit, 'record'>
+  mark(name: string): Uint8Array
+}
+
+export function createVaultDoors({ vault, did, audit, mark }: VaultDoorsOptions): VaultDoors {
+  const own = { did, vault: vault.id }
+  const view = (info: SecretInfo): SecretView => ({ ...info, mark: hex(mark(info.name)) })
+  const list = (): readonly SecretView[] => vault.list().filter(({ name }) => namePattern.test(name)).map(view)
+  return {
+    status: () => vault.status(),
+    async unseal(key) {
+      try {
+        await vault.unseal(key)
+      } catch (error) {
+        await audit().record(vaultUnsealRefused({ ...own, kind: key.kind }))
+        throw toMeshError(error)
+      }
+      await audit().record(vaultUnsealed({ ...own, kind: key.kind, counter: vault.counter }))
+    },
+    async seal() {
+      vault.seal()
+      await audit().record(vaultSealed(own))
+    },
+    async get(name, reader) {
+      if (!namePattern.test(name)) return undefined
+      const found = vault.get(name)
+      await audit().record(vaultRead({ ...own, mark: mark(name), reader, found: found !== undefined }))
+      return found === undefined ? undefined : new TextDecoder().decode(found.value)
+    },
+    list,
+    async set(name, value) {
+      checkSecret(name, value)
+      const names = list().map((info) => info.name)
+      if (names.length >= secretsMax && !names.includes(name)) throw new MeshError('ERR_OVERLOADED', `more than ${secretsMax} secrets`)
+      return view(await vault.set(name, utf8(value)))
+    },
+    async remove(name) {
+      checkName(name)
+      return await vault.remove(name)
+    },
+    async passphrase({ current, next }) {
+      const { id } = await vault.verify({ kind: 'passphrase', secret: current })
+      await vault.replaceSlot(id, { kind: 'passphrase', secret: next })
+    },
+    addSlot: (slot) => vault.addSlot(slot),
+    removeSlot: (id) => vault.removeSlot(id),
+    rotate: () => vault.rotate(),
+  }
+}
+
+function checkName(name: string): void {
+  if (namePattern.test(name)) return
+  throw new MeshError('ERR_USAGE', `${JSON.stringify(name.slice(0, 80))} is no name of a secret`, {
+    hint: 'use 1 to 64 letters, digits, dots, dashes and underscores',
+  })
+}
+
+function checkSecret(name: string, value: string): void {
+  checkName(name)
+  if (value === '') throw new MeshError('ERR_USAGE', 'a secret is not empty')
+  if (Buffer.byteLength(value) > secretBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `a secret exceeds ${secretBytesMax} bytes`)
+}
