@@ -82,3 +82,4 @@ export {
   verifyProof,
 } from './proof.ts'
 export { type AuditVerdict, type FirstBad, verifyAudit, type VerifyAuditOptions, type VerifyOptions } from './verify.ts'
+export { type VaultState, vaultExported, vaultRead, vaultRolledBack, vaultSealed, vaultUnsealed, vaultUnsealRefused, vaultWritten } from './vault-events.ts'

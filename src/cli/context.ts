@@ -84,10 +84,10 @@ async function readPassphrase(path: string): Promise<Uint8Array> {
 }
 
 async function openClient(home: string): Promise<Client> {
-  const { api, keyFile } = profilePaths(home)
+  const { api, identity } = profilePaths(home)
   const text = await readFile(api, 'utf8').catch(() => undefined)
   if (text === undefined) {
-    const hasProfile = await readFile(keyFile).then(
+    const hasProfile = await readFile(identity).then(
       () => true,
       () => false,
     )

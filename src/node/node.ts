@@ -12,11 +12,12 @@ import {
   secondMs,
   silentLogger,
   toMeshError,
+  utf8,
 } from '../base/index.ts'
 import { createBundlePins } from '../bundles/index.ts'
 import { type Config, configFiles, openConfig } from '../config/index.ts'
 import { selfTest } from '../crypto/index.ts'
-import { decodeRecoveryKey, encodeRecoveryKey, type Keyring, readKeyFile } from '../identity/index.ts'
+import { decodeRecoveryKey, encodeRecoveryKey, exportRecovery, type Keyring, newKeys, rotateKeys } from '../identity/index.ts'
 import { createLibp2pHost } from '../net/index.ts'
 import type { Policy } from '../policy/index.ts'
 import type { Role } from '../protocols/klp/index.ts'
@@ -27,9 +28,10 @@ import { createCheckpointFile } from './checkpoint-file.ts'
 import { createEventHub } from './events.ts'
 import { chainTopic } from './key-chains.ts'
 import { readOperatorGrants } from './operator-grants.ts'
-import { beginProfileChain, createProfile, exportProfileRecovery, openProfile, type ProfileOptions, recoverProfile, rotateProfile } from './profile.ts'
-import { createSecretFiles } from './secret-files.ts'
+import { openOwnProfile, recoverKeys } from './own-profile.ts'
+import { hasProfile, passphraseOf } from './profile.ts'
 import { newsTopic } from './trust-news.ts'
+import { createVaultDoors, type VaultDoors } from './vault.ts'
 
 /** Time that holders of mail have before a rotation. */
 export const collectBeforeRotationMsMax = 10 * secondMs
@@ -65,6 +67,7 @@ export interface MeshNode extends MeshRooms, NodeOwn {}
 
 /** What stays when a rotation exchanges the rooms. */
 interface NodeOwn extends AsyncDisposable {
+  readonly vault: VaultDoors
   /** Checkpoint kept beside the store, which the log must still contain. */
   keptCheckpoint(): Promise<string | undefined>
   /** Puts the next key in force and starts again under it, same ports. The DID stays. @throws ERR_IDENTITY_*, ERR_WIRE_TOO_LARGE at the chain's end */
@@ -78,29 +81,36 @@ interface NodeOwn extends AsyncDisposable {
 
 /**
  * Starts a node: opens the profile, the store and the network, and serves KLP, tasks and statements.
- * @throws ERR_PROFILE_*, ERR_SEALED, ERR_AUTH_FAILED, ERR_NET_ADDRESS, ERR_STORE_FAILED, ERR_CRYPTO_SELF_TEST
+ * @throws ERR_PROFILE_*, ERR_SEALED, ERR_AUTH_FAILED, ERR_VAULT_ROLLBACK, ERR_NET_ADDRESS, ERR_STORE_FAILED, ERR_CRYPTO_SELF_TEST
  */
 export async function createNode(options: NodeOptions): Promise<MeshNode> {
   const { dataDir, logger = silentLogger, clock = realClock, random = realRandom } = options
   selfTest()
   await using undo = new AsyncDisposableStack()
   const profile = { home: dataDir, passphrase: options.passphrase, clock, random }
-  const { keyring: unlocked, isNew } = await unlock({ ...options, clock, random })
+  const mayCreate = options.create !== false
+  if (!(await hasProfile(dataDir))) {
+    if (!mayCreate) throw new MeshError('ERR_PROFILE_MISSING', `no identity in ${dataDir}`)
+  } else await passphraseOf(profile)
   const paths = profilePaths(dataDir)
   const store = await createLevelStore(paths.store)
   undo.defer(() => store.close())
-  // The store is ours alone from here on, and so is the key file. It may have changed while somebody else had it.
-  let keyring = await settled(profile, unlocked)
+  // The store is ours alone from here on, and so is the vault.
+  const own = await openOwnProfile({ ...profile, store, ...(mayCreate ? { create: () => newKeys({ clock, random }) } : {}) })
+  const { vault, place, isNew } = own
+  undo.defer(() => vault.seal())
+  let { keyring } = own
   const config = options.config ?? (await openConfig({ files: configFiles(dataDir), random }))
   const grants = await readOperatorGrants(paths.grants)
   const bundlePins = createBundlePins(paths.bundlePins, random)
-  const secrets = createSecretFiles({ folder: paths.secrets, random })
   const sandboxes = await createSandboxes({ clock, logger })
   undo.defer(() => sandboxes.stop())
   const checkpointFile = createCheckpointFile({ path: paths.checkpoint, clock, logger })
   undo.defer(() => checkpointFile.flush())
   const events = createEventHub(logger)
   const registered: Agent[] = []
+  const names = keyring.marker('names in the log')
+  const vaultDoors = createVaultDoors({ vault, did: keyring.identity, audit: () => life.audit, mark: (name) => names(utf8(name)).subarray(0, 16) })
 
   /** One life of the node, under one key. */
   async function live(addresses: readonly string[]): Promise<Life> {
@@ -108,6 +118,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     const { identity: did } = keyring
     const audit = await createAudit({ store, sign: keyring.sign, did, keys: keyring.keys, clock, logger, onCheckpoint: checkpointFile.keep })
     halfway.defer(() => audit.close())
+    await own.attach(audit, keyring)
     const host = await createLibp2pHost({
       signer: keyring,
       listen: addresses,
@@ -130,7 +141,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
       config,
       grants,
       bundlePins,
-      secrets,
+      secrets: vaultDoors,
       offers,
       workDir: paths.tasks,
       store,
@@ -164,7 +175,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
       .then(() => running.disposeAsync())
     return stopping
   }
-  /** One change of the key file at a time, none while stopping. */
+  /** One change of the keys at a time, none while stopping. */
   function inTurn<T>(change: () => Promise<T>): Promise<T> {
     const turn = changing.then(async () => {
       if (stopping !== undefined) throw new MeshError('ERR_STOPPED', 'the node is stopping')
@@ -173,7 +184,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     changing = turn.catch(() => undefined)
     return turn
   }
-  /** Changes the key file, then lives on under the key it names. */
+  /** Changes the keys, then lives on under the key it names. */
   async function changeKey(change: () => Promise<Keyring>): Promise<{ readonly did: Did; readonly peerId: string }> {
     keyring = await change()
     const before = samePorts(listen, life.node.addresses())
@@ -185,28 +196,29 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
     await life.announceKey()
     return { did: keyring.identity, peerId: life.node.peerId }
   }
-  const own: NodeOwn = {
+  const doors: NodeOwn = {
+    vault: vaultDoors,
     keptCheckpoint: checkpointFile.read,
     rotate: (how) =>
       inTurn(async () => {
         await life.confirmKey()
         // What lies with holders for the old key is fetched under it.
         await life.node.mailboxes.collect({ signal: clock.timeout(collectBeforeRotationMsMax, 'fetching mail') }).catch(() => undefined)
-        return await changeKey(async () => await rotateProfile(profile, how))
+        return await changeKey(async () => await rotateKeys({ place, clock, random, newRecovery: how?.newRecovery === true }))
       }),
     recover: (recovery) =>
       inTurn(async () => {
         const key = decodeRecoveryKey(recovery)
         // What others know of our chain counts, a thief's statements most of all.
         await life.confirmKey().catch((error: unknown) => logger.info('the identity is to be recovered', { code: toMeshError(error).code }))
-        return await changeKey(async () => await recoverProfile(profile, key, life.knownOfOwn()))
+        return await changeKey(() => recoverKeys(own, { recovery: key, known: life.knownOfOwn(), clock, random }))
       }),
-    exportRecovery: (deliver) => inTurn(() => exportProfileRecovery(profile, (key) => deliver(encodeRecoveryKey(key)))),
+    exportRecovery: (deliver) => inTurn(() => exportRecovery({ place, clock, random, deliver: (key) => deliver(encodeRecoveryKey(key)) })),
     stop,
     [Symbol.asyncDispose]: () => stop('disposed'),
   }
   void life.announceKey().catch((error: unknown) => logger.info('the new key was not announced', { code: toMeshError(error).code }))
-  return withRooms(own, () => life.node, registered)
+  return withRooms(doors, () => life.node, registered)
 }
 
 /** The node as its rooms are now: a rotation exchanges them all, and what somebody took out of the node before goes on working. */
@@ -250,27 +262,4 @@ export function samePorts(listen: readonly string[], addresses: readonly string[
 interface Life extends Assembled {
   readonly audit: Audit
   end(): Promise<void>
-}
-
-/** The profile's key as its file is now that nobody else changes it. */
-async function settled(profile: ProfileOptions, keyring: Keyring): Promise<Keyring> {
-  const { current } = await readKeyFile(profilePaths(profile.home).keyFile)
-  if (keyring.chain.length === 0) return await beginProfileChain(profile)
-  return current === keyring.did ? keyring : await openProfile(profile)
-}
-
-async function unlock({
-  dataDir,
-  passphrase,
-  create = true,
-  clock,
-  random,
-}: NodeOptions & { readonly clock: Clock; readonly random: Random }): Promise<{ readonly keyring: Keyring; readonly isNew: boolean }> {
-  const profile = { home: dataDir, passphrase, clock, random }
-  try {
-    return { keyring: await openProfile(profile), isNew: false }
-  } catch (error) {
-    if (!create || toMeshError(error).code !== 'ERR_PROFILE_MISSING') throw error
-    return { keyring: await createProfile(profile), isNew: true }
-  }
 }

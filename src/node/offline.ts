@@ -1,4 +1,4 @@
-import { type AuditVerdict, verifyAudit } from '../audit/index.ts'
+import { type Audit, type AuditVerdict, createAudit, verifyAudit } from '../audit/index.ts'
 import { type Did, MeshError, profilePaths, silentLogger } from '../base/index.ts'
 import {
   type Chain,
@@ -8,18 +8,22 @@ import {
   decodeRecoveryKey,
   encodeRecoveryKey,
   kindDidFromDid,
-  type Keyring,
+  exportRecovery,
+  type OwnKeys,
   openChainRecord,
   openChainStatement,
   peerIdFromDid,
-  readKeyFile,
+  readIdentityFile,
+  recovered,
+  rotateKeys,
 } from '../identity/index.ts'
 import { createLibp2pHost } from '../net/index.ts'
 import { createLevelStore, createMemoryStore, type Store } from '../store/index.ts'
 import { recordRules } from './assemble.ts'
 import { readCheckpoint } from './checkpoint-file.ts'
 import { chainNamespace, readKeptChain } from './key-chains.ts'
-import { exportProfileRecovery, type ProfileOptions, recoverProfile, rotateProfile } from './profile.ts'
+import { openOwnProfile, type OwnProfile, type OwnProfileOptions, recoverKeys } from './own-profile.ts'
+import type { ProfileOptions } from './profile.ts'
 
 export interface IdentityView {
   readonly did: Did
@@ -33,27 +37,27 @@ export interface IdentityView {
 
 /** Who a profile is, without unlocking it. @throws ERR_PROFILE_MISSING */
 export async function readIdentity(home: string): Promise<IdentityView> {
-  const { did, createdAt, current, seq } = await readKeyFile(profilePaths(home).keyFile)
+  const { did, createdAt, current, seq } = await readIdentityFile(profilePaths(home).identity)
   return { did, peerId: peerIdFromDid(current), kindDid: kindDidFromDid(did), createdAt, seq }
 }
 
 /** Verifies the audit log of a profile whose node does not run. @throws ERR_PROFILE_MISSING, ERR_PROFILE_LOCKED */
 export async function verifyProfileAudit(home: string): Promise<AuditVerdict> {
   const paths = profilePaths(home)
-  const file = await readKeyFile(paths.keyFile)
+  const file = await readIdentityFile(paths.identity)
   const keys = file.schema === 'kindmesh.key-file/1' ? [file.did] : file.chain.map((bytes) => openChainStatement(bytes).key)
   const expectedCheckpoint = await readCheckpoint(paths.checkpoint)
   return await withStore(home, (store) => verifyAudit({ store, did: file.did, keys, ...(expectedCheckpoint === undefined ? {} : { expectedCheckpoint }) }))
 }
 
-// The store is the profile's lock: while we hold it no node runs and nobody else writes the key file.
+// The store is the profile's lock: while we hold it no node runs and nobody else writes to the vault.
 
 /** Puts the next key in force while the node is down. @throws ERR_PROFILE_*, ERR_SEALED, ERR_AUTH_FAILED, ERR_IDENTITY_* when this node has seen a later key */
-export async function rotateOffline(options: ProfileOptions, how: { readonly newRecovery?: boolean | undefined }): Promise<void> {
-  const { did, current } = await readKeyFile(profilePaths(options.home).keyFile)
-  await withStore(options.home, async (store) => {
-    checkInForce(await readKeptChain(store.sub('key-chains'), did), current)
-    await rotateProfile(options, how)
+export async function rotateOffline(options: ProfileOptions, { newRecovery = false }: { readonly newRecovery?: boolean | undefined }): Promise<void> {
+  await readIdentityFile(profilePaths(options.home).identity)
+  await withProfile(options, async ({ place, keyring, store }) => {
+    checkInForce(await readKeptChain(store.sub('key-chains'), keyring.identity), keyring.did)
+    await rotateKeys({ ...options, place, newRecovery })
   })
 }
 
@@ -65,19 +69,23 @@ export async function recoverOffline(
   options: ProfileOptions,
   recovery: string,
   { bootstrap = [] }: { readonly bootstrap?: readonly string[] } = {},
-): Promise<Keyring> {
+): Promise<void> {
   const key = decodeRecoveryKey(recovery)
   const published = bootstrap.length === 0 ? [] : await fetchChain(key.did, bootstrap, options)
-  return await withStore(options.home, async (store) => {
-    const known = await readKeptChain(store.sub('key-chains'), key.did)
-    return await recoverProfile(options, key, [...published, ...(known === undefined ? [] : [...known.path, ...known.rivals, ...known.beaten])])
+  // A profile that has no identity begins with the one taken back.
+  const create = (): OwnKeys => recovered(undefined, { ...options, recovery: key, known: published })
+  await withProfile({ ...options, create }, async ({ place, isNew, store }) => {
+    const chain = await readKeptChain(store.sub('key-chains'), key.did)
+    const known = [...published, ...(chain === undefined ? [] : [...chain.path, ...chain.rivals, ...chain.beaten])]
+    if (isNew) await rotateKeys({ ...options, place })
+    else await recoverKeys({ place }, { ...options, recovery: key, known })
   })
 }
 
 /** Hands over the recovery key while the node is down. @throws ERR_NOT_FOUND when that was done before */
 export async function exportRecoveryOffline(options: ProfileOptions, deliver: (recovery: string) => Promise<void>): Promise<void> {
-  await readKeyFile(profilePaths(options.home).keyFile)
-  await withStore(options.home, () => exportProfileRecovery(options, (key) => deliver(encodeRecoveryKey(key))))
+  await readIdentityFile(profilePaths(options.home).identity)
+  await withProfile(options, ({ place }) => exportRecovery({ ...options, place, deliver: (key) => deliver(encodeRecoveryKey(key)) }))
 }
 
 /** The chain of an identity as the DHT has it, asked under a key made for it alone. */
@@ -106,6 +114,28 @@ function checkInForce(chain: Chain | undefined, current: Did): void {
   if (chain.status === 'frozen') throw new MeshError('ERR_IDENTITY_FROZEN', `two successions number ${chain.seq} of this identity are known`)
   const isReplaced = chain.keys.some(({ key, until }) => key === current && until !== undefined)
   if (isReplaced) throw new MeshError('ERR_IDENTITY_SUPERSEDED', 'a later key of this identity was seen: an old copy of the key file, or a thief')
+}
+
+/** The vault of a profile whose node does not run, and its log, for as long as `act` takes. */
+export async function withProfile<T>(
+  options: Omit<OwnProfileOptions, 'store'>,
+  act: (profile: OwnProfile & { readonly store: Store; readonly audit: Audit }) => Promise<T>,
+): Promise<T> {
+  return await withStore(options.home, async (store) => {
+    const own = await openOwnProfile({ ...options, store })
+    const { identity: did, keys, sign } = own.keyring
+    try {
+      const audit = await createAudit({ store, sign, did, keys, clock: options.clock, logger: silentLogger })
+      try {
+        await own.attach(audit, own.keyring)
+        return await act({ ...own, store, audit })
+      } finally {
+        await audit.close()
+      }
+    } finally {
+      own.vault.seal()
+    }
+  })
 }
 
 async function withStore<T>(home: string, act: (store: Store) => Promise<T>): Promise<T> {

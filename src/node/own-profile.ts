@@ -8,8 +8,12 @@ import {
   identityOf,
   type Keyring,
   openKeyFile,
+  openKeys,
   type OwnKeys,
   readIdentityFile,
+  realFiles,
+  recovered,
+  rotateKeys,
   type SealedPlace,
   writeIdentityFile,
 } from '../identity/index.ts'
@@ -84,6 +88,18 @@ export async function openOwnProfile(options: OwnProfileOptions): Promise<OwnPro
   }
 }
 
+/**
+ * Takes the identity of a profile back: the recovery key comes in force and is replaced at once by one that no copy holds.
+ * @throws ERR_IDENTITY_CHAIN when the key is of another identity, ERR_SEALED
+ */
+export async function recoverKeys(
+  { place }: Pick<OwnProfile, 'place'>,
+  { clock, random, ...given }: Parameters<typeof recovered>[1],
+): Promise<Keyring> {
+  await place.write(recovered(await place.read(), { clock, random, ...given }))
+  return await rotateKeys({ place, clock, random })
+}
+
 /** A vault is made with a passphrase, whatever else opens it later. @throws ERR_SEALED */
 const slotKey = async (options: OwnProfileOptions, key: VaultKey): Promise<VaultKey> =>
   key.kind === 'passphrase' ? key : { kind: 'passphrase', secret: await passphraseOf(options) }
@@ -97,12 +113,32 @@ async function keysToMoveIn(options: OwnProfileOptions): Promise<{ readonly keys
     return { keys: create(), isNew: true }
   }
   const file = await readIdentityFile(identity)
-  if (file.schema === 'kindmesh.identity/1') {
-    throw new MeshError('ERR_STORE_FAILED', `${vault} is missing`, { hint: 'bring a backup in: `kindmesh vault import FILE`' })
-  }
+  if (file.schema === 'kindmesh.identity/1') throw lost(vault)
   const keys = await openKeyFile(file, { passphrase: await passphraseOf(options), random })
   return { keys: begun(keys, options), isNew: false }
 }
+
+/** The keyring of a profile whose node may be running: nothing is written. @throws ERR_PROFILE_MISSING, ERR_SEALED, ERR_AUTH_FAILED */
+export async function peekKeyring(options: ProfileOptions): Promise<Keyring> {
+  const { home, clock, random } = options
+  const { identity, vault: path } = profilePaths(home)
+  if (!(await isThere(path))) {
+    const file = await readIdentityFile(identity)
+    if (file.schema === 'kindmesh.identity/1') throw lost(path)
+    return createKeyring(await openKeyFile(file, { passphrase: await passphraseOf(options), random }), random)
+  }
+  const secret = await passphraseOf(options)
+  const still = (): Promise<void> => Promise.resolve()
+  const vault = await openVault({ path, clock, random, files: { ...realFiles, rename: still, unlink: still, link: still } })
+  await vault.unseal({ kind: 'passphrase', secret })
+  try {
+    return await openKeys({ place: vaultPlace({ vault, identityFile: identity, random }), random })
+  } finally {
+    vault.seal()
+  }
+}
+
+const lost = (path: string): MeshError => new MeshError('ERR_STORE_FAILED', `${path} is missing`, { hint: 'bring a backup in: `kindmesh vault import FILE`' })
 
 /** Sees to it that the public part says what the vault does. @throws ERR_AUTH_FAILED when it is of somebody else, ERR_IDENTITY_SUPERSEDED when it knows a later key */
 async function tellIdentity(path: string, keys: OwnKeys, { random, files }: OwnProfileOptions): Promise<void> {

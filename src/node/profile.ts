@@ -1,5 +1,5 @@
 import { mkdir, readFile, stat } from 'node:fs/promises'
-import { base64url, type Clock, MeshError, profilePaths, type Random, trimLineEnd, utf8 } from '../base/index.ts'
+import { base64url, type Clock, MeshError, profilePaths, type Random, trimLineEnd } from '../base/index.ts'
 import { createKeyring, createPrivateFile, encodeOwnKeys, type Keyring, newKeys, writeIdentityFile } from '../identity/index.ts'
 import { createVault, vaultPassphraseBytesMax } from '../vault/index.ts'
 import { ownKeysName } from './vault-place.ts'

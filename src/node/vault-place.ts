@@ -1,9 +1,9 @@
 import { type Random } from '../base/index.ts'
 import { decodeOwnKeys, encodeOwnKeys, type FileCalls, type SealedPlace, writeIdentityFile } from '../identity/index.ts'
-import { reservedPrefix, type Vault } from '../vault/index.ts'
+import type { Vault } from '../vault/index.ts'
 
-/** The name under which the vault holds the keys of the identity. Source: identity/v1 section 3. */
-export const ownKeysName = `${reservedPrefix}identity`
+/** The name under which the vault holds the keys of the identity; no door takes names with a slash. Source: identity/v1 section 3. */
+export const ownKeysName = 'kindmesh/identity'
 
 interface VaultPlaceOptions {
   readonly vault: Pick<Vault, 'get' | 'set'>

@@ -51,27 +51,26 @@ function checkRuntime(): Finding {
 }
 
 async function checkProfile({ home }: Context): Promise<readonly Finding[]> {
-  const { keyFile, passphraseFile } = profilePaths(home)
+  const { vault, identity, passphraseFile } = profilePaths(home)
   try {
     const { readIdentity } = await import('../../node/index.ts')
     const { did } = await readIdentity(home)
+    // A profile from before there was a vault holds its keys in the other file.
+    const keyFile = (await isThere(vault)) ? vault : identity
     const { mode } = await stat(keyFile)
     const isPrivate = (mode & 0o077) === 0
-    const hasPassphraseFile = await stat(passphraseFile).then(
-      () => true,
-      () => false,
-    )
+    const hasPassphraseFile = await isThere(passphraseFile)
     return [
       { what: 'identity', state: 'ok', detail: did },
       isPrivate
-        ? { what: 'key file', state: 'ok', detail: 'readable by you alone' }
-        : { what: 'key file', state: 'fail', detail: 'others can read it', fix: `chmod 600 ${keyFile}` },
+        ? { what: 'vault', state: 'ok', detail: 'readable by you alone' }
+        : { what: 'vault', state: 'fail', detail: 'others can read it', fix: `chmod 600 ${keyFile}` },
       ...(hasPassphraseFile
         ? [
             {
               what: 'passphrase',
               state: 'warn',
-              detail: 'lies beside the key it protects',
+              detail: 'lies beside the vault it protects',
               fix: `move ${passphraseFile} to another place and name it by --passphrase-file`,
             } as const,
           ]
@@ -82,6 +81,12 @@ async function checkProfile({ home }: Context): Promise<readonly Finding[]> {
     return [{ what: 'identity', state: 'fail', detail: message, fix: hint.replaceAll('`', '') }]
   }
 }
+
+const isThere = async (path: string): Promise<boolean> =>
+  await stat(path).then(
+    () => true,
+    () => false,
+  )
 
 async function checkDisk({ home }: Context): Promise<Finding> {
   try {
