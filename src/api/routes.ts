@@ -21,6 +21,7 @@ import { taskRoutes } from './task-routes.ts'
 import type { Principal } from './principals.ts'
 import { topicRoutes } from './topic-routes.ts'
 import { trustRoutes } from './trust-routes.ts'
+import { vaultRoutes } from './vault-routes.ts'
 import { patience } from './patience.ts'
 
 export interface Call extends SignalOption {
@@ -176,6 +177,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...auditRoutes(node),
     ...fileRoutes(node),
     ...taskRoutes(node, who),
+    ...vaultRoutes(node),
   ]
 }
 

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import { base64, fromBase64, MeshError, utf8 } from '../base/index.ts'
 import type { MeshNode, VaultDoors } from '../node/index.ts'
-import type { Principal } from './principals.ts'
+import { nameOf, type Principal } from './principals.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './vault-schemas.ts'
 
@@ -84,12 +84,11 @@ export const vaultRoutes = ({ vault }: Pick<MeshNode, 'vault'>): readonly Route[
     url: '/v1/vault/slots',
     right: '/api/vault',
     stepUp: true,
-    summary: 'One more way to open the vault; the code of a recovery slot is shown this once',
+    summary: 'One more way to open the vault',
     body: schemas.vaultSlotBody,
     reply: schemas.vaultSlotAdded,
     async handle({ body }) {
-      const { slot, code } = await addSlot(vault, body as Body<'vaultSlotBody'>)
-      return { slot: slotView(slot), ...(code === undefined ? {} : { code }) }
+      return { slot: slotView(await addSlot(vault, body as Body<'vaultSlotBody'>)) }
     },
   },
   {
@@ -122,7 +121,7 @@ export const vaultRoutes = ({ vault }: Pick<MeshNode, 'vault'>): readonly Route[
     method: 'POST',
     url: '/v1/vault/unseal',
     right: '/api/vault',
-    summary: 'Open the vault by its passphrase, a recovery code or a passkey',
+    summary: 'Open the vault by its passphrase or a passkey',
     body: schemas.vaultKeyBody,
     reply: schemas.vaultStatus,
     async handle({ body }) {
@@ -132,7 +131,7 @@ export const vaultRoutes = ({ vault }: Pick<MeshNode, 'vault'>): readonly Route[
   },
 ]
 
-const readerOf = (principal: Principal): string => (principal.kind === 'session' ? `user ${principal.user.name}` : `token ${principal.surface}`)
+const readerOf = (principal: Principal): string => (principal.kind === 'session' ? `user ${principal.user.name}` : nameOf(principal))
 
 function statusOf(vault: Pick<VaultDoors, 'status'>): z.input<typeof schemas.vaultStatus> {
   const { slots, secrets, ...rest } = vault.status()
@@ -146,17 +145,14 @@ const slotView = ({ credentialId, salt, ...slot }: ReturnType<VaultDoors['status
 })
 
 /** @throws ERR_USAGE */
-export function keyOf(given: Body<'vaultKeyBody'>): Parameters<VaultDoors['unseal']>[0] {
+function keyOf(given: Body<'vaultKeyBody'>): Parameters<VaultDoors['unseal']>[0] {
   if (given.kind === 'passphrase') return { kind: given.kind, secret: utf8(given.passphrase) }
-  if (given.kind === 'recovery') return { kind: given.kind, code: given.code }
-  if (given.kind === 'prf') return { kind: given.kind, secret: bytesOf(given.secret) }
-  return { kind: given.kind }
+  return { kind: given.kind, secret: bytesOf(given.secret) }
 }
 
 async function addSlot(vault: Pick<VaultDoors, 'addSlot'>, given: Body<'vaultSlotBody'>): ReturnType<VaultDoors['addSlot']> {
   const label = given.label === undefined ? {} : { label: given.label }
   if (given.kind === 'passphrase') return await vault.addSlot({ kind: given.kind, secret: utf8(given.passphrase), ...label })
-  if (given.kind !== 'prf') return await vault.addSlot({ kind: given.kind, ...label })
   const { secret, credentialId, salt } = given
   return await vault.addSlot({ kind: 'prf', secret: bytesOf(secret), credentialId: bytesOf(credentialId), salt: bytesOf(salt), ...label })
 }

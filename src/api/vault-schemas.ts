@@ -46,17 +46,12 @@ export const vaultPassphraseBody = z.object({ current: passphrase, next: passphr
 /** One way to open it. */
 export const vaultKeyBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('passphrase'), passphrase }),
-  z.object({ kind: z.literal('recovery'), code: z.string().min(1).max(256) }),
   z.object({ kind: z.literal('prf'), secret: base64 }),
-  z.object({ kind: z.literal('keyring') }),
 ])
 const label = z.string().max(64).optional()
 export const vaultSlotBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('passphrase'), passphrase, label }),
-  z.object({ kind: z.literal('recovery'), label }),
   z.object({ kind: z.literal('prf'), secret: base64, credentialId: base64, salt: base64, label }),
-  z.object({ kind: z.literal('keyring'), label }),
 ])
-/** `code` of a recovery slot, shown this once. */
-export const vaultSlotAdded = z.object({ slot: vaultSlot, code: z.string().optional() })
+export const vaultSlotAdded = z.object({ slot: vaultSlot })
 export const vaultSlotNamed = z.object({ id: z.string().min(1).max(64) })

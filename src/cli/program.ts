@@ -21,13 +21,13 @@ import { addPeopleCommands } from './commands/people.ts'
 import { addPinCommands } from './commands/pins.ts'
 import { addProofCommands } from './commands/proofs.ts'
 import { addRunCommand } from './commands/run.ts'
-import { addSecretCommands } from './commands/secret.ts'
 import { addSandboxCommands } from './commands/sandbox.ts'
 import { addSigningCommands } from './commands/signing.ts'
 import { addTaskCommands } from './commands/task.ts'
 import { addTopicCommands } from './commands/topics.ts'
 import { addTrustCommands } from './commands/trust.ts'
 import { addUpCommand } from './commands/up.ts'
+import { addVaultCommands } from './commands/vault.ts'
 import { type Context, createContext, reportError, type SharedOptions } from './context.ts'
 
 // The depth is the same from src/cli and from dist/cli.
@@ -98,7 +98,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addMailboxCommands,
     addGroupCommands,
     addAgentCommands,
-    addSecretCommands,
+    addVaultCommands,
     addSigningCommands,
     addInviteCommands,
     addPeopleCommands,

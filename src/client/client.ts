@@ -84,6 +84,16 @@ export interface Client {
   rotate(body: In<'rotateBody'>, options?: SignalOption): Promise<Out<'rotated'>>
   exportRecovery(options?: SignalOption): Promise<Out<'recoveryBody'>>
   recover(body: In<'recoveryBody'>, options?: SignalOption): Promise<Out<'rotated'>>
+  vault(options?: SignalOption): Promise<Out<'vaultStatus'>>
+  secrets(options?: SignalOption): Promise<Out<'vaultSecrets'>>
+  setSecret(body: In<'vaultSetBody'>, options?: SignalOption): Promise<Out<'vaultSecret'>>
+  readSecret(name: string, options?: SignalOption): Promise<Out<'vaultValue'>>
+  removeSecret(name: string, options?: SignalOption): Promise<Out<'vaultNamed'>>
+  changeVaultPassphrase(body: In<'vaultPassphraseBody'>, options?: SignalOption): Promise<Out<'vaultStatus'>>
+  addVaultSlot(body: In<'vaultSlotBody'>, options?: SignalOption): Promise<Out<'vaultSlotAdded'>>
+  removeVaultSlot(id: string, options?: SignalOption): Promise<Out<'vaultSlotNamed'>>
+  sealVault(options?: SignalOption): Promise<Out<'vaultStatus'>>
+  unsealVault(body: In<'vaultKeyBody'>, options?: SignalOption): Promise<Out<'vaultStatus'>>
   invite(body: In<'inviteBody'>, options?: SignalOption): Promise<Out<'invited'>>
   invites(options?: SignalOption): Promise<{ readonly invites: readonly Out<'invite'>[] }>
   revokeInvite(name: string, options?: SignalOption): Promise<Out<'invite'>>
@@ -250,6 +260,16 @@ export function createClient({ url, token, fetch = globalThis.fetch }: ClientOpt
     rotate: (body, options) => call('/v1/identity/rotate', options, body),
     exportRecovery: (options) => call('/v1/identity/recovery', options, {}),
     recover: (body, options) => call('/v1/identity/recover', options, body),
+    vault: (options) => call('/v1/vault', options),
+    secrets: (options) => call('/v1/vault/secrets', options),
+    setSecret: (body, options) => call('/v1/vault/secrets', options, body),
+    readSecret: (name, options) => call('/v1/vault/secrets/read', options, { name }),
+    removeSecret: (name, options) => call('/v1/vault/secrets/remove', options, { name }),
+    changeVaultPassphrase: (body, options) => call('/v1/vault/passphrase', options, body),
+    addVaultSlot: (body, options) => call('/v1/vault/slots', options, body),
+    removeVaultSlot: (id, options) => call('/v1/vault/slots/remove', options, { id }),
+    sealVault: (options) => call('/v1/vault/seal', options, {}),
+    unsealVault: (body, options) => call('/v1/vault/unseal', options, body),
     invite: (body, options) => call('/v1/invites', options, body),
     invites: (options) => call('/v1/invites', options),
     revokeInvite: (name, options) => call('/v1/invites/revoke', options, { name }),

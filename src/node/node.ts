@@ -12,7 +12,6 @@ import {
   secondMs,
   silentLogger,
   toMeshError,
-  utf8,
 } from '../base/index.ts'
 import { createBundlePins } from '../bundles/index.ts'
 import { type Config, configFiles, openConfig } from '../config/index.ts'
@@ -31,7 +30,7 @@ import { readOperatorGrants } from './operator-grants.ts'
 import { openOwnProfile, recoverKeys } from './own-profile.ts'
 import { hasProfile, passphraseOf } from './profile.ts'
 import { newsTopic } from './trust-news.ts'
-import { createVaultDoors, type VaultDoors } from './vault.ts'
+import { createVaultDoors, markerOf, type VaultDoors } from './vault.ts'
 
 /** Time that holders of mail have before a rotation. */
 export const collectBeforeRotationMsMax = 10 * secondMs
@@ -109,8 +108,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   undo.defer(() => checkpointFile.flush())
   const events = createEventHub(logger)
   const registered: Agent[] = []
-  const names = keyring.marker('names in the log')
-  const vaultDoors = createVaultDoors({ vault, did: keyring.identity, audit: () => life.audit, mark: (name) => names(utf8(name)).subarray(0, 16) })
+  const vaultDoors = createVaultDoors({ vault, did: keyring.identity, audit: () => life.audit, mark: markerOf(keyring) })
 
   /** One life of the node, under one key. */
   async function live(addresses: readonly string[]): Promise<Life> {

@@ -23,7 +23,10 @@ import { recordRules } from './assemble.ts'
 import { readCheckpoint } from './checkpoint-file.ts'
 import { chainNamespace, readKeptChain } from './key-chains.ts'
 import { openOwnProfile, type OwnProfile, type OwnProfileOptions, recoverKeys } from './own-profile.ts'
-import type { ProfileOptions } from './profile.ts'
+import { hasProfile, type ProfileOptions } from './profile.ts'
+import { openVault, type VaultStatus } from '../vault/index.ts'
+import { createVaultJournal } from './vault-journal.ts'
+import { createVaultDoors, markerOf, type VaultDoors } from './vault.ts'
 
 export interface IdentityView {
   readonly did: Did
@@ -135,6 +138,20 @@ export async function withProfile<T>(
     } finally {
       own.vault.seal()
     }
+  })
+}
+
+/** The doors of a vault whose node does not run. @throws ERR_PROFILE_*, ERR_SEALED, ERR_AUTH_FAILED, ERR_VAULT_ROLLBACK */
+export const withVault = async <T>(options: Omit<OwnProfileOptions, 'store'>, act: (doors: VaultDoors) => Promise<T>): Promise<T> =>
+  await withProfile(options, ({ vault, keyring, audit }) => act(createVaultDoors({ vault, did: keyring.identity, audit: () => audit, mark: markerOf(keyring) })))
+
+/** What may be told of a vault without its key, while no node runs. @throws ERR_PROFILE_* */
+export async function readVaultStatus({ home, clock, random }: ProfileOptions): Promise<VaultStatus> {
+  const { identity, vault: path } = profilePaths(home)
+  if (!(await hasProfile(home))) await readIdentityFile(identity)
+  return await withStore(home, async (store) => {
+    const { expected } = createVaultJournal(store)
+    return (await openVault({ path, clock, random, expected })).status()
   })
 }
 

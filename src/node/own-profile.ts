@@ -1,5 +1,5 @@
 import type { Audit } from '../audit/index.ts'
-import { equal, MeshError, profilePaths, utf8 } from '../base/index.ts'
+import { equal, MeshError, profilePaths } from '../base/index.ts'
 import {
   begun,
   createKeyring,
@@ -21,6 +21,7 @@ import type { Store } from '../store/index.ts'
 import { createVault, openVault, type Vault, type VaultKey } from '../vault/index.ts'
 import { isThere, passphraseOf, type ProfileOptions } from './profile.ts'
 import { moveSecretsIn } from './secret-files.ts'
+import { markerOf } from './vault.ts'
 import { createVaultJournal, type VaultJournal } from './vault-journal.ts'
 import { ownKeysName, vaultPlace } from './vault-place.ts'
 
@@ -80,9 +81,8 @@ export async function openOwnProfile(options: OwnProfileOptions): Promise<OwnPro
     journal,
     keyring: createKeyring(keys, random),
     isNew: made?.isNew ?? false,
-    async attach(audit, { identity: did, marker }) {
-      const mark = marker('names in the log')
-      await journal.attach({ did, vault: vault.id, audit, mark: (name) => mark(utf8(name)).subarray(0, 16) })
+    async attach(audit, keyring) {
+      await journal.attach({ did: keyring.identity, vault: vault.id, audit, mark: markerOf(keyring) })
       await moveSecretsIn(vault, paths.secrets)
     },
   }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, stat } from 'node:fs/promises'
+import { mkdir, readFile, stat, unlink } from 'node:fs/promises'
 import { base64url, type Clock, MeshError, profilePaths, type Random, trimLineEnd } from '../base/index.ts'
 import { createKeyring, createPrivateFile, encodeOwnKeys, type Keyring, newKeys, writeIdentityFile } from '../identity/index.ts'
 import { createVault, vaultPassphraseBytesMax } from '../vault/index.ts'
@@ -69,3 +69,11 @@ export const isThere = async (path: string): Promise<boolean> =>
     () => true,
     () => false,
   )
+
+/** After a change of the passphrase: the file that held the old one opens nothing any more, and goes. */
+export async function changePassphraseFile({ home, passphrase }: ProfileOptions): Promise<string | undefined> {
+  const { passphraseFile } = profilePaths(home)
+  if (passphrase !== undefined || !(await isThere(passphraseFile))) return undefined
+  await unlink(passphraseFile)
+  return passphraseFile
+}

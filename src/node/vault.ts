@@ -1,6 +1,7 @@
 import { type Audit, vaultRead, vaultSealed, vaultUnsealed, vaultUnsealRefused } from '../audit/index.ts'
 import { type Did, hex, MeshError, toMeshError, utf8 } from '../base/index.ts'
 import type { SecretSource } from '../bridge/index.ts'
+import type { Keyring } from '../identity/index.ts'
 import { type NewSlot, type SecretInfo, type SlotView, type Vault, type VaultKey, type VaultStatus } from '../vault/index.ts'
 
 /** Longest secret that goes through a door, bytes of UTF-8. Source: sandbox/v1 section 5.5. */
@@ -16,20 +17,11 @@ export interface SecretView extends SecretInfo {
   readonly mark: string
 }
 
-/** A key as it comes through a door. */
-export type GivenKey =
-  | { readonly kind: 'passphrase' | 'prf'; readonly secret: Uint8Array }
-  | { readonly kind: 'recovery'; readonly code: string }
-  | { readonly kind: 'keyring' }
-
-/** A slot as it is asked for; secrets of its own are made by whoever adds it. */
-export type WantedSlot = NewSlot | { readonly kind: 'recovery' | 'keyring'; readonly label?: string; readonly secret?: undefined }
-
 /** The vault of a profile as its owner and, by `get`, its agents and tasks see it. Each read is in the audit log before it is answered. */
 export interface VaultDoors extends SecretSource {
   status(): VaultStatus
   /** @throws ERR_AUTH_FAILED, ERR_NOT_FOUND when there is no slot of that kind */
-  unseal(key: GivenKey): Promise<void>
+  unseal(key: VaultKey): Promise<void>
   /** Wipes the keys of the vault; what the identity signs with stays as long as the node runs. */
   seal(): Promise<void>
   /** `reader` is whoever reads, for the audit log. @throws ERR_SEALED, ERR_USAGE */
@@ -42,12 +34,18 @@ export interface VaultDoors extends SecretSource {
   remove(name: string): Promise<boolean>
   /** Another passphrase in the place of `current`. @throws ERR_AUTH_FAILED */
   passphrase(change: { readonly current: Uint8Array; readonly next: Uint8Array }): Promise<void>
-  /** One more way to open it; of a recovery slot the code, made here and shown this once. */
-  addSlot(slot: WantedSlot): Promise<{ readonly slot: SlotView; readonly code?: string }>
+  /** One more way to open it. */
+  addSlot(slot: NewSlot): Promise<SlotView>
   /** @throws ERR_NOT_FOUND, ERR_USAGE for the last one */
   removeSlot(id: string): Promise<void>
   /** A fresh data key. */
   rotate(): Promise<void>
+}
+
+/** What stands for names of secrets in the log: only who has the identity can tell which. */
+export function markerOf(keyring: Keyring): (name: string) => Uint8Array {
+  const mark = keyring.marker('names in the log')
+  return (name) => mark(utf8(name)).subarray(0, 16)
 }
 
 export interface VaultDoorsOptions {

@@ -1,34 +1,12 @@
 import { open, readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { MeshError, realClock, realRandom, toMeshError } from '../../base/index.ts'
-import type { Client } from '../../client/index.ts'
-import type { Context } from '../context.ts'
+import { MeshError } from '../../base/index.ts'
+import { atNodeOr, profileOf } from '../at-node.ts'
 import type { AddCommand } from '../program.ts'
 
 interface Rotated {
   readonly did: string
   readonly peerId: string
-}
-
-/** Through the running node, else straight on the profile. A node that goes away before it answers may have done it: nothing is tried twice. */
-async function atNodeOr<T>(context: Context, atNode: (client: Client) => Promise<T>, offline: () => Promise<T>): Promise<T> {
-  const client = await runningNode(context)
-  return client === undefined ? await offline() : await atNode(client)
-}
-
-async function runningNode(context: Context): Promise<Client | undefined> {
-  try {
-    const client = await context.client()
-    await client.identity({ signal: context.signal })
-    return client
-  } catch (error) {
-    if (['ERR_NODE_DOWN', 'ERR_PROFILE_MISSING'].includes(toMeshError(error).code)) return undefined
-    throw error
-  }
-}
-
-async function profileOf(context: Context): Promise<{ home: string; passphrase: Uint8Array | undefined; clock: typeof realClock; random: typeof realRandom }> {
-  return { home: context.home, passphrase: await context.passphrase(), clock: realClock, random: realRandom }
 }
 
 const collect = (value: string, all: readonly string[] = []): readonly string[] => [...all, value]
