@@ -7,6 +7,7 @@ import {
   type FileCalls,
   identityOf,
   type Keyring,
+  newKeys,
   openKeyFile,
   openKeys,
   type OwnKeys,
@@ -17,9 +18,9 @@ import {
   type SealedPlace,
   writeIdentityFile,
 } from '../identity/index.ts'
-import type { Store } from '../store/index.ts'
-import { createVault, openVault, type Vault, type VaultKey } from '../vault/index.ts'
-import { isThere, passphraseOf, type ProfileOptions } from './profile.ts'
+import { createLevelStore, type Store } from '../store/index.ts'
+import { createVault, openVault, type NewSlot, type Vault } from '../vault/index.ts'
+import { hasProfile, isThere, passphraseOf, type ProfileOptions } from './profile.ts'
 import { moveSecretsIn } from './secret-files.ts'
 import { markerOf } from './vault.ts'
 import { createVaultJournal, type VaultJournal } from './vault-journal.ts'
@@ -33,7 +34,7 @@ export interface OwnProfileOptions extends ProfileOptions {
   /** Take a vault that was rolled back. */
   readonly accept?: boolean
   /** In place of the passphrase. */
-  readonly key?: VaultKey | undefined
+  readonly key?: NewSlot | undefined
   readonly files?: FileCalls
 }
 
@@ -64,7 +65,7 @@ export async function openOwnProfile(options: OwnProfileOptions): Promise<OwnPro
   const vault =
     made === undefined
       ? await openVault({ ...at, accept })
-      : await createVault({ ...at, key: await slotKey(options, key), records: [[ownKeysName, encodeOwnKeys(made.keys)]] })
+      : await createVault({ ...at, key, records: [[ownKeysName, encodeOwnKeys(made.keys)]] })
   if (made === undefined) {
     await vault.unseal(key).catch(async (error: unknown) => {
       if (error instanceof MeshError && error.code === 'ERR_VAULT_ROLLBACK') await journal.noteRollback(vault.counter)
@@ -88,6 +89,22 @@ export async function openOwnProfile(options: OwnProfileOptions): Promise<OwnPro
   }
 }
 
+/** Creates an identity in a vault of its own. @throws ERR_PROFILE_EXISTS, ERR_PROFILE_LOCKED, and nothing is changed */
+export async function createProfile(options: ProfileOptions): Promise<Keyring> {
+  const { home, clock, random } = options
+  const exists = new MeshError('ERR_PROFILE_EXISTS', `${home} holds an identity; nothing was changed`)
+  if (await hasProfile(home)) throw exists
+  const store = await createLevelStore(profilePaths(home).store)
+  try {
+    const { vault, keyring, isNew } = await openOwnProfile({ ...options, store, create: () => newKeys({ clock, random }) })
+    vault.seal()
+    if (!isNew) throw exists
+    return keyring
+  } finally {
+    await store.close()
+  }
+}
+
 /**
  * Takes the identity of a profile back: the recovery key comes in force and is replaced at once by one that no copy holds.
  * @throws ERR_IDENTITY_CHAIN when the key is of another identity, ERR_SEALED
@@ -99,10 +116,6 @@ export async function recoverKeys(
   await place.write(recovered(await place.read(), { clock, random, ...given }))
   return await rotateKeys({ place, clock, random })
 }
-
-/** A vault is made with a passphrase, whatever else opens it later. @throws ERR_SEALED */
-const slotKey = async (options: OwnProfileOptions, key: VaultKey): Promise<VaultKey> =>
-  key.kind === 'passphrase' ? key : { kind: 'passphrase', secret: await passphraseOf(options) }
 
 /** The keys of a profile that has no vault yet. @throws ERR_PROFILE_MISSING, ERR_AUTH_FAILED, ERR_STORE_FAILED when its vault is lost */
 async function keysToMoveIn(options: OwnProfileOptions): Promise<{ readonly keys: OwnKeys; readonly isNew: boolean }> {

@@ -1,8 +1,7 @@
 import { mkdir, readFile, stat, unlink } from 'node:fs/promises'
 import { base64url, type Clock, MeshError, profilePaths, type Random, trimLineEnd } from '../base/index.ts'
-import { createKeyring, createPrivateFile, encodeOwnKeys, type Keyring, newKeys, writeIdentityFile } from '../identity/index.ts'
-import { createVault, vaultPassphraseBytesMax } from '../vault/index.ts'
-import { ownKeysName } from './vault-place.ts'
+import { createPrivateFile } from '../identity/index.ts'
+import { vaultPassphraseBytesMax } from '../vault/index.ts'
 
 export interface ProfileOptions {
   readonly home: string
@@ -10,20 +9,6 @@ export interface ProfileOptions {
   readonly passphrase?: Uint8Array | undefined
   readonly clock: Clock
   readonly random: Random
-}
-
-/** Creates an identity in a vault of its own. @throws ERR_PROFILE_EXISTS, and nothing is changed */
-export async function createProfile(options: ProfileOptions): Promise<Keyring> {
-  const { home, clock, random } = options
-  const paths = profilePaths(home)
-  if (await isThere(paths.identity)) throw new MeshError('ERR_PROFILE_EXISTS', `${paths.identity} exists already; nothing was changed`)
-  const keys = newKeys(options)
-  const key = { kind: 'passphrase', secret: await passphraseOf(options, { make: true }) } as const
-  // The vault decides which of two `init` at the same time wins.
-  const vault = await createVault({ path: paths.vault, key, records: [[ownKeysName, encodeOwnKeys(keys)]], clock, random })
-  vault.seal()
-  await writeIdentityFile(paths.identity, keys, { random })
-  return createKeyring(keys, random)
 }
 
 /** Whether the folder holds an identity, sealed or not. */

@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { programMessagesAtOnceMax, programMessagesWaitingMax } from '../../src/agents/program.ts'
-import { type MeshError, profilePaths, realRandom, toMeshError } from '../../src/base/index.ts'
+import { type MeshError, toMeshError } from '../../src/base/index.ts'
 import { createNode, type MeshNode } from '../../src/node/index.ts'
-import { createSecretFiles } from '../../src/node/secret-files.ts'
 import { descendants, isRunning } from '../helpers/sandbox-processes.ts'
 
 const word = 'tulip-7f3a91'
@@ -20,8 +19,8 @@ beforeAll(async () => {
   await mkdir(join(folder, 'keeper'), { recursive: true })
   await mkdir(join(folder, 'thief'))
   await writeFile(join(folder, 'keeper', 'own.txt'), word)
-  await createSecretFiles({ folder: profilePaths(dataDir).secrets, random: realRandom }).set('keeper-key', word)
   node = await createNode({ dataDir, upnp: false })
+  await node.vault.set('keeper-key', word)
 }, 120_000)
 afterAll(async () => {
   await node.stop()

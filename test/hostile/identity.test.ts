@@ -1,11 +1,13 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { base64, base64url, createSeededRandom, didFromKey, hex, keyFromDid, MeshError, type Random, randomInt, realClock, utf8 } from '../../src/base/index.ts'
 import { isValidPublicKey } from '../../src/crypto/index.ts'
-import { createKeyFile, kindDidFromDid, openKeyFile, parseDid, peerIdFromDid, readKeyFile } from '../../src/identity/index.ts'
+import { kindDidFromDid, newKeys, parseDid, peerIdFromDid, readIdentityFile } from '../../src/identity/index.ts'
+import { createProfile } from '../../src/node/index.ts'
+import { oldKeyFile, openOld } from '../helpers/key-files.ts'
 import { keyringOf } from '../helpers/raw-peer.ts'
 
 const inputs = process.env['KINDMESH_TEST_LONG'] === undefined ? 100_000 : 1_000_000
@@ -37,8 +39,9 @@ describe('a key file in the hands of somebody else', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'kindmesh-hostile-key-'))
     path = join(folder, 'home', 'identity.json')
-    await createKeyFile({ path, passphrase, clock: realClock, random })
-    text = await readFile(path, 'utf8')
+    text = await oldKeyFile(newKeys({ clock: realClock, random }), { passphrase, random })
+    await mkdir(join(folder, 'home'))
+    await writeFile(path, text)
   })
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
@@ -47,15 +50,13 @@ describe('a key file in the hands of somebody else', () => {
     const other = join(folder, 'edited.json')
     await writeFile(other, edited)
     try {
-      return (await openKeyFile({ path: other, passphrase, random: createSeededRandom(1) })).did
+      return (await openOld(other, { passphrase, random: createSeededRandom(1) })).did
     } catch (error) {
       return error as MeshError
     }
   }
 
-  test('and its folder are for their owner alone, and hold no secret in clear', async () => {
-    expect((await stat(path)).mode & 0o777).toBe(0o600)
-    expect((await stat(join(folder, 'home'))).mode & 0o777).toBe(0o700)
+  test('holds no secret in clear', () => {
     // Seed and root key are the first two things drawn.
     for (const secret of [passphrase, ...given.slice(0, 2)]) {
       for (const spelling of [base64(secret), base64url(secret), hex(secret), Buffer.from(secret).toString('latin1')]) expect(text).not.toContain(spelling)
@@ -74,7 +75,7 @@ describe('a key file in the hands of somebody else', () => {
       let parses = true
       try {
         await writeFile(join(folder, 'edited.json'), edited)
-        await readKeyFile(join(folder, 'edited.json'))
+        await readIdentityFile(join(folder, 'edited.json'))
       } catch (error) {
         expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(STORE|AUTH)_FAILED$/) as string })
         parses = false
@@ -95,9 +96,8 @@ describe('a key file in the hands of somebody else', () => {
 
   test('slots swapped in from another file, or more of them, open nothing', async () => {
     const file = JSON.parse(text) as { slots: object[]; seed: string }
-    const otherPath = join(folder, 'other', 'identity.json')
-    await createKeyFile({ path: otherPath, passphrase, clock: realClock, random: createSeededRandom(10) })
-    const other = JSON.parse(await readFile(otherPath, 'utf8')) as typeof file
+    const random = createSeededRandom(10)
+    const other = JSON.parse(await oldKeyFile(newKeys({ clock: realClock, random }), { passphrase, random })) as typeof file
     for (const mixed of [
       { ...file, slots: other.slots },
       { ...file, seed: other.seed },
@@ -108,7 +108,7 @@ describe('a key file in the hands of somebody else', () => {
     expect(await openEdited(JSON.stringify({ ...file, slots: [] }))).toMatchObject({ code: 'ERR_STORE_FAILED' })
     expect(await openEdited(JSON.stringify({ ...file, slots: Array.from({ length: 9 }, () => file.slots[0]) }))).toMatchObject({ code: 'ERR_STORE_FAILED' })
     // A foreign slot beside the right one takes nothing away.
-    expect(await openEdited(JSON.stringify({ ...file, slots: [...other.slots, ...file.slots] }))).toBe((await readKeyFile(path)).did)
+    expect(await openEdited(JSON.stringify({ ...file, slots: [...other.slots, ...file.slots] }))).toBe((await readIdentityFile(path)).did)
   })
 
   test('parameters that would take all memory or all day are refused before any work', async () => {
@@ -132,19 +132,23 @@ describe('a key file in the hands of somebody else', () => {
 
   test('a folder, or nothing readable, in its place has a code', async () => {
     await mkdir(join(folder, 'a folder'))
-    await expect(readKeyFile(join(folder, 'a folder'))).rejects.toMatchObject({ code: 'ERR_STORE_FAILED' })
-    await expect(readKeyFile(join(path, 'below a file'))).rejects.toBeInstanceOf(MeshError)
-    await expect(createKeyFile({ path: join(folder, 'a folder'), passphrase, clock: realClock, random })).rejects.toMatchObject({ code: 'ERR_PROFILE_EXISTS' })
+    await expect(readIdentityFile(join(folder, 'a folder'))).rejects.toMatchObject({ code: 'ERR_STORE_FAILED' })
+    await expect(readIdentityFile(join(path, 'below a file'))).rejects.toBeInstanceOf(MeshError)
+    await mkdir(join(folder, 'taken', 'identity.json'), { recursive: true })
+    const taken = createProfile({ home: join(folder, 'taken'), passphrase, clock: realClock, random })
+    await expect(taken).rejects.toMatchObject({ code: 'ERR_PROFILE_EXISTS' })
   })
 
-  test('of two that are created at one time one wins, whole, and nothing is left lying about', async () => {
-    const race = join(folder, 'race', 'identity.json')
-    const made = await Promise.allSettled([11, 12].map((seed) => createKeyFile({ path: race, passphrase, clock: realClock, random: createSeededRandom(seed) })))
+  test('of two profiles that are created at one time in one folder one wins, whole, and nothing is left lying about', async () => {
+    const home = join(folder, 'race')
+    const made = await Promise.allSettled([11, 12].map((seed) => createProfile({ home, passphrase, clock: realClock, random: createSeededRandom(seed) })))
     const winners = made.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.did] : []))
-    expect(winners).toEqual([(await openKeyFile({ path: race, passphrase, random })).did])
-    expect(made.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'ERR_PROFILE_EXISTS' } })
-    const { readdir } = await import('node:fs/promises')
-    expect(await readdir(join(folder, 'race'))).toEqual(['identity.json'])
+    expect(winners).toEqual([(await readIdentityFile(join(home, 'identity.json'))).did])
+    expect(made.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: expect.stringMatching(/^ERR_PROFILE_(EXISTS|LOCKED)$/) as string } })
+    expect((await readdir(home)).toSorted()).toEqual(['identity.json', 'store', 'vault'])
+    await expect(createProfile({ home, passphrase, clock: realClock, random })).rejects.toMatchObject({ code: 'ERR_PROFILE_EXISTS' })
+    for (const file of ['identity.json', 'vault']) expect((await stat(join(home, file))).mode & 0o777).toBe(0o600)
+    expect((await stat(home)).mode & 0o777).toBe(0o700)
   })
 
   test('files of noise and of mutated JSON are told from key files by a code', async () => {
@@ -162,7 +166,7 @@ describe('a key file in the hands of somebody else', () => {
             : bytes.with(randomInt(chance, bytes.length), randomInt(chance, 256))
       await writeFile(other, mutated)
       try {
-        await readKeyFile(other)
+        await readIdentityFile(other)
       } catch (error) {
         expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(STORE|AUTH)_FAILED$/) as string })
         refused++

@@ -65,6 +65,13 @@ const examples = (text: string): readonly audit.AuditEvent[] => {
     audit.mailboxOpened({ did, owner: peer }),
     audit.mailboxLeft({ did, owner: peer }),
     audit.configChanged({ did, keys: [text], configHash: hash }),
+    audit.vaultWritten({ did, vault: text, counter: 2, digest: hash, change: text, mark: hash }),
+    audit.vaultRead({ did, vault: text, mark: hash, reader: text, found: true }),
+    audit.vaultUnsealed({ did, vault: text, kind: text, counter: 2 }),
+    audit.vaultUnsealRefused({ did, vault: text, kind: text }),
+    audit.vaultSealed({ did, vault: text }),
+    audit.vaultExported({ did, vault: text, counter: 2, digest: hash }),
+    audit.vaultRolledBack({ did, vault: text, found: 1, expected: 2 }),
     audit.auditVerified({ did, ok: false, entries: 3, firstBad: 1, reason: text }),
   ]
 }
@@ -119,6 +126,13 @@ describe('events', () => {
       'mailbox_opened',
       'mailbox_left',
       'config_changed',
+      'vault_written',
+      'vault_read',
+      'vault_unsealed',
+      'vault_unseal_refused',
+      'vault_sealed',
+      'vault_exported',
+      'vault_rolled_back',
       'audit_verified',
     ])
   })

@@ -1,10 +1,11 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { base64, base64url, createSeededRandom, didFromKey, fromHex, keyFromDid, type MeshError, realClock, utf8 } from '../../src/base/index.ts'
 import { createLocalBox, createSigner, deriveFromPassphrase, deriveKey, passphraseParams } from '../../src/crypto/index.ts'
-import { beginChain, createKeyFile, kindDidFromDid, openKeyFile, parseDid, peerIdFromDid, readKeyFile, rotateKeyFile } from '../../src/identity/index.ts'
+import { begun, createKeyring, kindDidFromDid, newKeys, parseDid, peerIdFromDid, readIdentityFile } from '../../src/identity/index.ts'
+import { oldKeyFile, openOld, openOldKeys } from '../helpers/key-files.ts'
 import { keyringOf } from '../helpers/raw-peer.ts'
 
 const invalid = expect.objectContaining({ code: 'ERR_IDENTITY_INVALID' }) as Error
@@ -60,7 +61,7 @@ describe('three spellings of one key', () => {
   })
 })
 
-describe('the key file', () => {
+describe('a key file from before there was a vault', () => {
   let folder: string
   let path: string
   const passphrase = utf8('correct horse')
@@ -68,14 +69,13 @@ describe('the key file', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'kindmesh-key-'))
     path = join(folder, 'identity.json')
-    await createKeyFile({ path, passphrase, clock: realClock, random })
+    await writeFile(path, await oldKeyFile(newKeys({ clock: realClock, random }), { passphrase, random }))
   })
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
-  test('opens with its passphrase to an identity that signs, and is for its owner alone', async () => {
-    const keyring = await openKeyFile({ path, passphrase, random })
-    expect((await readKeyFile(path)).did).toBe(keyring.did)
-    expect((await stat(path)).mode & 0o777).toBe(0o600)
+  test('opens with its passphrase to an identity that signs', async () => {
+    const keyring = await openOld(path, { passphrase, random })
+    expect((await readIdentityFile(path)).did).toBe(keyring.did)
     expect(Object.values(keyring).some((value) => value instanceof Uint8Array && value.length === 64)).toBe(false)
   })
 
@@ -90,23 +90,15 @@ describe('the key file', () => {
     const slots = [{ kind: 'passphrase', ...params, salt: base64(salt), rootKey: base64(sealedRoot) }]
     const old = join(folder, 'old.json')
     await writeFile(old, JSON.stringify({ schema: 'kindmesh.key-file/1', did, createdAt: 5, slots, seed: base64(sealedSeed) }), { mode: 0o600 })
-    const options = { path: old, passphrase, random, clock: realClock }
-    expect(await openKeyFile(options)).toMatchObject({ did, identity: did, chain: [] })
-    const begun = await beginChain(options)
-    expect([begun.did, begun.identity, begun.chain.length]).toEqual([did, did, 1])
-    expect((await beginChain(options)).chain).toEqual(begun.chain)
-    const rotated = await rotateKeyFile(options)
-    expect([rotated.identity, rotated.chain.length]).toEqual([did, 2])
-    expect(await readKeyFile(old)).toMatchObject({ did, current: rotated.did, createdAt: 5, seq: 1 })
+    const found = await openOldKeys(old, { passphrase, random })
+    expect(createKeyring(found, random)).toMatchObject({ did, identity: did, chain: [] })
+    const chained = begun(found, { random, clock: realClock })
+    expect(createKeyring(chained, random)).toMatchObject({ did, identity: did, keys: [did] })
+    expect([chained.chain.length, chained.createdAt]).toEqual([1, 5])
+    expect(begun(chained, { random, clock: realClock })).toBe(chained)
     // What rests under the root key still opens.
-    expect(rotated.box('x').open(begun.box('x').seal(utf8('kept'), utf8('here')), utf8('here'))).toEqual(utf8('kept'))
+    expect(createKeyring(chained, random).box('x').open(createKeyring(found, random).box('x').seal(utf8('kept'), utf8('here')), utf8('here'))).toEqual(utf8('kept'))
   }, 60_000)
-
-  test('is never replaced', async () => {
-    const before = await readFile(path)
-    await expect(createKeyFile({ path, passphrase: utf8('other'), clock: realClock, random })).rejects.toMatchObject({ code: 'ERR_PROFILE_EXISTS' })
-    expect(await readFile(path)).toEqual(before)
-  })
 
   test('a wrong passphrase and an altered file look alike, and neither says anything secret', async () => {
     const file = JSON.parse(await readFile(path, 'utf8')) as {
@@ -130,9 +122,9 @@ describe('the key file', () => {
     for (const content of altered) {
       const other = join(folder, 'altered.json')
       await writeFile(other, JSON.stringify(content))
-      await openKeyFile({ path: other, passphrase, random }).catch((error: MeshError) => messages.push(`${error.code}: ${error.message}`))
+      await openOld(other, { passphrase, random }).catch((error: MeshError) => messages.push(`${error.code}: ${error.message}`))
     }
-    await openKeyFile({ path, passphrase: utf8('battery staple'), random }).catch((error: MeshError) => messages.push(`${error.code}: ${error.message}`))
+    await openOld(path, { passphrase: utf8('battery staple'), random }).catch((error: MeshError) => messages.push(`${error.code}: ${error.message}`))
     expect(messages).toHaveLength(8)
     expect(new Set(messages)).toEqual(new Set(['ERR_AUTH_FAILED: wrong passphrase, or the key file was altered']))
   }, 120_000)
@@ -141,8 +133,8 @@ describe('the key file', () => {
     for (const text of ['', '{}', 'null', '{"schema":"kindmesh.key-file/2"}', 'x'.repeat(100_000)]) {
       const other = join(folder, 'damaged.json')
       await writeFile(other, text)
-      await expect(openKeyFile({ path: other, passphrase, random })).rejects.toMatchObject({ code: 'ERR_STORE_FAILED' })
+      await expect(openOld(other, { passphrase, random })).rejects.toMatchObject({ code: 'ERR_STORE_FAILED' })
     }
-    await expect(openKeyFile({ path: join(folder, 'nowhere'), passphrase, random })).rejects.toMatchObject({ code: 'ERR_PROFILE_MISSING' })
+    await expect(openOld(join(folder, 'nowhere'), { passphrase, random })).rejects.toMatchObject({ code: 'ERR_PROFILE_MISSING' })
   })
 })

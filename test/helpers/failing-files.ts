@@ -1,0 +1,34 @@
+import { link, open, rename, unlink } from 'node:fs/promises'
+import type { FileCalls } from '../../src/identity/index.ts'
+
+/** File calls that stop at the n-th: before it happens, or just after, as a cut of power does. Nothing works from then on. */
+export function failing(at: number, when: 'before' | 'after'): { readonly files: FileCalls; readonly steps: () => number } {
+  let step = 0
+  const cut = async <T>(act: () => Promise<T>): Promise<T> => {
+    const own = ++step
+    if (own > at || (own === at && when === 'before')) throw new Error('cut')
+    const result = await act()
+    if (own === at) throw new Error('cut')
+    return result
+  }
+  const files: FileCalls = {
+    open: (async (...args: Parameters<typeof open>) => {
+      let file: Awaited<ReturnType<typeof open>> | undefined
+      try {
+        await cut(async () => {
+          file = await open(...args)
+        })
+      } catch (error) {
+        await file?.close()
+        throw error
+      }
+      if (file === undefined) throw new Error('no file')
+      const opened = file
+      return { writeFile: (text: string) => cut(() => opened.writeFile(text)), sync: () => cut(() => opened.sync()), close: () => opened.close() }
+    }) as unknown as typeof open,
+    link: ((from: string, to: string) => cut(() => link(from, to))) as typeof link,
+    rename: ((from: string, to: string) => cut(() => rename(from, to))) as typeof rename,
+    unlink: ((path: string) => cut(() => unlink(path))) as typeof unlink,
+  }
+  return { files, steps: () => step }
+}
