@@ -17,11 +17,24 @@ export interface VaultState extends VaultFacts {
 }
 
 /** `change` in one word, such as set or slot_added; `mark` names the secret. */
-export const vaultWritten = ({ did, vault, counter, digest, change, mark }: VaultState & { readonly change: string; readonly mark?: Uint8Array | undefined }): AuditEvent =>
+export const vaultWritten = ({
+  did,
+  vault,
+  counter,
+  digest,
+  change,
+  mark,
+}: VaultState & { readonly change: string; readonly mark?: Uint8Array | undefined }): AuditEvent =>
   happened('vault_written', did, did, { vault, counter, digest, change: brief(change), mark })
 
 /** Whoever read: `cli` and the console as `user`, an agent, or a task of an asker. */
-export const vaultRead = ({ did, vault, mark, reader, found }: VaultFacts & { readonly mark: Uint8Array; readonly reader: string; readonly found: boolean }): AuditEvent =>
+export const vaultRead = ({
+  did,
+  vault,
+  mark,
+  reader,
+  found,
+}: VaultFacts & { readonly mark: Uint8Array; readonly reader: string; readonly found: boolean }): AuditEvent =>
   happened('vault_read', did, did, { vault, mark, reader: brief(reader), found })
 
 /** `kind` of the key that was used. */

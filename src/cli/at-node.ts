@@ -19,6 +19,8 @@ async function runningNode(context: Context): Promise<Client | undefined> {
   }
 }
 
-export async function profileOf(context: Context): Promise<{ home: string; passphrase: Uint8Array | undefined; clock: typeof realClock; random: typeof realRandom }> {
+export async function profileOf(
+  context: Context,
+): Promise<{ home: string; passphrase: Uint8Array | undefined; clock: typeof realClock; random: typeof realRandom }> {
   return { home: context.home, passphrase: await context.passphrase(), clock: realClock, random: realRandom }
 }

@@ -35,7 +35,11 @@ export async function readIdentityFile(path: string): Promise<IdentityFile & InF
 }
 
 /** Puts the public part of an identity in the place of what `path` was; a crash leaves the one or the other. */
-export async function writeIdentityFile(path: string, keys: OwnKeys, { random, files = realFiles }: { readonly random: Random; readonly files?: FileCalls }): Promise<void> {
+export async function writeIdentityFile(
+  path: string,
+  keys: OwnKeys,
+  { random, files = realFiles }: { readonly random: Random; readonly files?: FileCalls },
+): Promise<void> {
   const { createdAt, chain } = keys
   const file = { schema: 'kindmesh.identity/1', did: identityOf(keys), createdAt, chain: chain.map(base64) }
   await replacePrivateFile(path, `${JSON.stringify(file, undefined, 2)}\n`, random, files)

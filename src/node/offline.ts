@@ -143,7 +143,9 @@ export async function withProfile<T>(
 
 /** The doors of a vault whose node does not run. @throws ERR_PROFILE_*, ERR_SEALED, ERR_AUTH_FAILED, ERR_VAULT_ROLLBACK */
 export const withVault = async <T>(options: Omit<OwnProfileOptions, 'store'>, act: (doors: VaultDoors) => Promise<T>): Promise<T> =>
-  await withProfile(options, ({ vault, keyring, audit }) => act(createVaultDoors({ vault, did: keyring.identity, audit: () => audit, mark: markerOf(keyring) })))
+  await withProfile(options, ({ vault, keyring, audit }) =>
+    act(createVaultDoors({ vault, did: keyring.identity, audit: () => audit, mark: markerOf(keyring) })),
+  )
 
 /** What may be told of a vault without its key, while no node runs. @throws ERR_PROFILE_* */
 export async function readVaultStatus({ home, clock, random }: ProfileOptions): Promise<VaultStatus> {

@@ -60,12 +60,12 @@ export async function openOwnProfile(options: OwnProfileOptions): Promise<OwnPro
   const journal = createVaultJournal(store)
   const at = { path: paths.vault, clock, random, commit: journal.commit, expected: journal.expected, ...(files === undefined ? {} : { files }) }
   const isMade = (await isThere(paths.vault)) || (await journal.expected()) !== undefined
-  const key = options.key ?? { kind: 'passphrase', secret: await passphraseOf(options, { make: !isMade && options.create !== undefined && !(await isThere(paths.identity)) }) }
+  const key = options.key ?? {
+    kind: 'passphrase',
+    secret: await passphraseOf(options, { make: !isMade && options.create !== undefined && !(await isThere(paths.identity)) }),
+  }
   const made = isMade ? undefined : await keysToMoveIn(options)
-  const vault =
-    made === undefined
-      ? await openVault({ ...at, accept })
-      : await createVault({ ...at, key, records: [[ownKeysName, encodeOwnKeys(made.keys)]] })
+  const vault = made === undefined ? await openVault({ ...at, accept }) : await createVault({ ...at, key, records: [[ownKeysName, encodeOwnKeys(made.keys)]] })
   if (made === undefined) {
     await vault.unseal(key).catch(async (error: unknown) => {
       if (error instanceof MeshError && error.code === 'ERR_VAULT_ROLLBACK') await journal.noteRollback(vault.counter)
@@ -109,10 +109,7 @@ export async function createProfile(options: ProfileOptions): Promise<Keyring> {
  * Takes the identity of a profile back: the recovery key comes in force and is replaced at once by one that no copy holds.
  * @throws ERR_IDENTITY_CHAIN when the key is of another identity, ERR_SEALED
  */
-export async function recoverKeys(
-  { place }: Pick<OwnProfile, 'place'>,
-  { clock, random, ...given }: Parameters<typeof recovered>[1],
-): Promise<Keyring> {
+export async function recoverKeys({ place }: Pick<OwnProfile, 'place'>, { clock, random, ...given }: Parameters<typeof recovered>[1]): Promise<Keyring> {
   await place.write(recovered(await place.read(), { clock, random, ...given }))
   return await rotateKeys({ place, clock, random })
 }
@@ -157,13 +154,20 @@ const lost = (path: string): MeshError => new MeshError('ERR_STORE_FAILED', `${p
 async function tellIdentity(path: string, keys: OwnKeys, { random, files }: OwnProfileOptions): Promise<void> {
   const told = (await isThere(path)) ? await readIdentityFile(path) : undefined
   if (told !== undefined) {
-    if (told.did !== identityOf(keys)) throw new MeshError('ERR_AUTH_FAILED', `${path} and the vault are of two identities`, { hint: 'put back the one that belongs here' })
+    if (told.did !== identityOf(keys)) {
+      throw new MeshError('ERR_AUTH_FAILED', `${path} and the vault are of two identities`, { hint: 'put back the one that belongs here' })
+    }
     const chain = told.schema === 'kindmesh.key-file/1' ? [] : told.chain
-    const isSame = told.schema === 'kindmesh.identity/1' && chain.length === keys.chain.length && chain.every((bytes, index) => equal(bytes, keys.chain[index] ?? bytes.subarray(0, 0)))
+    const isSame =
+      told.schema === 'kindmesh.identity/1' &&
+      chain.length === keys.chain.length &&
+      chain.every((bytes, index) => equal(bytes, keys.chain[index] ?? bytes.subarray(0, 0)))
     if (isSame) return
     // A recovery may go back behind what it overrides; a chain that only got shorter was rolled back.
     if (chain.length > keys.chain.length && keys.chain.every((bytes, index) => equal(bytes, chain[index] ?? bytes.subarray(0, 0)))) {
-      throw new MeshError('ERR_IDENTITY_SUPERSEDED', 'the vault is from before the key was replaced', { hint: 'bring a newer backup in, or take the identity back: `kindmesh id recover FILE`' })
+      throw new MeshError('ERR_IDENTITY_SUPERSEDED', 'the vault is from before the key was replaced', {
+        hint: 'bring a newer backup in, or take the identity back: `kindmesh id recover FILE`',
+      })
     }
   }
   await writeIdentityFile(path, keys, { random, ...(files === undefined ? {} : { files }) })

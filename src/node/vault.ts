@@ -58,7 +58,11 @@ export interface VaultDoorsOptions {
 export function createVaultDoors({ vault, did, audit, mark }: VaultDoorsOptions): VaultDoors {
   const own = { did, vault: vault.id }
   const view = (info: SecretInfo): SecretView => ({ ...info, mark: hex(mark(info.name)) })
-  const list = (): readonly SecretView[] => vault.list().filter(({ name }) => namePattern.test(name)).map(view)
+  const list = (): readonly SecretView[] =>
+    vault
+      .list()
+      .filter(({ name }) => namePattern.test(name))
+      .map(view)
   return {
     status: () => vault.status(),
     async unseal(key) {

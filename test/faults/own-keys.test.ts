@@ -88,7 +88,13 @@ test('the secrets of such a profile move into the vault, and each file stays unt
   const { secrets } = profilePaths(home)
   await openOwnProfile(options)
   await mkdir(secrets, { recursive: true })
-  for (const [name, value] of [['a.b-c_1', 'first'], ['key', 'grüße\n"'], ['half.0123456789abcdef', 'cut']] as const) await writeFile(join(secrets, name), value)
+  for (const [name, value] of [
+    ['a.b-c_1', 'first'],
+    ['key', 'grüße\n"'],
+    ['half.0123456789abcdef', 'cut'],
+  ] as const) {
+    await writeFile(join(secrets, name), value)
+  }
   const audit = { record: async () => ({ seq: 0 }) } as unknown as Parameters<OwnProfile['attach']>[0]
   const refuses = { record: () => Promise.reject(new Error('no disk')) } as unknown as typeof audit
   const cut = await openOwnProfile(options)

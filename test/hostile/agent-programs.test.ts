@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { programMessagesAtOnceMax, programMessagesWaitingMax } from '../../src/agents/program.ts'
-import { type MeshError, toMeshError } from '../../src/base/index.ts'
+import { type MeshError, profilePaths, toMeshError } from '../../src/base/index.ts'
 import { createNode, type MeshNode } from '../../src/node/index.ts'
 import { descendants, isRunning } from '../helpers/sandbox-processes.ts'
 

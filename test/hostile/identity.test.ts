@@ -144,7 +144,9 @@ describe('a key file in the hands of somebody else', () => {
     const made = await Promise.allSettled([11, 12].map((seed) => createProfile({ home, passphrase, clock: realClock, random: createSeededRandom(seed) })))
     const winners = made.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.did] : []))
     expect(winners).toEqual([(await readIdentityFile(join(home, 'identity.json'))).did])
-    expect(made.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: expect.stringMatching(/^ERR_PROFILE_(EXISTS|LOCKED)$/) as string } })
+    expect(made.find(({ status }) => status === 'rejected')).toMatchObject({
+      reason: { code: expect.stringMatching(/^ERR_PROFILE_(EXISTS|LOCKED)$/) as string },
+    })
     expect((await readdir(home)).toSorted()).toEqual(['identity.json', 'store', 'vault'])
     await expect(createProfile({ home, passphrase, clock: realClock, random })).rejects.toMatchObject({ code: 'ERR_PROFILE_EXISTS' })
     for (const file of ['identity.json', 'vault']) expect((await stat(join(home, file))).mode & 0o777).toBe(0o600)

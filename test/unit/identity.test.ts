@@ -97,7 +97,11 @@ describe('a key file from before there was a vault', () => {
     expect([chained.chain.length, chained.createdAt]).toEqual([1, 5])
     expect(begun(chained, { random, clock: realClock })).toBe(chained)
     // What rests under the root key still opens.
-    expect(createKeyring(chained, random).box('x').open(createKeyring(found, random).box('x').seal(utf8('kept'), utf8('here')), utf8('here'))).toEqual(utf8('kept'))
+    expect(
+      createKeyring(chained, random)
+        .box('x')
+        .open(createKeyring(found, random).box('x').seal(utf8('kept'), utf8('here')), utf8('here')),
+    ).toEqual(utf8('kept'))
   }, 60_000)
 
   test('a wrong passphrase and an altered file look alike, and neither says anything secret', async () => {

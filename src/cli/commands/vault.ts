@@ -83,7 +83,11 @@ export function addVaultCommands(program: Command, add: AddCommand): void {
         (client) => client.secrets({ signal: context.signal }),
         () => within(async (doors) => ({ secrets: doors.list() })),
       )
-      context.print('vault-list', { names: secrets.map(({ name }) => name), secrets }, ({ names }) => names.join('\n') || 'no secrets: `kindmesh vault set NAME < file`')
+      context.print(
+        'vault-list',
+        { names: secrets.map(({ name }) => name), secrets },
+        ({ names }) => names.join('\n') || 'no secrets: `kindmesh vault set NAME < file`',
+      )
     },
   )
   add<readonly [string]>(
