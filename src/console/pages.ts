@@ -27,6 +27,7 @@ export const pages: readonly Page[] = [
   { path: 'pending', title: 'Pending', group: 'Mesh', icon: 'pending', key: 'w', load: () => import('./pages/pending.svelte') },
   { path: 'names', title: 'Names', group: 'Mesh', icon: 'users', key: 'n', load: () => import('./pages/names.svelte') },
   { path: 'proofs', title: 'Proofs', group: 'Mesh', icon: 'check', key: 'o', load: () => import('./pages/proofs.svelte') },
+  { path: 'tasks', title: 'Tasks', group: 'Work', icon: 'tasks', key: 'r', load: () => import('./pages/tasks.svelte') },
 ]
 
 export const groups: readonly PageGroup[] = ['Here', 'Mesh', 'Work', 'Keep']

@@ -1,3 +1,4 @@
+import { untrack } from 'svelte'
 import { type MeshError, toMeshError } from '../../base/index.ts'
 
 /** Something the user set going: whether it goes on, how far it is, how to stop it, and what went wrong. One at a time. */
@@ -10,7 +11,8 @@ export class Act {
 
   /** True when it went through; false when it failed, was cancelled or another goes on. Never rejects. */
   async run(work: (options: { readonly signal: AbortSignal }) => Promise<void>): Promise<boolean> {
-    if (this.isBusy) return false
+    // An effect that starts an act does not start it again when the act ends.
+    if (untrack(() => this.isBusy)) return false
     const current = new AbortController()
     this.#current = current
     this.isBusy = true
