@@ -29,7 +29,10 @@ export interface TaskForm {
   readonly capabilities: readonly Capability[]
 }
 
-export interface FormProblem { readonly field: keyof TaskForm; readonly text: string }
+export interface FormProblem {
+  readonly field: keyof TaskForm
+  readonly text: string
+}
 
 /** The order a form means, or what is wrong with it and where. */
 export function orderOf({ on, code, input, engine, isolation, strict, limits, capabilities }: TaskForm): TaskBody | FormProblem {
