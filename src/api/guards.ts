@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MeshError } from '../base/index.ts'
 import type { ApiRight } from '../policy/index.ts'
+import type { Shown } from './credentials.ts'
 import { anonymous, type Principal, requireRight } from './principals.ts'
 
 /** Longest request target. Source: api/v1 section 1. */
@@ -9,6 +10,8 @@ export const urlCharsMax = 4_096
 declare module 'fastify' {
   interface FastifyRequest {
     principal: Principal
+    /** Has its credential not ended since? For answers that take long. */
+    isStillGood(): boolean
   }
   /** What a route of the server says to the guards: a right, or that whoever passes the others is served. */
   interface FastifyContextConfig {
@@ -19,8 +22,8 @@ declare module 'fastify' {
 
 export interface GuardOptions {
   port(): number
-  /** Who has this bearer token or session; undefined for nobody. */
-  principalOf(bearer: string): Principal | undefined
+  /** Whose credential this is; undefined for nobody's. */
+  principalOf(shown: Shown): Principal | undefined
   /** The last guard: how often and how many at a time. @throws ERR_RATE_LIMITED, ERR_OVERLOADED */
   admit?(request: FastifyRequest, reply: FastifyReply): void
 }
@@ -32,6 +35,7 @@ export interface GuardOptions {
  */
 export function addGuards(server: FastifyInstance, { port, principalOf, admit }: GuardOptions): void {
   server.decorateRequest('principal', null as never)
+  server.decorateRequest('isStillGood', null as never)
   server.addHook('onRequest', async (request, reply) => {
     reply.headers(securityHeaders)
     request.principal = anonymous
@@ -45,7 +49,9 @@ export function addGuards(server: FastifyInstance, { port, principalOf, admit }:
     checkUrl(request)
     checkContentType(request)
     const { right, isOpen } = request.routeOptions.config
-    const principal = bearerOf(request, principalOf)
+    const shown = shownBy(request)
+    const principal = shown === undefined ? undefined : principalOf(shown)
+    request.isStillGood = () => shown !== undefined && principalOf(shown) !== undefined
     if (principal !== undefined) request.principal = principal
     else if (isOpen !== true) {
       throw new MeshError('ERR_AUTH_FAILED', 'the API token or session is missing, wrong or over', {
@@ -71,9 +77,10 @@ const securityHeaders = {
 
 const isFrontPage = ({ method, url }: FastifyRequest): boolean => method === 'GET' && (url === '/' || url.startsWith('/?'))
 
-function bearerOf({ headers }: FastifyRequest, principalOf: GuardOptions['principalOf']): Principal | undefined {
-  const given = /^Bearer ([\w.~+/=-]{1,512})$/.exec(headers.authorization ?? '')?.[1]
-  return given === undefined ? undefined : principalOf(given)
+function shownBy({ headers }: FastifyRequest): Shown | undefined {
+  const bearer = /^Bearer ([\w.~+/=-]{1,512})$/.exec(headers.authorization ?? '')?.[1]
+  const surface = headers['kindmesh-surface']
+  return bearer === undefined ? undefined : { bearer, surface: surface?.toString() }
 }
 
 function checkHost({ headers }: FastifyRequest, port: number): void {

@@ -2,5 +2,6 @@ export type ApiSchemas = typeof import('./schemas.ts') &
   typeof import('./audit-schemas.ts') &
   typeof import('./config-schemas.ts') &
   typeof import('./proof-schemas.ts') &
-  typeof import('./vault-schemas.ts')
+  typeof import('./vault-schemas.ts') &
+  typeof import('./token-schemas.ts')
 export { type Api, type ApiOptions, startApi } from './server.ts'

@@ -10,6 +10,8 @@ export interface TokenPrincipal {
   readonly surface: string
   readonly id: string
   readonly rights: readonly Command[]
+  /** ms since 1970 */
+  readonly expiresAt?: number
 }
 
 export interface SessionPrincipal {
@@ -28,6 +30,7 @@ export interface AnonymousPrincipal {
 export const anonymous: AnonymousPrincipal = { kind: 'anonymous', rights: [] }
 
 export const cliSurface = 'cli'
+export const consoleSurface = 'console'
 export const cliPrincipal: TokenPrincipal = { kind: 'token', surface: cliSurface, id: cliSurface, rights: ['/'] }
 
 /** How a principal is named to people: `the role viewer`, `the token of surface mcp`. */

@@ -19,6 +19,7 @@ import * as schemas from './schemas.ts'
 import { proofRoutes } from './proof-routes.ts'
 import { taskRoutes } from './task-routes.ts'
 import type { Principal } from './principals.ts'
+import { tokenRoutes } from './token-routes.ts'
 import { topicRoutes } from './topic-routes.ts'
 import { trustRoutes } from './trust-routes.ts'
 import { vaultRoutes } from './vault-routes.ts'
@@ -178,6 +179,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...fileRoutes(node),
     ...taskRoutes(node, who),
     ...vaultRoutes(node),
+    ...tokenRoutes(node),
   ]
 }
 

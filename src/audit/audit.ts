@@ -1,6 +1,7 @@
 import { base64, type Clock, equal, type Logger, MeshError } from '../base/index.ts'
 import { verify as verifySignature } from '../crypto/index.ts'
 import { put, type Store, type StoreOp } from '../store/index.ts'
+import { callerNow } from './caller.ts'
 import { type LogOwner, openCheckpoint, type SignBytes, signCheckpoint, type VerifySignature } from './checkpoint.ts'
 import { type AuditEntry, type AuditEvent, entryCodec, firstPrevHash, fit } from './entry.ts'
 import { entryKey, headCodec, headKey, keyPrefix, putTile, readHead, type StoredHead, tileReader } from './layout.ts'
@@ -89,10 +90,19 @@ export async function createAudit({ store, sign, verify = verifySignature, did, 
       if (waiting.length >= waitingMax) throw new MeshError('ERR_OVERLOADED', `${waitingMax} audit entries wait for the disk`)
       if (ops.some(({ key }) => key.startsWith(keyPrefix))) throw new MeshError('ERR_INTERNAL', 'an act may not write into the audit log')
       const bytes = ops.reduce((sum, op) => sum + (op.type === 'put' ? op.value.length : 0), 0)
-      waiting.push({ event: fit(event), time: clock.now(), ops: [...ops], bytes, resolve, reject })
+      waiting.push({ event: withCaller(event), time: clock.now(), ops: [...ops], bytes, resolve, reject })
       // A microtask later, so that all records of this turn share one batch and one signature.
       writing ??= Promise.resolve().then(writeGroups)
     })
+  }
+
+  /** An act of this node's own during a call says for whom. Source: api/v1 section 2 */
+  function withCaller(event: AuditEvent): AuditEvent {
+    const by = callerNow()
+    if (by === undefined || event.actor !== did) return fit(event)
+    const fitted = fit({ ...event, data: { ...event.data, by } })
+    // Data too large is replaced by its hash; who did it stays.
+    return { ...fitted, data: { ...fitted.data, by } }
   }
 
   async function writeGroups(): Promise<void> {

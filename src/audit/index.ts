@@ -1,4 +1,6 @@
 export { type Audit, type AuditOptions, createAudit, waitingMax } from './audit.ts'
+export { apiTokenCreated, apiTokenMisused, apiTokenRevoked } from './api-events.ts'
+export { onBehalfOf } from './caller.ts'
 export { openCheckpoint, type OpenedCheckpoint, originOf, type SignBytes, type TreeHead, type VerifySignature } from './checkpoint.ts'
 export { type AuditData, type AuditEntry, type AuditEvent, dataBytesMax } from './entry.ts'
 export {

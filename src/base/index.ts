@@ -19,6 +19,7 @@ export { codeFromPeer, type ErrorCode, errorTable, exitCodes, isErrorCode, MeshE
 export { numbered, safeFileName } from './file-names.ts'
 export { createLogger, type Logger, type LogLevel, silentLogger } from './log.ts'
 export { createSeededRandom, type Random, randomInt, realRandom } from './random.ts'
+export { TokenBucket } from './token-bucket.ts'
 export { createTally } from './tally.ts'
 export { profilePaths, trimLineEnd } from './profile-paths.ts'
 export { createTurns } from './turns.ts'

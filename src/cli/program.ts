@@ -24,6 +24,7 @@ import { addRunCommand } from './commands/run.ts'
 import { addSandboxCommands } from './commands/sandbox.ts'
 import { addSigningCommands } from './commands/signing.ts'
 import { addTaskCommands } from './commands/task.ts'
+import { addTokenCommands } from './commands/tokens.ts'
 import { addTopicCommands } from './commands/topics.ts'
 import { addTrustCommands } from './commands/trust.ts'
 import { addUpCommand } from './commands/up.ts'
@@ -112,6 +113,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addTaskCommands,
     addAuditCommands,
     addConfigCommands,
+    addTokenCommands,
     addDoctorCommand,
     addDevCommands,
   ]) {

@@ -1,5 +1,7 @@
 import type { z } from 'zod'
 import type { ApiSchemas } from '../api/index.ts'
+import { type LiveEvent, resumed } from './events.ts'
+import { linesOf } from './lines.ts'
 import { isErrorCode, MeshError, type SignalOption } from '../base/index.ts'
 
 type In<K extends keyof ApiSchemas> = z.input<ApiSchemas[K]>
@@ -179,8 +181,17 @@ export interface Client {
   receiveFiles(body: In<'receiveBody'>, options?: SignalOption): AsyncGenerator<Exclude<ReceiveLine, { readonly type: 'error' }>>
   transfers(options?: SignalOption): Promise<{ readonly outgoing: readonly Out<'outgoingTransfer'>[]; readonly incoming: readonly Out<'incomingTransfer'>[] }>
   cancelTransfer(id: string, options?: SignalOption): Promise<{ readonly id: string; readonly cancelled: boolean }>
-  /** What happens at the node, until the signal aborts. */
-  events(options?: SignalOption): AsyncGenerator<Readonly<Record<string, unknown>>>
+  /** Makes a token for a program; its text is shown once. */
+  createToken(body: In<'tokenBody'>, options?: SignalOption): Promise<Out<'tokenCreated'>>
+  tokens(options?: SignalOption): Promise<{ readonly tokens: readonly Out<'token'>[] }>
+  revokeToken(id: string, options?: SignalOption): Promise<Out<'token'>>
+  /** Is the node up? Needs no token. */
+  health(options?: SignalOption): Promise<{ readonly ok: boolean }>
+  /**
+   * What happens at the node, until the signal aborts; with a cursor what came after it first. A stream that breaks is opened again where it was.
+   * `gap` comes where something was missed.
+   */
+  events(options?: SignalOption & { readonly cursor?: string }): AsyncGenerator<LiveEvent>
 }
 
 export function createClient({ url, token, fetch = globalThis.fetch }: ClientOptions): Client {
@@ -336,30 +347,12 @@ export function createClient({ url, token, fetch = globalThis.fetch }: ClientOpt
     receiveFiles: (body, options) => lines<ReceiveLine>('/v1/files/receive', options, body),
     transfers: (options) => call('/v1/transfers', options),
     cancelTransfer: (id, options) => call('/v1/transfers/cancel', options, { id }),
-    async *events(options = {}) {
-      const response = await open('/v1/events', options)
-      for await (const line of linesOf(response, options.signal)) {
-        if (line.startsWith('data: ')) yield JSON.parse(line.slice(6)) as Readonly<Record<string, unknown>>
-      }
-    },
+    createToken: (body, options) => call('/v1/tokens', options, body),
+    tokens: (options) => call('/v1/tokens', options),
+    revokeToken: (id, options) => call('/v1/tokens/revoke', options, { id }),
+    health: (options) => call('/healthz', options),
+    events: (options = {}) => resumed((cursor) => open(`/v1/events${query({ cursor })}`, options), options),
   }
-}
-
-async function* linesOf(response: Response, signal: AbortSignal | undefined): AsyncGenerator<string> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  try {
-    const chunks: AsyncIterable<Uint8Array> | readonly Uint8Array[] = response.body ?? []
-    for await (const chunk of chunks) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-      rest = lines.pop() ?? ''
-      for (const line of lines) if (line !== '') yield line
-    }
-  } catch (cause) {
-    signal?.throwIfAborted()
-    throw new MeshError('ERR_NODE_DOWN', 'the node went away', { cause })
-  }
-  if (rest !== '') yield rest
 }
 
 function problemOf(problem: unknown, status: number): MeshError {

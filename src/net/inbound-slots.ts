@@ -1,5 +1,4 @@
-import type { Clock, Did } from '../base/index.ts'
-import { TokenBucket } from './token-bucket.ts'
+import { type Clock, type Did, TokenBucket } from '../base/index.ts'
 
 /** Streams one peer may open towards us per second on average, and at once. net/v1 section 5. */
 export const streamRatePerSecond = 200

@@ -1,7 +1,6 @@
-import { type Clock, dayMs, equal, hex, hourMs, MeshError } from '../base/index.ts'
+import { type Clock, dayMs, equal, hex, hourMs, MeshError, TokenBucket } from '../base/index.ts'
 import { del, put, type Store } from '../store/index.ts'
 import type { Contradiction, RecordRule } from './host.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 /** Largest DHT record taken from anybody. net/v1 section 4. */
 export const recordBytesMax = 8_192

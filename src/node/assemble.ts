@@ -58,6 +58,7 @@ import { type AgentPrograms, openAgentPrograms } from './agent-programs.ts'
 import { agentNamespace, type AgentKey, type AgentKeys, openAgentKeys } from './agent-keys.ts'
 import { createAskHere } from './ask-here.ts'
 import { createBridges } from './bridges.ts'
+import { type ApiTokens, openApiTokens } from './api-tokens.ts'
 import { chainNamespace, type KeyChains } from './key-chains.ts'
 import { type Capabilities, createCapabilities } from './capabilities.ts'
 import { type CompareDoors, createCompare } from './compare.ts'
@@ -187,6 +188,8 @@ export interface MeshRooms extends PeopleDoors, ProofDoors {
   readonly files: Files
   readonly mailboxes: MailboxDoors
   readonly audit: Audit
+  /** Tokens of programs that use the local API. */
+  readonly tokens: ApiTokens
   readonly sandboxes: Pick<Sandboxes, 'available'>
   onEvent(listener: (event: NodeEvent) => void): () => void
 }
@@ -629,6 +632,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     groups: groups.groups,
     mailboxes: namedBySubject(mailboxes.doors, chains),
     audit,
+    tokens: await openApiTokens({ ...parts, store: store.sub('api-tokens'), did: self }),
     sandboxes,
     createSandbox,
     onEvent: events.on,

@@ -1,3 +1,4 @@
+export { type ApiTokenMaker } from './api-tokens.ts'
 export { assemble, type MeshRooms, recordRules } from './assemble.ts'
 export type { Policy } from '../policy/index.ts'
 export { type Identities, type TrustedIdentity } from './identities.ts'

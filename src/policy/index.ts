@@ -1,4 +1,4 @@
-export { type ApiRight, rightsCover } from './api-rights.ts'
+export { type ApiRight, apiRights, rightsCover } from './api-rights.ts'
 export { type Caveats, commonHosts, hostCovers, narrowed } from './caveats.ts'
 export { createChainOpener } from './chain-cache.ts'
 export { decideCommand } from './check.ts'

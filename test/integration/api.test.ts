@@ -134,6 +134,7 @@ describe('the local API', () => {
     const grown = await client.auditConsistency(size)
     expect(await checkConsistency(grown, { did, oldCheckpoint: checkpoint })).toMatchObject({ ok: true, size: size + 1 })
     expect(await checkInclusion(await client.auditProve(entries[0]?.seq ?? -1), { did, keys })).toMatchObject({ ok: true, entry: { event: 'node_started' } })
+    await client.setSetting({ layer: 'session', key: 'policy.message_level_min' })
     const lines = []
     for await (const line of client.auditVerifyLines()) lines.push(line)
     expect(lines[0]).toMatchObject({ type: 'progress', of: expect.any(Number) })
