@@ -26,3 +26,18 @@ interface AddEventListenerOptions extends EventListenerOptions {
   passive?: boolean
   signal?: AbortSignal
 }
+
+/** Elements that playwright's declarations name; what a test runs in a page, it hands over as text. */
+interface Node {
+  readonly nodeType: number
+}
+interface Element extends Node {
+  readonly tagName: string
+}
+interface HTMLElement extends Element {
+  readonly hidden: boolean
+}
+interface SVGElement extends Element {
+  readonly id: string
+}
+type HTMLElementTagNameMap = Readonly<Record<string, HTMLElement>>

@@ -3,7 +3,12 @@ import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './helpers/longest-first.ts'
 
 /** Tests that start real processes, and kill them, come after the others. */
-const processes = ['test/integration/**/*.test.ts', 'test/interop/**/*.test.ts', 'test/faults/{kill,files-kill,task-kill,tasks-kill}.test.ts']
+const processes = [
+  'test/integration/**/*.test.ts',
+  'test/interop/**/*.test.ts',
+  'test/browser/**/*.test.ts',
+  'test/faults/{kill,files-kill,task-kill,tasks-kill}.test.ts',
+]
 /** Hostile input to codecs and stores in one process: much computing, nothing that another file could disturb. */
 const computing = [
   'test/hostile/{decoders,group-decoders,identity,replays,sessions,audit,groups,stream-protocol}.test.ts',
