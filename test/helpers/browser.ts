@@ -52,8 +52,9 @@ export interface TestBrowser extends AsyncDisposable {
  * @throws when Chromium is not installed: a test that needs it fails and is not skipped
  */
 export async function openBrowser(): Promise<TestBrowser> {
-  if (!existsSync(chromiumPath))
-    {throw new Error(`no Chromium at ${chromiumPath}: on Debian, apt-get install chromium (or run scripts/setup.mjs --tests as root)`)}
+  if (!existsSync(chromiumPath)) {
+    throw new Error(`no Chromium at ${chromiumPath}: on Debian, apt-get install chromium (or run scripts/setup.mjs --tests as root)`)
+  }
   const outside: string[] = []
   const proxy = await startProxy(outside)
   const browser = await chromium.launch({
