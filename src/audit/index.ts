@@ -75,6 +75,22 @@ export {
   topicPublished,
 } from './events.ts'
 export {
+  credentialAdded,
+  credentialDisabled,
+  credentialEnabled,
+  credentialRemoved,
+  sessionRevoked,
+  userInvited,
+  userInviteRevoked,
+  userLogin,
+  userLoginFailed,
+  userLogout,
+  userRegistered,
+  userRemoved,
+  userRoleChanged,
+  userStepUp,
+} from './people-events.ts'
+export {
   type ConsistencyProof,
   type ConsistencyVerdict,
   type InclusionProof,

@@ -48,6 +48,17 @@ export const errorTable = {
   ERR_CONTENT_TYPE: { meaning: 'a request that changes something is not JSON', hint: 'send `content-type: application/json`', exit: 'usage' },
   ERR_RATE_LIMITED: { meaning: 'too many requests of one caller', hint: 'wait as long as `retry-after` says, then go on slower', exit: 'limit' },
   ERR_SEALED: { meaning: 'a passphrase is needed and none was given', hint: 'give --passphrase-file or KINDMESH_PASSPHRASE_FILE', exit: 'sealed' },
+  ERR_LOGIN_REFUSED: { meaning: 'a login, registration or step-up did not succeed', hint: 'try again; the audit log says why', exit: 'authentication' },
+  ERR_LINK_SPENT: {
+    meaning: 'a one-time link for a new user is not open: never made, used, withdrawn or past its time',
+    hint: 'ask an owner for a new one; the first owner starts the node again for one',
+    exit: 'authentication',
+  },
+  ERR_USER_LAST: {
+    meaning: 'the last owner, or the last way of somebody to log in, stays',
+    hint: 'add another one first',
+    exit: 'denied',
+  },
 
   ERR_IDENTITY_INVALID: { meaning: 'not a valid Ed25519 identity', hint: 'give a did:key, a peer ID or a kind:agent DID', exit: 'usage' },
   ERR_IDENTITY_CHAIN: {
@@ -235,7 +246,7 @@ export const errorTable = {
     hint: 'ask its operator over another channel; if it is right, `kindmesh pin approve <source>`',
     exit: 'authentication',
   },
-  ERR_NAME_TAKEN: { meaning: 'the petname leads to somebody else, or looks like one that does', hint: 'choose another name', exit: 'usage' },
+  ERR_NAME_TAKEN: { meaning: 'the name is that of somebody else, or looks like it', hint: 'choose another name', exit: 'usage' },
   ERR_DOMAIN_UNPROVED: { meaning: 'a domain does not name this identity', hint: 'see `kindmesh domain check <domain>`', exit: 'untrusted' },
   ERR_DOMAIN_CHANGED: {
     meaning: 'a domain names somebody else than before',
@@ -369,7 +380,8 @@ export function isErrorCode(text: unknown): text is ErrorCode {
 }
 
 /** Codes about this machine: no peer has a say in them. */
-const ownCodes = /^ERR_(?:USAGE|PROFILE|NODE|AUTH|STEP_UP|CONTENT_TYPE|RATE_LIMITED|SEALED|VAULT|AUDIT|CRYPTO_SELF|STORE_CLOSED|NOT_FOUND|ABORTED)/
+const ownCodes =
+  /^ERR_(?:USAGE|PROFILE|NODE|AUTH|LOGIN|LINK|STEP_UP|USER|CONTENT_TYPE|RATE_LIMITED|SEALED|VAULT|AUDIT|CRYPTO_SELF|STORE_CLOSED|NOT_FOUND|ABORTED)/
 
 /** A code that a peer sent: kept when it is one of ours that may travel, else ERR_REFUSED. */
 export const codeFromPeer = (code: string): ErrorCode => (isErrorCode(code) && !ownCodes.test(code) ? code : 'ERR_REFUSED')

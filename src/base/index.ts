@@ -22,4 +22,5 @@ export { createSeededRandom, type Random, randomInt, realRandom } from './random
 export { TokenBucket } from './token-bucket.ts'
 export { createTally } from './tally.ts'
 export { profilePaths, trimLineEnd } from './profile-paths.ts'
+export { nameLook, plainName } from './plain-name.ts'
 export { createTurns } from './turns.ts'

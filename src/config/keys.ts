@@ -90,6 +90,13 @@ export const configKeys: Readonly<Record<string, ConfigKey>> = {
     meaning: 'what a peer may at most, by its DID',
     felt: 'now',
   },
+  'auth.session_hours': { schema: z.int().min(1).max(24), meaning: 'longest life of a login of a person, in hours', fallback: 8, felt: 'now' },
+  'auth.idle_minutes': {
+    schema: z.int().min(1).max(480),
+    meaning: 'a login that is not used for so long ends, in minutes',
+    fallback: 30,
+    felt: 'now',
+  },
   'trust.policy': {
     schema: z.enum(['gate', 'flow']),
     meaning: 'who decides a level: the trust rule, or the rule and amounts by flow, whichever gives less',

@@ -89,6 +89,7 @@ import { createServed, taskResultTaker } from './served-tasks.ts'
 import { createTasks, type Tasks } from './tasks.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { openTrust, type TrustDoors } from './trust.ts'
+import { openUsers, type ServedPlace, type UserDoors } from './users.ts'
 import { headNamespace } from './trust-reach.ts'
 import type { TrustSync } from './trust-sync.ts'
 
@@ -174,6 +175,8 @@ export interface MeshRooms extends PeopleDoors, ProofDoors {
   readonly pins: PinDoors
   /** Capability tokens this node gives and was given. */
   readonly grants: Grants
+  /** People with a right to this node. */
+  readonly users: UserDoors
   /** What this node allows others. */
   policy(): Policy
   /** Keys of agents, and what they sign. */
@@ -221,6 +224,8 @@ export interface Parts {
   readonly serveMailbox?: boolean | Partial<HolderLimits>
   /** Where files of tasks lie while they are here; a temporary folder unless given. */
   readonly workDir?: string
+  /** Where the pages of this node are served. */
+  readonly served?: ServedPlace
   /** Where events go, when that outlives this assembly. */
   readonly events?: EventHub
 }
@@ -494,6 +499,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     dial,
     ticketOf: (invite) => encodeTicket({ did: self, key: keyring.did, addresses: host.addresses(), invite }),
   })
+  const users = await openUsers({ ...parts, did: self, served: parts.served ?? {} })
   const recent = await openRecentPeers({ store: store.sub('peers'), host, clock, logger })
   const experience = createLocalExperience({ ...parts, keys: chains, book })
   const asked = await createTasks({
@@ -617,6 +623,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     },
     inbox: { list: async (page) => (await inbox.list(page)).map((message) => ({ ...message, from: chains.subject(message.from) })) },
     grants: rights,
+    users: users.doors,
     policy: () => policy,
     identities,
     trust: trust.doors,
@@ -659,6 +666,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       finder.stop()
       presence.stop()
       people.stop()
+      users.stop()
       proofs.stop()
       recent.stop()
       chains.stop()

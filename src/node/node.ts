@@ -30,6 +30,7 @@ import { readOperatorGrants } from './operator-grants.ts'
 import { openOwnProfile, recoverKeys } from './own-profile.ts'
 import { hasProfile, passphraseOf } from './profile.ts'
 import { newsTopic } from './trust-news.ts'
+import type { ServedPlace } from './users.ts'
 import { createVaultDoors, markerOf, type VaultDoors } from './vault.ts'
 
 /** Time that holders of mail have before a rotation. */
@@ -107,6 +108,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   const checkpointFile = createCheckpointFile({ path: paths.checkpoint, clock, logger })
   undo.defer(() => checkpointFile.flush())
   const events = createEventHub(logger)
+  const served: ServedPlace = {}
   const registered: Agent[] = []
   const vaultDoors = createVaultDoors({ vault, did: keyring.identity, audit: () => life.audit, mark: markerOf(keyring) })
 
@@ -151,6 +153,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
       random,
       logger,
       events,
+      served,
     })
     halfway.defer(() => assembled.stop())
     for (const agent of registered) assembled.node.agents.register(agent)

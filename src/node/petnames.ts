@@ -1,5 +1,5 @@
 import { type Audit, nameRemoved, nameSet } from '../audit/index.ts'
-import { type Clock, type Did, MeshError } from '../base/index.ts'
+import { type Clock, type Did, MeshError, nameLook, plainName } from '../base/index.ts'
 import { del, put, type Store } from '../store/index.ts'
 import { codec, did, instant, row, textUpTo } from '../wire/index.ts'
 
@@ -31,30 +31,13 @@ export interface Petnames {
 
 const stored = codec('petname', row({ name: textUpTo(petnameCharsMax), did, since: instant }), 512)
 
-/** Letters of other scripts that look like Latin ones, with what they look like. */
-const lookAlikes: ReadonlyMap<string, string> = new Map(
-  'аa еe оo рp сc уy хx іi јj ѕs ԁd ԛq ԝw һh ӏl кk мm тt вb нh αa οo ρp υu νv κk ιi τt εe ηn'.split(' ').map(([letter = '', latin = '']) => [letter, latin]),
-)
-const skeletonOf = (key: string): string => key.replaceAll(/[\p{Script=Cyrillic}\p{Script=Greek}]/gu, (letter) => lookAlikes.get(letter) ?? letter)
-
-const mixable = [/\p{Script=Latin}/u, /\p{Script=Cyrillic}/u, /\p{Script=Greek}/u, /\p{Script=Armenian}/u, /\p{Script=Cherokee}/u]
-
 /** The form in which a name is kept. @throws ERR_USAGE for one that could pass for a DID, an address or another name */
 export function parsePetname(text: string): string {
-  const name = text
-    .slice(0, 4 * petnameCharsMax)
-    .normalize('NFKC')
-    .trim()
-  const refuse = (reason: string): never => {
-    throw new MeshError('ERR_USAGE', `no petname: ${reason}`, {
-      hint: `letters and digits of one script, also . _ - ' and single spaces, at most ${petnameCharsMax}`,
-    })
-  }
-  if (name.length === 0 || name.length > petnameCharsMax) refuse(`1 to ${petnameCharsMax} characters`)
-  if (!/^[\p{L}\p{N}][\p{L}\p{M}\p{N}]*(?:(?:\. |[ ._'-])[\p{L}\p{M}\p{N}]+)*$/u.test(name)) refuse('a character that it may not have, or at that place')
-  if (/^(?:did|kind|kindmesh|12D3Koo|z6Mk)/i.test(name)) refuse('it begins as an identity does')
-  if (mixable.filter((script) => script.test(name)).length > 1) refuse('letters of several scripts that look alike')
-  return name
+  const plain = plainName(text, petnameCharsMax)
+  if (plain.ok) return plain.name
+  throw new MeshError('ERR_USAGE', `no petname: ${plain.reason}`, {
+    hint: `letters and digits of one script, also . _ - ' and single spaces, at most ${petnameCharsMax}`,
+  })
 }
 
 const keyOf = (name: string): string => name.toLowerCase().normalize('NFKC')
@@ -74,12 +57,12 @@ export async function openPetnames({ store, clock, audit, self, subject }: Petna
   const byDid = new Map<Did, Set<string>>()
   function add(key: string, entry: Petname): void {
     names.set(key, entry)
-    skeletons.set(skeletonOf(key), key)
+    skeletons.set(nameLook(key), key)
     byDid.set(entry.did, (byDid.get(entry.did) ?? new Set()).add(key))
   }
   function drop(key: string, entry: Petname): void {
     names.delete(key)
-    skeletons.delete(skeletonOf(key))
+    skeletons.delete(nameLook(key))
     byDid.get(entry.did)?.delete(key)
   }
   for await (const [key, bytes] of store.range({})) add(key, stored.decode(bytes))
@@ -96,7 +79,7 @@ export async function openPetnames({ store, clock, audit, self, subject }: Petna
         const key = keyOf(name)
         const who = subject(given)
         const before = names.get(key)
-        const twin = skeletons.get(skeletonOf(key))
+        const twin = skeletons.get(nameLook(key))
         if (twin !== undefined && twin !== key) {
           throw new MeshError('ERR_NAME_TAKEN', `'${name}' looks like '${names.get(twin)?.name ?? ''}'`, {
             hint: 'choose a name that nobody takes for the other',

@@ -1,0 +1,113 @@
+import {
+  type Audit,
+  type AuditEvent,
+  credentialAdded,
+  credentialDisabled,
+  credentialEnabled,
+  credentialRemoved,
+  sessionRevoked,
+  userInvited,
+  userInviteRevoked,
+  userLogin,
+  userLoginFailed,
+  userLogout,
+  userRegistered,
+  userRemoved,
+  userRoleChanged,
+  userStepUp,
+} from '../audit/index.ts'
+import { type ApprovalVerdict, type Auth, type AuthEvent, openAuth, verifyApproval } from '../auth/index.ts'
+import { type Clock, type Did, hourMs, type Logger, MeshError, minuteMs, type Random, utf8 } from '../base/index.ts'
+import type { Config } from '../config/index.ts'
+import { sha256 } from '../crypto/index.ts'
+import type { Store } from '../store/index.ts'
+
+/** Users of this node, their passkeys and sessions. */
+export interface UserDoors extends Omit<Auth, 'stop'> {
+  /** Where our own pages are: passkeys answer to these alone. Called once the port is known. */
+  servedAt(origin: string): void
+  /** Who approved what, from an approval of the log or of a grant; by itself, for anyone. */
+  verifyApproval(approval: Uint8Array): Promise<ApprovalVerdict>
+}
+
+/** Outlives the rooms: a rotation exchanges them while the pages stay where they are. */
+export interface ServedPlace {
+  origin?: string
+}
+
+export interface UsersParts {
+  readonly store: Store
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly audit: Audit
+  readonly config?: Config | undefined
+  readonly did: Did
+  readonly served: ServedPlace
+}
+
+export interface Users {
+  readonly doors: UserDoors
+  stop(): void
+}
+
+export async function openUsers({ audit, config, did, served, ...parts }: UsersParts): Promise<Users> {
+  const setting = (key: string, fallback: number): number => Number(config?.setting(key).value ?? fallback)
+  const { stop, ...auth } = await openAuth({
+    ...parts,
+    did,
+    record: (event, ops) => audit.record(entryOf(event, did), ops),
+    origin() {
+      if (served.origin === undefined) throw new MeshError('ERR_STOPPED', 'the pages of this node are served nowhere', { hint: 'start it with `kindmesh up`' })
+      return served.origin
+    },
+    life: () => ({ absoluteMs: setting('auth.session_hours', 8) * hourMs, idleMs: setting('auth.idle_minutes', 30) * minuteMs }),
+    prfSalt: () => prfSaltOf(did),
+  })
+  return {
+    doors: {
+      ...auth,
+      servedAt(origin) {
+        served.origin = origin
+      },
+      verifyApproval,
+    },
+    stop,
+  }
+}
+
+/** What passkeys make the vault's key from; of this node alone. Source: auth/v1 section 3.4 */
+const prfSaltOf = (did: Did): Uint8Array => sha256(utf8(`kindmesh vault prf v1 ${did}`))
+
+function entryOf(event: AuthEvent, did: Did): AuditEvent {
+  switch (event.kind) {
+    case 'user_registered':
+      return userRegistered({ ...event, did })
+    case 'user_login':
+      return userLogin({ ...event, did })
+    case 'user_login_failed':
+      return userLoginFailed({ ...event, did })
+    case 'user_step_up':
+      return userStepUp({ ...event, did })
+    case 'user_logout':
+      return userLogout({ ...event, did })
+    case 'session_revoked':
+      return sessionRevoked({ ...event, did })
+    case 'user_invited':
+      return userInvited({ ...event, did })
+    case 'user_invite_revoked':
+      return userInviteRevoked({ ...event, did })
+    case 'user_role_changed':
+      return userRoleChanged({ ...event, did })
+    case 'user_removed':
+      return userRemoved({ ...event, did })
+    case 'credential_added':
+      return credentialAdded({ ...event, did })
+    case 'credential_removed':
+      return credentialRemoved({ ...event, did })
+    case 'credential_disabled':
+      return credentialDisabled({ ...event, did })
+    case 'credential_enabled':
+      return credentialEnabled({ ...event, did })
+  }
+}
