@@ -62,13 +62,8 @@ export const userStepUp = ({
 
 export const userLogout = ({ did, user, session }: AboutUser & { readonly session: string }): AuditEvent => of('user_logout', did, user, { session })
 
-export const sessionRevoked = ({
-  did,
-  user,
-  session,
-  by,
-  reason,
-}: AboutUser & ByActor & { readonly session: string; readonly reason: string }): AuditEvent => of('session_revoked', did, user, { session, actor: by, reason })
+export const sessionRevoked = ({ did, user, session, by, reason }: AboutUser & ByActor & { readonly session: string; readonly reason: string }): AuditEvent =>
+  of('session_revoked', did, user, { session, actor: by, reason })
 
 interface InvitedFacts extends ByActor {
   readonly did: Did
@@ -105,6 +100,8 @@ export const credentialEnabled = ({ did, user, credential, by }: CredentialFacts
 /** Facts that are not known leave no trace; texts are cut, bytes and numbers stay. */
 function of(event: string, did: Did, user: string | undefined, facts: Readonly<Record<string, Plain | undefined>>): AuditEvent {
   const data: Record<string, Plain> = {}
-  for (const [name, value] of Object.entries(facts)) if (value !== undefined) data[name] = typeof value === 'string' && name !== 'credential' ? cut(value, reasonCharsMax) : value
+  for (const [name, value] of Object.entries(facts)) {
+    if (value !== undefined) data[name] = typeof value === 'string' && name !== 'credential' ? cut(value, reasonCharsMax) : value
+  }
   return { event, actor: did, subject: user, data }
 }

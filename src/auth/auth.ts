@@ -8,7 +8,7 @@ import type { CreationOptions, RequestOptions } from './options.ts'
 import { type Begun, createPasskeys, credentialIdOf, withCredential } from './passkeys.ts'
 import { credentialLabelCharsMax, credentialsMax, type StoredCredential } from './records.ts'
 import { createRefusals } from './refusals.ts'
-import { type MadeSession, openSessions, type SessionDraft, type SessionLife } from './sessions.ts'
+import { openSessions, type SessionDraft, type SessionLife } from './sessions.ts'
 import type { Actor, CredentialView, LoginContext, OpenedSession, RecordEvent, RoleName, Session, User } from './types.ts'
 import { openUserBook, parseUserName, type UserEntry, viewCredential, viewUser } from './user-book.ts'
 
@@ -129,7 +129,9 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
   }
   /** @throws ERR_POLICY_DENIED, ERR_STEP_UP */
   function requireOwner(by: Actor, what: string): void {
-    if (by !== 'machine' && roleOf(by.userId) !== 'owner') throw new MeshError('ERR_POLICY_DENIED', `only an owner ${what}`, { hint: 'ask an owner of this node' })
+    if (by !== 'machine' && roleOf(by.userId) !== 'owner') {
+      throw new MeshError('ERR_POLICY_DENIED', `only an owner ${what}`, { hint: 'ask an owner of this node' })
+    }
     requireFresh(by)
   }
   function keepOneOwner(id: string): void {
@@ -141,9 +143,17 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
   async function endSessions(ended: readonly Session[], by: string, reason: string): Promise<void> {
     for (const { id, userId } of ended) await record({ kind: 'session_revoked', user: userId, session: id, by, reason }, sessions.end([id]))
   }
-  /** A session of somebody whose proof was right, its writes not yet done. */
-  function makeSession(draft: SessionDraft): MadeSession {
-    return sessions.make(draft)
+  /** Opens a session for somebody whose proofs were right: the one way in. */
+  async function enter(draft: SessionDraft): Promise<Entered> {
+    const entry = { ...book.get(draft.userId), lastLoginAt: clock.now() }
+    const made = sessions.make(draft)
+    const { factors } = draft
+    const credential = draft.credential === undefined ? undefined : base64url(draft.credential)
+    await record({ kind: 'user_login', user: entry.id, session: made.session.id, factors, credential }, [...book.write(entry), ...made.ops])
+    book.remember(entry)
+    made.commit()
+    for (const { id, userId } of made.ended) await record({ kind: 'session_revoked', user: userId, session: id, by: entry.id, reason: 'made room' }, [])
+    return { user: viewUser(entry), session: made.session, factors }
   }
   const credentialOf = (text: string): { readonly user: UserEntry; readonly credential: StoredCredential } => {
     const found = book.holder(credentialIdOf(text))
@@ -154,10 +164,7 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     invites.drop(dead)
     const { token, entry, ops } = invites.make(draft)
     const view = viewInvite(entry)
-    await record(
-      { kind: 'user_invited', invite: entry.id, role: entry.role, by: entry.by, expiresAt: view.expiresAt },
-      [...ops, ...invites.erase(dead)],
-    )
+    await record({ kind: 'user_invited', invite: entry.id, role: entry.role, by: entry.by, expiresAt: view.expiresAt }, [...ops, ...invites.erase(dead)])
     invites.remember(entry)
     return { ...view, token }
   }
@@ -180,7 +187,9 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     if (flow.session !== undefined) {
       const session = sessions.get(flow.session)
       const user = session === undefined ? undefined : book.find(session.userId)
-      if (user === undefined || session === undefined || user.credentials.length >= credentialsMax) throw await refuse({ ceremony: 'registration', reason: 'session' })
+      if (user === undefined || session === undefined || user.credentials.length >= credentialsMax) {
+        throw await refuse({ ceremony: 'registration', reason: 'session' })
+      }
       const entry = withCredential(user, credential)
       await record({ kind: 'credential_added', ...facts }, book.write(entry))
       book.remember(entry)
@@ -194,7 +203,7 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     const now = clock.now()
     const { role } = invite
     const entry: UserEntry = { id: flow.userId, name: book.freeName(flow.name), role, createdAt: now, lastLoginAt: now, credentials: [credential] }
-    const made = makeSession({ userId: entry.id, factors: ['webauthn', 'biometric'], credential: credential.id, context, isVerified: true })
+    const made = sessions.make({ userId: entry.id, factors: ['webauthn', 'biometric'], credential: credential.id, context, isVerified: true })
     const ops = [...book.write(entry), ...made.ops, ...invites.erase([invite.id])]
     await record({ kind: 'user_registered', ...facts, name: entry.name, role }, ops)
     invites.drop([invite.id])
@@ -261,15 +270,7 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     finishLogin: ({ flow, response, context = {} }) =>
       inTurn(async () => {
         const { user, credential } = await passkeys.assert('login', flow, response)
-        const factors = ['webauthn', 'biometric'] as const
-        const made = makeSession({ userId: user.id, factors, credential: credential.id, context, isVerified: true })
-        const entry = { ...user, lastLoginAt: clock.now() }
-        const event = { kind: 'user_login', user: user.id, session: made.session.id, factors, credential: base64url(credential.id) } as const
-        await record(event, [...book.write(entry), ...made.ops])
-        book.remember(entry)
-        made.commit()
-        await endSessions(made.ended, user.id, 'made room')
-        return { user: viewUser(entry), session: made.session, factors }
+        return await enter({ userId: user, factors: ['webauthn', 'biometric'], credential: credential.id, context, isVerified: true })
       }),
     beginStepUp(session, act) {
       const user = book.get(session.userId)
@@ -281,12 +282,12 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     },
     finishStepUp: (session, { flow: id, response }) =>
       inTurn(async () => {
-        const { flow, user, credential, form } = await passkeys.assert('step_up', id, response, session.id)
+        const { flow, user: userId, credential, form } = await passkeys.assert('step_up', id, response, session.id)
+        const user = book.get(userId)
         const approval = flow.statement === undefined ? undefined : encodeApproval(flow.statement, credential, form)
         const made = sessions.renew(session.id)
         if (made === undefined) throw await refuse({ ceremony: 'step_up', reason: 'session', user: user.id })
         await record({ kind: 'user_step_up', user: user.id, session: session.id, act: flow.act, approval }, [...book.write(user), ...made.ops])
-        book.remember(user)
         made.commit()
         return { session: made.session, approval }
       }),

@@ -40,9 +40,9 @@ interface FlowOf {
   readonly step_up: StepUpFlow
 }
 
-/** An answer that was right: whose it is, and that user's entry as it is after it. */
+/** An answer that was right, and the id of whose it is. */
 export interface CheckedAssertion {
-  readonly user: UserEntry
+  readonly user: string
   readonly credential: StoredCredential
   readonly form: AssertionForm
 }
@@ -54,8 +54,13 @@ export interface Passkeys {
   challenge(): Uint8Array
   /** Ends a registration. @throws ERR_LOGIN_REFUSED after writing down why */
   register(flow: string, response: unknown): Promise<{ readonly flow: RegistrationFlow; readonly passkey: NewPasskey; readonly form: RegistrationForm }>
-  /** Ends a login or step-up. The passkey's counter is in the entry that comes back. @throws ERR_LOGIN_REFUSED after writing down why */
-  assert<C extends 'login' | 'step_up'>(ceremony: C, flow: string, response: unknown, session?: string): Promise<CheckedAssertion & { readonly flow: FlowOf[C] }>
+  /** Ends a login or step-up. The book remembers the passkey's counter, and the caller writes it. @throws ERR_LOGIN_REFUSED after writing down why */
+  assert<C extends 'login' | 'step_up'>(
+    ceremony: C,
+    flow: string,
+    response: unknown,
+    session?: string,
+  ): Promise<CheckedAssertion & { readonly flow: FlowOf[C] }>
   /** Ceremonies of a link or session that is over. */
   drop(owner: string): void
 }
@@ -164,7 +169,9 @@ export function createPasskeys({ clock, random, book, refuse, origin, prfSalt, d
       if (begun.user !== undefined && begun.user !== holder.user.id) throw await refuse({ ...facts, reason: 'user_other' })
       if (begun.ceremony === 'step_up' && begun.session !== session) throw await refuse({ ...facts, reason: 'session_other' })
       const credential: StoredCredential = { ...holder.credential, counter: verdict.counter, backedUp: verdict.backedUp, lastUsedAt: clock.now() }
-      return { flow, credential, form: form.data, user: withCredential(holder.user, credential) }
+      // The next answer is held against this counter, before it is on disk; whoever goes on writes the user as remembered.
+      book.remember(withCredential(holder.user, credential))
+      return { flow, credential, form: form.data, user: holder.user.id }
     },
     drop: (owner) => flows.drop(owner),
   }

@@ -124,7 +124,8 @@ export async function openSessions({ store, clock, random, logger, life, roleOf 
     write(store.durable([del(entry.id)]))
     return undefined
   }
-  const write = (written: Promise<void>): void => void written.catch((error: unknown) => logger.warn('a session is not on disk', { code: toMeshError(error).code }))
+  const write = (written: Promise<void>): void =>
+    void written.catch((error: unknown) => logger.warn('a session is not on disk', { code: toMeshError(error).code }))
   const record = ({ id, userId, tokenHash, created, seen, steppedUp, factors, credential, device }: Entry): StoreOp =>
     put(
       id,
@@ -217,7 +218,10 @@ export async function openSessions({ store, clock, random, logger, life, roleOf 
       const steppedUp = living(byId.get(id))?.steppedUp
       return steppedUp !== undefined && elapsedMs(clock, steppedUp) < stepUpLifeMs
     },
-    ofCredential: (credential) => all().filter((entry) => entry.credential !== undefined && base64url(entry.credential) === base64url(credential)).map(view),
+    ofCredential: (credential) =>
+      all()
+        .filter((entry) => entry.credential !== undefined && base64url(entry.credential) === base64url(credential))
+        .map(view),
     stop: () => cancel(),
   }
 }

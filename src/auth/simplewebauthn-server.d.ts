@@ -23,7 +23,8 @@ interface Credential {
 export function verifyRegistrationResponse(
   options: Expected & { readonly response: RegistrationResponse; readonly supportedAlgorithmIDs: number[] },
 ): Promise<
-  { readonly verified: false } | { readonly verified: true; readonly registrationInfo: { readonly credential: Credential; readonly credentialBackedUp: boolean } }
+  | { readonly verified: false }
+  | { readonly verified: true; readonly registrationInfo: { readonly credential: Credential; readonly credentialBackedUp: boolean } }
 >
 export function verifyAuthenticationResponse(
   options: Expected & { readonly response: AuthenticationResponse; readonly credential: Credential },

@@ -85,7 +85,9 @@ export async function openUserBook(store: Store): Promise<UserBook> {
     drop,
     freeName(text) {
       const name = parseUserName(text)
-      if (byLook.has(nameLook(name))) throw new MeshError('ERR_NAME_TAKEN', 'another user has that name, or one that looks like it', { hint: 'choose another name' })
+      if (byLook.has(nameLook(name))) {
+        throw new MeshError('ERR_NAME_TAKEN', 'another user has that name, or one that looks like it', { hint: 'choose another name' })
+      }
       if (users.size >= usersMax) throw new MeshError('ERR_OVERLOADED', `${usersMax} users are kept`, { hint: 'remove those who left' })
       return name
     },

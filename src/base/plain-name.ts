@@ -14,7 +14,9 @@ export function plainName(text: string, charsMax: number): PlainName {
     .trim()
   const refused = (reason: string): PlainName => ({ ok: false, reason })
   if (name.length === 0 || name.length > charsMax) return refused(`1 to ${charsMax} characters`)
-  if (!/^[\p{L}\p{N}][\p{L}\p{M}\p{N}]*(?:(?:\. |[ ._'-])[\p{L}\p{M}\p{N}]+)*$/u.test(name)) return refused('a character that it may not have, or at that place')
+  if (!/^[\p{L}\p{N}][\p{L}\p{M}\p{N}]*(?:(?:\. |[ ._'-])[\p{L}\p{M}\p{N}]+)*$/u.test(name)) {
+    return refused('a character that it may not have, or at that place')
+  }
   if (/^(?:did|kind|kindmesh|12D3Koo|z6Mk)/i.test(name)) return refused('it begins as an identity does')
   if (mixable.filter((script) => script.test(name)).length > 1) return refused('letters of several scripts that look alike')
   return { ok: true, name }
