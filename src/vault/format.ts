@@ -25,6 +25,7 @@ export const vaultRecordsMax = 1_024
 export const vaultSlotsMax = 8
 /** One secret. Source: vault/v1 section 9. */
 export const vaultValueBytesMax = 64 << 10
+/** Of a whole name, with its slashes. Source: vault/v1 section 4. */
 export const vaultNameBytesMax = 256
 /** Parameters of Argon2id that a slot may name; those written are the least. Source: vault/v1 section 3. */
 export const vaultMemoryKiBMax = 256 << 10

@@ -31,7 +31,7 @@ export interface VaultKeys {
 
 /** @throws ERR_USAGE */
 export function checkName(name: string): void {
-  if (namePattern.test(name)) return
+  if (name.length <= vaultNameBytesMax && namePattern.test(name)) return
   throw new MeshError('ERR_USAGE', 'not a name of a secret', {
     hint: 'use 1 to 64 letters, digits, dots, dashes and underscores; up to four such parts with a slash between',
   })
