@@ -9,6 +9,7 @@ import { grantRoutes } from './grant-routes.ts'
 import { groupRoutes } from './group-routes.ts'
 import { inviteRoutes } from './invite-routes.ts'
 import { identityRoutes } from './identity-routes.ts'
+import { factorRoutes } from './factor-routes.ts'
 import { findRoutes } from './find-routes.ts'
 import { fileRoutes } from './file-routes.ts'
 import { mailboxRoutes } from './mailbox-routes.ts'
@@ -180,6 +181,7 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...taskRoutes(node, who),
     ...vaultRoutes(node),
     ...tokenRoutes(node),
+    ...factorRoutes(node),
   ]
 }
 

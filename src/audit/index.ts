@@ -82,6 +82,8 @@ export {
   sessionRevoked,
   userInvited,
   userInviteRevoked,
+  userCodesChanged,
+  userFactorsPassed,
   userLogin,
   userLoginFailed,
   userLogout,

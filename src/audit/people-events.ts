@@ -60,6 +60,19 @@ export const userStepUp = ({
 }: AboutUser & { readonly session: string; readonly act: string; readonly approval?: Uint8Array | undefined }): AuditEvent =>
   of('user_step_up', did, user, { session, act, approval })
 
+/** Some factors of a login were right, and others are still asked for. */
+export const userFactorsPassed = ({
+  did,
+  user,
+  factors,
+  missing,
+}: AboutUser & { readonly factors: readonly string[]; readonly missing: readonly string[] }): AuditEvent =>
+  of('user_factors_passed', did, user, { factors: [...factors], missing: [...missing] })
+
+/** An authenticator app was enrolled or taken away, or recovery codes were made anew. */
+export const userCodesChanged = ({ did, user, kind }: AboutUser & { readonly kind: 'totp_enrolled' | 'totp_removed' | 'recovery_codes_made' }): AuditEvent =>
+  of(kind, did, user, {})
+
 export const userLogout = ({ did, user, session }: AboutUser & { readonly session: string }): AuditEvent => of('user_logout', did, user, { session })
 
 export const sessionRevoked = ({ did, user, session, by, reason }: AboutUser & ByActor & { readonly session: string; readonly reason: string }): AuditEvent =>

@@ -2,14 +2,17 @@ import { base64url, type Clock, type Did, type Logger, MeshError, type Random } 
 import { sha256 } from '../crypto/index.ts'
 import type { Store } from '../store/index.ts'
 import { type Act, encodeApproval, statementOf } from './approval.ts'
-import type { FactorType } from './factors.ts'
+import { createEntrance, type EntranceRules } from './entrance.ts'
+import type { FactorSecrets } from './factor-secrets.ts'
+import type { AuthenticationChallenge, AuthenticationResult } from './factors.ts'
+import { createOwnCodes, type OwnCodes } from './own-codes.ts'
 import { type InviteEntry, type InviteView, linkSpent, openUserInvites, viewInvite } from './invites.ts'
 import type { CreationOptions, RequestOptions } from './options.ts'
 import { type Begun, createPasskeys, credentialIdOf, withCredential } from './passkeys.ts'
 import { credentialLabelCharsMax, credentialsMax, type StoredCredential } from './records.ts'
 import { createRefusals } from './refusals.ts'
-import { openSessions, type SessionDraft, type SessionLife } from './sessions.ts'
-import type { Actor, CredentialView, LoginContext, OpenedSession, RecordEvent, RoleName, Session, User } from './types.ts'
+import { openSessions, type SessionLife } from './sessions.ts'
+import type { Actor, AnsweredPasskey, CredentialView, Entered, OpenedSession, RecordEvent, RoleName, Session, User } from './types.ts'
 import { openUserBook, parseUserName, type UserEntry, viewCredential, viewUser } from './user-book.ts'
 
 /** An invite with its token, which is shown once. */
@@ -17,14 +20,8 @@ export interface OpenedInvite extends InviteView {
   readonly token: string
 }
 
-export interface Entered {
-  readonly user: User
-  readonly session: OpenedSession
-  readonly factors: readonly FactorType[]
-}
-
 /** People with a right to this node: how they come in, and for how long. Source: auth/v1. */
-export interface Auth {
+export interface Auth extends OwnCodes {
   /** A link for the first owner; undefined while there is one. Each call makes a new one, and the one before is dead. */
   ownerLink(): Promise<OpenedInvite | undefined>
   /** A one-time link for a new user. @throws ERR_POLICY_DENIED, ERR_STEP_UP, ERR_USAGE, ERR_NAME_TAKEN, ERR_OVERLOADED */
@@ -37,19 +34,21 @@ export interface Auth {
   /** A passkey for a new user by a link, or one more for whoever is logged in. @throws ERR_LINK_SPENT, ERR_STEP_UP, ERR_USAGE, ERR_NAME_TAKEN */
   beginRegistration(by: { readonly token: string } | { readonly session: Session }, given: { readonly name?: string | undefined }): Begun<CreationOptions>
   /** A new user is logged in by it; for one more passkey there is no new session. @throws ERR_LOGIN_REFUSED, ERR_LINK_SPENT, ERR_NAME_TAKEN */
-  finishRegistration(answer: Answer & { readonly label?: string | undefined }): Promise<{
+  finishRegistration(answer: AnsweredPasskey & { readonly label?: string | undefined }): Promise<{
     readonly user: User
     readonly credential: CredentialView
     readonly session: OpenedSession | undefined
   }>
   /** The same for every name, known or not. */
   beginLogin(given?: { readonly name?: string | undefined }): Begun<RequestOptions>
-  /** @throws ERR_LOGIN_REFUSED */
-  finishLogin(answer: Answer): Promise<Entered>
+  /** @throws ERR_LOGIN_REFUSED, ERR_FACTOR_NEEDED with what is missing and the flow to go on in */
+  finishLogin(answer: AnsweredPasskey): Promise<Entered>
+  /** With any factors, in one step or several; the seed's authenticateUser. What failed, and why, is not in the result. */
+  authenticateUser(challenge: AuthenticationChallenge): Promise<AuthenticationResult>
   /** Asks for the person anew; with an act the passkey signs what is done. */
   beginStepUp(session: Session, act?: Act): Begun<RequestOptions>
   /** The session goes on under a new token. With an act, also the approval for anyone to verify. @throws ERR_LOGIN_REFUSED */
-  finishStepUp(session: Session, answer: Answer): Promise<{ readonly session: OpenedSession; readonly approval: Uint8Array | undefined }>
+  finishStepUp(session: Session, answer: AnsweredPasskey): Promise<{ readonly session: OpenedSession; readonly approval: Uint8Array | undefined }>
   /** The person of a session was verified just now, or it is the machine's own. @throws ERR_STEP_UP */
   requireFresh(by: Actor): void
   /** The live session of a token, seen now. */
@@ -75,13 +74,6 @@ export interface Auth {
   stop(): void
 }
 
-/** What an authenticator answered, and from where. */
-export interface Answer {
-  readonly flow: string
-  readonly response: unknown
-  readonly context?: LoginContext | undefined
-}
-
 export interface AuthOptions {
   readonly store: Store
   readonly clock: Clock
@@ -93,10 +85,13 @@ export interface AuthOptions {
   /** Scheme, host and port of our own pages. @throws while nothing is served */
   origin(): string
   life(): SessionLife
+  readonly rules: EntranceRules
+  /** Where the secrets of authenticator apps are kept. */
+  readonly secrets: FactorSecrets
   prfSalt?(): Uint8Array | undefined
 }
 
-export async function openAuth({ store, clock, random, logger, did, record, origin, life, prfSalt }: AuthOptions): Promise<Auth> {
+export async function openAuth({ store, clock, random, logger, did, record, origin, life, rules, secrets, prfSalt }: AuthOptions): Promise<Auth> {
   const book = await openUserBook(store.sub('users'))
   const invites = await openUserInvites({ store: store.sub('user-invites'), clock, random })
   const roleOf = (id: string): RoleName | undefined => book.find(id)?.role
@@ -143,18 +138,9 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
   async function endSessions(ended: readonly Session[], by: string, reason: string): Promise<void> {
     for (const { id, userId } of ended) await record({ kind: 'session_revoked', user: userId, session: id, by, reason }, sessions.end([id]))
   }
-  /** Opens a session for somebody whose proofs were right: the one way in. */
-  async function enter(draft: SessionDraft): Promise<Entered> {
-    const entry = { ...book.get(draft.userId), lastLoginAt: clock.now() }
-    const made = sessions.make(draft)
-    const { factors } = draft
-    const credential = draft.credential === undefined ? undefined : base64url(draft.credential)
-    await record({ kind: 'user_login', user: entry.id, session: made.session.id, factors, credential }, [...book.write(entry), ...made.ops])
-    book.remember(entry)
-    made.commit()
-    for (const { id, userId } of made.ended) await record({ kind: 'session_revoked', user: userId, session: id, by: entry.id, reason: 'made room' }, [])
-    return { user: viewUser(entry), session: made.session, factors }
-  }
+  const entrance = createEntrance({
+    ...{ store: store.sub('user-factors'), clock, random, book, sessions, passkeys, secrets, issuer: 'kindmesh', rules, record, refuse, inTurn },
+  })
   const credentialOf = (text: string): { readonly user: UserEntry; readonly credential: StoredCredential } => {
     const found = book.holder(credentialIdOf(text))
     if (found === undefined) throw new MeshError('ERR_NOT_FOUND', 'no such passkey here', { hint: 'see `kindmesh user list`' })
@@ -173,7 +159,7 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     if (entry === undefined || (entry.first && hasOwner())) throw linkSpent()
     return entry
   }
-  async function register({ flow: id, response, context = {}, label }: Answer & { readonly label?: string | undefined }) {
+  async function register({ flow: id, response, context = {}, label }: AnsweredPasskey & { readonly label?: string | undefined }) {
     const { flow, passkey, form } = await passkeys.register(id, response)
     const credential: StoredCredential = {
       ...passkey,
@@ -267,11 +253,9 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
       const user = name === undefined ? undefined : (book.named(name)?.id ?? '')
       return passkeys.requestOptions({ ceremony: 'login', challenge, user }, [])
     },
-    finishLogin: ({ flow, response, context = {} }) =>
-      inTurn(async () => {
-        const { user, credential } = await passkeys.assert('login', flow, response)
-        return await enter({ userId: user, factors: ['webauthn', 'biometric'], credential: credential.id, context, isVerified: true })
-      }),
+    finishLogin: entrance.finishLogin,
+    authenticateUser: entrance.authenticateUser,
+    ...createOwnCodes({ codes: entrance.codes, user: (idOrName) => viewUser(find(idOrName)), requireFresh, requireOwner }),
     beginStepUp(session, act) {
       const user = book.get(session.userId)
       const allowed = user.credentials.filter(({ disabled }) => !disabled)
@@ -328,15 +312,19 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
         book.remember(entry)
         return viewUser(entry)
       }),
-    removeUser: (id, by) =>
-      inTurn(async () => {
+    async removeUser(id, by) {
+      const removed = await inTurn(async () => {
         requireOwner(by, 'removes users')
         keepOneOwner(id)
         const user = book.get(id)
-        await record({ kind: 'user_removed', user: id, by: nameOfActor(by) }, [...book.erase(id), ...sessions.end(sessionIds(id))])
+        await record({ kind: 'user_removed', user: id, by: nameOfActor(by) }, [...book.erase(id), ...entrance.codes.erase(id), ...sessions.end(sessionIds(id))])
         book.drop(id)
         return viewUser(user)
-      }),
+      })
+      // Not in that turn: a login under way holds its account's and waits for this one.
+      await entrance.codes.forget(id)
+      return removed
+    },
     credentials: (userId) => book.get(userId).credentials.map(viewCredential),
     removeCredential: (text, by) =>
       inTurn(async () => {

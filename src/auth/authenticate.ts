@@ -4,7 +4,7 @@ import type { Store, StoreOp } from '../store/index.ts'
 import type { Codes } from './codes.ts'
 import { contextFactor } from './context.ts'
 import { accountOf, type FactorRecord, failedLately, putFactors, readFactors, withDevice, withFailure } from './factor-record.ts'
-import type { RecordFactorEvent } from './factor-events.ts'
+import type { RecordEvent } from './types.ts'
 import {
   type AuthenticationChallenge,
   type AuthenticationContext,
@@ -23,28 +23,47 @@ export const loginFlowMs = 5 * minuteMs
 /** Refused attempts on one account that are written into the audit log in an hour; all of them are counted. */
 export const refusalsAuditedMax = 30
 
-/** A passkey's answer that held. `ops` are written with what comes of it. */
+/** A passkey's answer that held. */
 export interface VerifiedAssertion {
   readonly userId: string
   readonly isUserVerified: boolean
+}
+
+/** What came of an attempt whose proofs held; `ops` are for the batch of what is done about it. */
+export interface Passed<A> {
+  readonly factors: readonly FactorType[]
+  readonly assertion: A | undefined
+  readonly context: AuthenticationContext
   readonly ops: readonly StoreOp[]
 }
 
-export interface AuthenticatorOptions<Response, User extends { readonly id: string }> {
+export interface AuthenticatorOptions<User extends { readonly id: string }, A extends VerifiedAssertion, Entered extends SessionOpened> {
   /** The room's own part of the store. */
   readonly store: Store
   readonly codes: Codes
   readonly clock: Clock
   readonly random: Random
-  readonly record: RecordFactorEvent
+  readonly record: RecordEvent
   readonly inTurn: <T>(name: string, act: () => Promise<T>) => Promise<T>
   findUser(nameOrId: string): User | undefined
-  /** Undefined when it does not hold; each is taken once. */
-  verifyAssertion(shown: { readonly flow: string; readonly response: Response }): Promise<VerifiedAssertion | undefined>
+  /** Undefined when it does not hold, which is then written down; each is taken once. */
+  verifyAssertion(shown: NonNullable<AuthenticationChallenge['webAuthnResponse']>): Promise<A | undefined>
   policyOf(user: User): FactorPolicy
   contextThreshold(): number
-  /** Opens one session, in one durable batch with `ops` and its audit entry. */
-  enter(user: User, factors: readonly FactorType[], ops: readonly StoreOp[]): Promise<{ readonly token: string; readonly expiresAt: number }>
+  /** Writes down that types are still missing. */
+  wait(user: User, passed: Passed<A>, missing: readonly FactorType[]): Promise<void>
+  /** Opens one session, in one durable batch with its audit entry. */
+  enter(user: User, passed: Passed<A>): Promise<Entered>
+}
+
+interface SessionOpened {
+  readonly session: { readonly token: string; readonly expiresAt: number }
+}
+
+/** The result, and what a login that succeeded opened. */
+export interface Attempt<Entered> {
+  readonly result: AuthenticationResult
+  readonly entered?: Entered
 }
 
 interface Flow {
@@ -53,13 +72,13 @@ interface Flow {
   readonly until: number
 }
 
-export type AuthenticateUser<Response> = (challenge: AuthenticationChallenge<Response>) => Promise<AuthenticationResult>
-
 /**
  * Logs somebody in with the factors shown, once all types that the policy of the role names have passed: one login after another for each account.
  * Every attempt that fails has one answer and costs the same: a look-up, a comparison with each code shown, one durable batch. Source: auth/v1 section 10
  */
-export function createAuthenticator<Response, User extends { readonly id: string }>(options: AuthenticatorOptions<Response, User>): AuthenticateUser<Response> {
+export function createAuthenticator<User extends { readonly id: string }, A extends VerifiedAssertion, Entered extends SessionOpened>(
+  options: AuthenticatorOptions<User, A, Entered>,
+): (challenge: AuthenticationChallenge) => Promise<Attempt<Entered>> {
   const { store, codes, clock, random, inTurn, findUser } = options
   const flows = new Map<string, Flow>()
   const audited = createTally<string>({ clock, most: refusalsAuditedMax, windowMs: hourMs })
@@ -97,6 +116,8 @@ export function createAuthenticator<Response, User extends { readonly id: string
     const { webAuthnResponse, totpCode, recoveryCode, contextData, flow: flowId } = challenge
     const assertion = webAuthnResponse === undefined ? undefined : await options.verifyAssertion(webAuthnResponse)
     const named = challenge.userId ?? openFlow(flowId)?.userId ?? assertion?.userId ?? ''
+    // The passkey named nobody, and its refusal is written down.
+    if (shown.every((type) => type === 'webauthn') && named === '') return { result: failedResult(challenge) }
     const user = findUser(named)
     const account = accountOf(user?.id, named)
     return await inTurn(account, async () => {
@@ -115,7 +136,7 @@ export function createAuthenticator<Response, User extends { readonly id: string
       if (user === undefined || shown.length === 0 || !shown.every((type) => held[type] === true) || (flowId !== undefined && flow?.userId !== user.id)) {
         const reason = user === undefined ? 'unknown' : totpCode === undefined || isOpen ? 'wrong' : 'limited'
         await refuse(account, { user: user?.id, reason: `${reason} ${shown.join(' ')}`.trim() }, withFailure(tried, now))
-        return failedResult(challenge)
+        return { result: failedResult(challenge) }
       }
 
       const proofs = shown.map((type): AuthenticationFactor => ({ type, success: true, confidence: 1, metadata: {} }))
@@ -132,21 +153,23 @@ export function createAuthenticator<Response, User extends { readonly id: string
         // Another factor opens the way for codes again.
         tries: shown.some((type) => type !== 'totp') ? noTries : tried.tries,
       }
-      const assertionOps = assertion?.ops ?? []
+      const passing = (record: FactorRecord): Passed<A> => ({
+        factors: types,
+        assertion,
+        context: contextData,
+        ops: store.qualify([putFactors(account, record)]),
+      })
 
       if (missing.length > 0) {
-        await options.record({ kind: 'user_factors_passed', user: user.id, factors: types, missing }, [
-          ...store.qualify([putFactors(account, spent)]),
-          ...assertionOps,
-        ])
-        return { ...failedResult(challenge), userId: user.id, factors, missing, flow: keepFlow(flowId, user.id, passed) }
+        await options.wait(user, passing(spent), missing)
+        return { result: { ...failedResult(challenge), userId: user.id, factors, missing, flow: keepFlow(flowId, user.id, passed) } }
       }
       const deviceToken = deviceHash === undefined ? base64url(random.bytes(32)) : null
       const device = deviceHash ?? deviceHashOf(deviceToken ?? '')
-      const kept = withDevice({ ...spent, lastLoginAt: now, failures: [] }, device, now)
       if (flowId !== undefined) flows.delete(flowId)
-      const session = await options.enter(user, types, [...store.qualify([putFactors(account, kept)]), ...assertionOps])
-      return { success: true, userId: user.id, sessionToken: session.token, expiresAt: session.expiresAt, factors, missing, flow: null, deviceToken }
+      const entered = await options.enter(user, passing(withDevice({ ...spent, lastLoginAt: now, failures: [] }, device, now)))
+      const { token, expiresAt } = entered.session
+      return { result: { success: true, userId: user.id, sessionToken: token, expiresAt, factors, missing, flow: null, deviceToken }, entered }
     })
   }
 }

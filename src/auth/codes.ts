@@ -1,8 +1,8 @@
 import { type Clock, MeshError, minuteMs, type Random, base64url } from '../base/index.ts'
-import { del, type Store } from '../store/index.ts'
+import { del, type Store, type StoreOp } from '../store/index.ts'
 import { type FactorRecord, putFactors, readFactors } from './factor-record.ts'
 import type { FactorSecrets } from './factor-secrets.ts'
-import type { RecordFactorEvent } from './factor-events.ts'
+import type { RecordEvent } from './types.ts'
 import { findRecoveryHash, newRecoveryCodes, recoveryCodesCount, recoveryHash } from './recovery-codes.ts'
 import { matchTotp, newTotpSecret, totpSecretBytesLength, totpSecretText, totpUri } from './totp.ts'
 
@@ -39,7 +39,9 @@ export interface Codes {
   /** Ten codes, shown once; those before are dead. */
   makeRecoveryCodes(userId: string): Promise<readonly string[]>
   status(userId: string): Promise<FactorStatus>
-  /** Everything kept of an account goes. */
+  /** Writes with which what is kept of an account goes. */
+  erase(userId: string): readonly StoreOp[]
+  /** Its secret goes too, and what an attempt under way wrote since. Call when nobody finds the account any more. */
   forget(userId: string): Promise<void>
   /** The step a code is of, newer than the last; undefined also where nothing is enrolled, after the same work. */
   totpStep(account: string, record: FactorRecord, code: string, now: number): Promise<number | undefined>
@@ -53,7 +55,7 @@ export interface CodesOptions {
   readonly secrets: FactorSecrets
   readonly clock: Clock
   readonly random: Random
-  readonly record: RecordFactorEvent
+  readonly record: RecordEvent
   /** Name under which apps show the code, such as that of the node. */
   readonly issuer: string
   readonly inTurn: <T>(name: string, act: () => Promise<T>) => Promise<T>
@@ -132,6 +134,7 @@ export function createCodes({ store, secrets, clock, random, record, issuer, inT
       const { totpSince, recoveryHashes, recoveryMadeAt, devices } = await readFactors(store, userId)
       return { totpSince, recoveryMadeAt, recoveryCodesLeft: recoveryHashes.length, devices: devices.length }
     },
+    erase: (userId) => store.qualify([del(userId)]),
     forget: (userId) =>
       inTurn(userId, async () => {
         await store.durable([del(userId)])

@@ -1,3 +1,5 @@
+import type { LoginContext } from './types.ts'
+
 /** What a person can show: what they have, know or are, and where they come from. Source: auth/v1 section 10; the seed's AuthenticationFactor. */
 export const factorTypes = ['webauthn', 'totp', 'biometric', 'context', 'recovery'] as const
 export type FactorType = (typeof factorTypes)[number]
@@ -17,20 +19,18 @@ export interface AuthenticationFactor {
 }
 
 /** Where an attempt comes from. `isLoopback` is seen by who serves it, never said by who asks. */
-export interface AuthenticationContext {
+export interface AuthenticationContext extends LoginContext {
   readonly isLoopback: boolean
-  /** Kept by a browser or command line since its last login. */
-  readonly deviceToken?: string | undefined
 }
 
 /** What somebody shows in order to be `userId`. */
-export interface AuthenticationChallenge<WebAuthnResponse = unknown> {
+export interface AuthenticationChallenge {
   /** Name or id; without one the passkey says who it is. */
   readonly userId?: string | undefined
   /** Goes on with a login that lacked factors. */
   readonly flow?: string | undefined
   /** The assertion and the login it answers. */
-  readonly webAuthnResponse?: { readonly flow: string; readonly response: WebAuthnResponse } | undefined
+  readonly webAuthnResponse?: { readonly flow: string; readonly response: unknown } | undefined
   readonly totpCode?: string | undefined
   readonly recoveryCode?: string | undefined
   readonly contextData: AuthenticationContext

@@ -17,19 +17,15 @@ export interface Tries {
 
 export const noTries: Tries = { at: [], failed: 0 }
 
-/** The time that counts: never before the last try, so that a clock set back opens nothing. */
-const countedAt = ({ at }: Tries, now: number): number => Math.max(now, at.at(-1) ?? 0)
-
+/** Tries after `start`; those of a time that is yet to come count, so that a clock set back opens nothing. */
 const since = ({ at }: Tries, start: number): number => at.filter((time) => time > start).length
 
 /** Whether a code may be tried now. */
 export function mayTry(tries: Tries, now: number): boolean {
-  const time = countedAt(tries, now)
-  return tries.failed < codeFailuresMax && since(tries, time - codeTriesWindowMs) < codeTriesMax && since(tries, time - hourMs) < codeTriesHourMax
+  return tries.failed < codeFailuresMax && since(tries, now - codeTriesWindowMs) < codeTriesMax && since(tries, now - hourMs) < codeTriesHourMax
 }
 
 /** With one more try at `now`; a right code ends the count of the wrong ones. */
 export function afterTry(tries: Tries, now: number, isRight: boolean): Tries {
-  const time = countedAt(tries, now)
-  return { at: [...tries.at.filter((earlier) => earlier > time - hourMs), time].slice(-codeTriesHourMax), failed: isRight ? 0 : tries.failed + 1 }
+  return { at: [...tries.at.filter((earlier) => earlier > now - hourMs), now].slice(-codeTriesHourMax), failed: isRight ? 0 : tries.failed + 1 }
 }

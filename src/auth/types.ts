@@ -53,9 +53,29 @@ export type Actor = Session | 'machine'
 
 /** What is known of where a login comes from. */
 export interface LoginContext {
+  /** On this machine, as whoever serves it sees it. */
+  readonly isLoopback?: boolean | undefined
+  /** Kept by a browser or command line since its last login. */
+  readonly deviceToken?: string | undefined
   readonly userAgent?: string | undefined
   /** A session token that the new one takes the place of. */
   readonly replaces?: string | undefined
+}
+
+/** What an authenticator answered, and from where. */
+export interface AnsweredPasskey {
+  readonly flow: string
+  readonly response: unknown
+  readonly context?: LoginContext | undefined
+}
+
+/** Somebody who came in. */
+export interface Entered {
+  readonly user: User
+  readonly session: OpenedSession
+  readonly factors: readonly FactorType[]
+  /** Shown once, to a device not known before. */
+  readonly deviceToken?: string | undefined
 }
 
 /** During what something was refused. */
@@ -66,6 +86,8 @@ interface About {
 }
 /** What the room reports: each fact goes into the audit log in one durable batch with its change. `by` is a user's id, or `machine`. */
 export type AuthEvent =
+  | (About & { readonly kind: 'user_factors_passed'; readonly factors: readonly FactorType[]; readonly missing: readonly FactorType[] })
+  | (About & { readonly kind: 'totp_enrolled' | 'totp_removed' | 'recovery_codes_made' })
   | (About & { readonly kind: 'user_registered'; readonly name: string; readonly role: RoleName; readonly credential: string; readonly keyHash: Uint8Array })
   | (About & { readonly kind: 'user_login'; readonly session: string; readonly factors: readonly FactorType[]; readonly credential?: string | undefined })
   | {

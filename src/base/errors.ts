@@ -49,6 +49,11 @@ export const errorTable = {
   ERR_RATE_LIMITED: { meaning: 'too many requests of one caller', hint: 'wait as long as `retry-after` says, then go on slower', exit: 'limit' },
   ERR_SEALED: { meaning: 'a passphrase is needed and none was given', hint: 'give --passphrase-file or KINDMESH_PASSPHRASE_FILE', exit: 'sealed' },
   ERR_LOGIN_REFUSED: { meaning: 'a login, registration or step-up did not succeed', hint: 'try again; the audit log says why', exit: 'authentication' },
+  ERR_FACTOR_NEEDED: {
+    meaning: 'what was shown at a login was right, and more is asked for',
+    hint: 'go on in the same login with a factor that is missing',
+    exit: 'authentication',
+  },
   ERR_LINK_SPENT: {
     meaning: 'a one-time link for a new user is not open: never made, used, withdrawn or past its time',
     hint: 'ask an owner for a new one; the first owner starts the node again for one',

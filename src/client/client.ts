@@ -30,6 +30,15 @@ export type ReceiveLine = Out<'receiveLine'>
 
 /** The local API of a running node, typed. Every call throws MeshError with the node's code, ERR_NODE_DOWN when nobody listens. */
 export interface Client {
+  /** The same node, as whoever holds another token or session. */
+  as(token: string): Client
+  /** With any factors, in one step or several. @throws ERR_LOGIN_REFUSED */
+  authenticate(body: In<'challengeBody'>, options?: SignalOption): Promise<Out<'authenticationResult'>>
+  factors(query?: In<'codesOf'>, options?: SignalOption): Promise<Out<'factorStatus'>>
+  beginTotp(body: In<'codesOf'>, options?: SignalOption): Promise<Out<'totpEnrolment'>>
+  finishTotp(body: In<'totpFinishBody'>, options?: SignalOption): Promise<Out<'factorStatus'>>
+  removeTotp(body: In<'codesOf'>, options?: SignalOption): Promise<Out<'factorStatus'>>
+  makeRecoveryCodes(body: In<'codesOf'>, options?: SignalOption): Promise<Out<'recoveryCodes'>>
   status(options?: SignalOption): Promise<Out<'status'>>
   peers(options?: SignalOption): Promise<{ readonly peers: readonly Out<'peer'>[]; readonly away: readonly Out<'awayPeer'>[] }>
   find(query: { readonly capability: string; readonly limit?: number }, options?: SignalOption): Promise<{ readonly peers: readonly Out<'foundPeer'>[] }>
@@ -230,6 +239,13 @@ export function createClient({ url, token, fetch = globalThis.fetch }: ClientOpt
   }
 
   return {
+    as: (other) => createClient({ url, token: other, fetch }),
+    authenticate: (body, options) => call('/v1/auth/authenticate', options, body),
+    factors: (fields = {}, options = {}) => call(`/v1/auth/factors${query(fields)}`, options),
+    beginTotp: (body, options) => call('/v1/auth/totp/begin', options, body),
+    finishTotp: (body, options) => call('/v1/auth/totp/finish', options, body),
+    removeTotp: (body, options) => call('/v1/auth/totp/remove', options, body),
+    makeRecoveryCodes: (body, options) => call('/v1/auth/recovery-codes', options, body),
     status: (options) => call('/v1/status', options),
     peers: (options) => call('/v1/peers', options),
     find: (fields, options) => call(`/v1/find${query(fields)}`, options),

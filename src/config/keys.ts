@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { contextThresholdDefault, factorPolicy, factorTypes, loginPolicyDefault, policyWaysMax } from '../auth/index.ts'
 import { agentCapabilities, MeshError } from '../base/index.ts'
 import { isolationLevels, type SandboxLimits, sandboxLimitsMax } from '../sandbox/index.ts'
 
@@ -56,6 +57,17 @@ const perLevel = Object.fromEntries(
   ]),
 )
 
+const way = z.array(z.enum(factorTypes)).min(1).max(factorTypes.length)
+const factors = z
+  .union([way, z.array(way).min(1).max(policyWaysMax)])
+  .refine((written) => factorPolicy(written) !== undefined, 'each way needs a webauthn, totp or recovery')
+const perRole = Object.fromEntries(
+  roles.options.map((role): [string, ConfigKey] => [
+    `auth.require.${role}`,
+    { schema: factors, meaning: `types of factors a login in the role ${role} needs: one way, or a list of ways`, fallback: loginPolicyDefault, felt: 'now' },
+  ]),
+)
+
 /** Every setting there is. Source: protocols/config/v1 section 2. */
 export const configKeys: Readonly<Record<string, ConfigKey>> = {
   'node.listen': { schema: addresses, meaning: 'multiaddrs to listen on', felt: 'start' },
@@ -95,6 +107,13 @@ export const configKeys: Readonly<Record<string, ConfigKey>> = {
     schema: z.int().min(1).max(480),
     meaning: 'a login that is not used for so long ends, in minutes',
     fallback: 30,
+    felt: 'now',
+  },
+  ...perRole,
+  'auth.context_min': {
+    schema: z.number().min(0).max(1),
+    meaning: 'confidence at which the context of a login passes, 0 to 1',
+    fallback: contextThresholdDefault,
     felt: 'now',
   },
   'trust.policy': {

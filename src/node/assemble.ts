@@ -89,6 +89,7 @@ import { createServed, taskResultTaker } from './served-tasks.ts'
 import { createTasks, type Tasks } from './tasks.ts'
 import { decodeTicket, encodeTicket, isTicket } from './ticket.ts'
 import { openTrust, type TrustDoors } from './trust.ts'
+import { type FactorSecrets, sealedFactorSecrets } from '../auth/index.ts'
 import { openUsers, type ServedPlace, type UserDoors } from './users.ts'
 import { headNamespace } from './trust-reach.ts'
 import type { TrustSync } from './trust-sync.ts'
@@ -224,6 +225,8 @@ export interface Parts {
   readonly serveMailbox?: boolean | Partial<HolderLimits>
   /** Where files of tasks lie while they are here; a temporary folder unless given. */
   readonly workDir?: string
+  /** Secrets of people's authenticator apps; sealed in the store unless given. */
+  readonly factorSecrets?: FactorSecrets
   /** Where the pages of this node are served. */
   readonly served?: ServedPlace
   /** Where events go, when that outlives this assembly. */
@@ -499,7 +502,12 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     dial,
     ticketOf: (invite) => encodeTicket({ did: self, key: keyring.did, addresses: host.addresses(), invite }),
   })
-  const users = await openUsers({ ...parts, did: self, served: parts.served ?? {} })
+  const users = await openUsers({
+    ...parts,
+    did: self,
+    served: parts.served ?? {},
+    secrets: parts.factorSecrets ?? sealedFactorSecrets({ store: store.sub('factor-secrets'), box: keyring.box('totp') }),
+  })
   const recent = await openRecentPeers({ store: store.sub('peers'), host, clock, logger })
   const experience = createLocalExperience({ ...parts, keys: chains, book })
   const asked = await createTasks({

@@ -31,6 +31,7 @@ import { openOwnProfile, recoverKeys } from './own-profile.ts'
 import { hasProfile, passphraseOf } from './profile.ts'
 import { newsTopic } from './trust-news.ts'
 import type { ServedPlace } from './users.ts'
+import { vaultFactorSecrets } from './factor-secrets.ts'
 import { createVaultDoors, markerOf, type VaultDoors } from './vault.ts'
 
 /** Time that holders of mail have before a rotation. */
@@ -142,6 +143,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
       grants,
       bundlePins,
       secrets: vaultDoors,
+      factorSecrets: vaultFactorSecrets(vault),
       offers,
       workDir: paths.tasks,
       store,

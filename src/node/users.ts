@@ -8,6 +8,8 @@ import {
   sessionRevoked,
   userInvited,
   userInviteRevoked,
+  userCodesChanged,
+  userFactorsPassed,
   userLogin,
   userLoginFailed,
   userLogout,
@@ -16,7 +18,18 @@ import {
   userRoleChanged,
   userStepUp,
 } from '../audit/index.ts'
-import { type ApprovalVerdict, type Auth, type AuthEvent, openAuth, verifyApproval } from '../auth/index.ts'
+import {
+  type ApprovalVerdict,
+  type Auth,
+  type AuthEvent,
+  contextThresholdDefault,
+  type FactorPolicy,
+  factorPolicy,
+  type FactorSecrets,
+  loginPolicyDefault,
+  openAuth,
+  verifyApproval,
+} from '../auth/index.ts'
 import { type Clock, type Did, hourMs, type Logger, MeshError, minuteMs, type Random, utf8 } from '../base/index.ts'
 import type { Config } from '../config/index.ts'
 import { sha256 } from '../crypto/index.ts'
@@ -44,6 +57,8 @@ export interface UsersParts {
   readonly config?: Config | undefined
   readonly did: Did
   readonly served: ServedPlace
+  /** Where the secrets of authenticator apps are kept. */
+  readonly secrets: FactorSecrets
 }
 
 export interface Users {
@@ -62,6 +77,13 @@ export async function openUsers({ audit, config, did, served, ...parts }: UsersP
       return served.origin
     },
     life: () => ({ absoluteMs: setting('auth.session_hours', 8) * hourMs, idleMs: setting('auth.idle_minutes', 30) * minuteMs }),
+    rules: {
+      policy(role) {
+        const written = config?.setting(`auth.require.${role}`).value
+        return (written === undefined ? undefined : factorPolicy(written as FactorPolicy)) ?? loginPolicyDefault
+      },
+      contextThreshold: () => setting('auth.context_min', contextThresholdDefault),
+    },
     prfSalt: () => prfSaltOf(did),
   })
   return {
@@ -87,6 +109,12 @@ function entryOf(event: AuthEvent, did: Did): AuditEvent {
       return userLogin({ ...event, did })
     case 'user_login_failed':
       return userLoginFailed({ ...event, did })
+    case 'user_factors_passed':
+      return userFactorsPassed({ ...event, did })
+    case 'totp_enrolled':
+    case 'totp_removed':
+    case 'recovery_codes_made':
+      return userCodesChanged({ ...event, did })
     case 'user_step_up':
       return userStepUp({ ...event, did })
     case 'user_logout':

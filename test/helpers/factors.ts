@@ -1,10 +1,10 @@
 import { Secret } from 'otpauth'
 import { createSeededRandom, createTurns, createVirtualClock, type VirtualClock } from '../../src/base/index.ts'
-import { type AuthenticateUser, createAuthenticator, type VerifiedAssertion } from '../../src/auth/authenticate.ts'
+import { createAuthenticator, type VerifiedAssertion } from '../../src/auth/authenticate.ts'
 import { type Codes, createCodes } from '../../src/auth/codes.ts'
-import type { FactorEvent } from '../../src/auth/factor-events.ts'
+import type { AuthEvent } from '../../src/auth/types.ts'
 import { sealedFactorSecrets } from '../../src/auth/factor-secrets.ts'
-import type { AuthenticationContext, FactorType } from '../../src/auth/factors.ts'
+import type { AuthenticationChallenge, AuthenticationContext, AuthenticationResult, FactorType } from '../../src/auth/factors.ts'
 import type { FactorPolicy } from '../../src/auth/policies.ts'
 import { totpCode, totpStepAt } from '../../src/auth/totp.ts'
 import { createLocalBox } from '../../src/crypto/index.ts'
@@ -15,10 +15,10 @@ export interface World {
   readonly clock: VirtualClock
   readonly store: MemoryStore
   readonly codes: Codes
-  readonly events: FactorEvent[]
+  readonly events: AuthEvent[]
   /** Sessions that were opened, with their factors. */
   readonly sessions: { readonly userId: string; readonly factors: readonly FactorType[] }[]
-  readonly login: AuthenticateUser<VerifiedAssertion | undefined>
+  readonly login: (challenge: AuthenticationChallenge) => Promise<AuthenticationResult>
   /** Everything made anew over what is on the disk. */
   reopen(): World
 }
@@ -40,31 +40,33 @@ export function factorWorld({ policy = [['totp']], threshold = 0.5, store = crea
   const inTurn = createTurns()
   // Calls of sub stores go through the store's own, where a test can count them.
   const counted: Store = { ...store, get: (key) => store.get(key), durable: (ops) => store.durable(ops), sub: (prefix) => prefixed(counted, prefix) }
-  const events: FactorEvent[] = []
+  const events: AuthEvent[] = []
   const sessions: World['sessions'] = []
-  const record = async (event: FactorEvent, ops: Parameters<MemoryStore['durable']>[0]): Promise<void> => {
+  const record = async (event: AuthEvent, ops: Parameters<MemoryStore['durable']>[0]): Promise<void> => {
     await store.durable(ops)
     events.push(event)
   }
   const secrets = sealedFactorSecrets({ store: counted.sub('factor-secrets'), box: createLocalBox(new Uint8Array(32).fill(7), random) })
   const codes = createCodes({ store: counted.sub('factors'), secrets, clock, random, record, issuer: 'kindmesh', inTurn })
-  const login = createAuthenticator<VerifiedAssertion | undefined, typeof anna>({
+  const attempt = createAuthenticator({
     store: counted.sub('factors'),
     codes,
     clock,
     random,
     record,
     inTurn,
-    findUser: (named) => [anna, ben].find(({ id, name }) => id === named || name === named),
-    verifyAssertion: async ({ response }) => response,
+    findUser: (named: string) => [anna, ben].find(({ id, name }) => id === named || name === named),
+    verifyAssertion: async ({ response }) => response as VerifiedAssertion | undefined,
     policyOf: () => policy,
     contextThreshold: () => threshold,
-    async enter({ id }, factors, ops) {
+    wait: async ({ id }, { factors, ops }, missing) => await record({ kind: 'user_factors_passed', user: id, factors, missing }, ops),
+    async enter({ id }, { factors, ops }) {
       await store.durable(ops)
       sessions.push({ userId: id, factors })
-      return { token: `session ${sessions.length}`, expiresAt: clock.now() + 1 }
+      return { session: { token: `session ${sessions.length}`, expiresAt: clock.now() + 1 } }
     },
   })
+  const login: World['login'] = async (challenge) => (await attempt(challenge)).result
   return {
     clock,
     store,

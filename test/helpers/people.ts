@@ -1,5 +1,6 @@
-import { type Auth, type AuthEvent, openAuth, type OpenedSession } from '../../src/auth/index.ts'
+import { type Auth, type AuthEvent, type FactorPolicy, loginPolicyDefault, openAuth, type OpenedSession, sealedFactorSecrets } from '../../src/auth/index.ts'
 import { createSeededRandom, createVirtualClock, type Did, didFromKey, hourMs, minuteMs, silentLogger, type VirtualClock } from '../../src/base/index.ts'
+import { createLocalBox } from '../../src/crypto/index.ts'
 import { createMemoryStore, type MemoryStore } from '../../src/store/index.ts'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 
@@ -23,6 +24,8 @@ export interface WorldOptions {
   readonly clock?: VirtualClock
   readonly seed?: number
   readonly events?: AuthEvent[]
+  /** What logins need. */
+  readonly policy?: FactorPolicy
 }
 
 export async function openPeople({
@@ -30,15 +33,19 @@ export async function openPeople({
   clock = createVirtualClock(),
   seed = 1,
   events = [],
+  policy = loginPolicyDefault,
 }: WorldOptions = {}): Promise<PeopleWorld> {
+  const random = createSeededRandom(seed)
   const auth = await openAuth({
-    ...{ store, clock, random: createSeededRandom(seed), logger: silentLogger, did: nodeDid },
+    ...{ store, clock, random, logger: silentLogger, did: nodeDid },
     async record(event, ops) {
       await store.durable(ops)
       events.push(event)
     },
     origin: () => origin,
     life: () => ({ absoluteMs: 8 * hourMs, idleMs: 30 * minuteMs }),
+    rules: { policy: () => policy, contextThreshold: () => 0.5 },
+    secrets: sealedFactorSecrets({ store: store.sub('factor-secrets'), box: createLocalBox(new Uint8Array(32).fill(3), random) }),
     prfSalt: () => new Uint8Array(32).fill(9),
   })
   return {
@@ -46,7 +53,7 @@ export async function openPeople({
     refusal: () => events.findLast((event) => event.kind === 'user_login_failed')?.reason,
     async again() {
       auth.stop()
-      return await openPeople({ store, clock, seed: seed + 1, events })
+      return await openPeople({ store, clock, seed: seed + 1, events, policy })
     },
   }
 }

@@ -121,7 +121,7 @@ test('a clock that jumps back opens nothing', async () => {
 test('limits: a window is over when its oldest try is, and time set back does not shorten it', () => {
   const tried = (times: readonly number[]): Tries => times.reduce((tries, at) => afterTry(tries, at, false), noTries)
   const five = tried([0, 1_000, 2_000, 3_000, 4_000])
-  expect([mayTry(five, 29_999), mayTry(five, 30_000), mayTry(five, -1_000_000)]).toEqual([false, true, false])
+  expect([mayTry(five, 29_999), mayTry(five, 30_000), mayTry(five, -10_000_000)]).toEqual([false, true, false])
   const twenty = tried(Array.from({ length: 20 }, (_, index) => index * 60_000))
   expect([mayTry(twenty, hourMs - 1), mayTry(twenty, hourMs)]).toEqual([false, true])
   expect(mayTry({ at: [], failed: codeFailuresMax }, 10 ** 12)).toBe(false)
@@ -253,14 +253,14 @@ test('a login that waits for a factor is over after five minutes, however many a
   const second = await world.login({ flow: flow!, recoveryCode, contextData: here })
   expect(second).toMatchObject({ missing: ['webauthn'], flow })
   await world.clock.advance(1)
-  const assertion = { userId: anna.id, isUserVerified: true, ops: [] }
+  const assertion = { userId: anna.id, isUserVerified: true }
   expect((await world.login({ flow: flow!, webAuthnResponse: { flow: 'f', response: assertion }, contextData: here })).success).toBe(false)
 })
 
 test('biometric is the verified user of a passkey; without it a policy that asks for it is not met', async () => {
   const world = factorWorld({ policy: [['webauthn', 'biometric']] })
   const by = (userId: string, isUserVerified: boolean, named?: string) =>
-    world.login({ userId: named, webAuthnResponse: { flow: 'f', response: { userId, isUserVerified, ops: [] } }, contextData: here })
+    world.login({ userId: named, webAuthnResponse: { flow: 'f', response: { userId, isUserVerified } }, contextData: here })
   expect(await by(anna.id, false)).toMatchObject({ success: false, missing: ['biometric'] })
   expect((await by(anna.id, true)).success).toBe(true)
   // A passkey of somebody else under a name is no passkey.
@@ -293,6 +293,7 @@ test('what is taken away is gone: an app, and everything of an account', async (
   const [code = ''] = await world.codes.makeRecoveryCodes(anna.id)
   expect([await world.codes.removeTotp(anna.id), await world.codes.removeTotp(anna.id)]).toEqual([true, false])
   expect((await byCode(world, shown())).success).toBe(false)
+  await world.store.durable(world.codes.erase(anna.id))
   await world.codes.forget(anna.id)
   expect((await byRecovery(world, code)).success).toBe(false)
   expect(await world.codes.status(anna.id)).toEqual({ totpSince: undefined, recoveryMadeAt: undefined, recoveryCodesLeft: 0, devices: 0 })

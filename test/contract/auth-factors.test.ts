@@ -1,0 +1,118 @@
+import { Secret } from 'otpauth'
+import { expect, test } from 'vitest'
+import type { FactorPolicy } from '../../src/auth/index.ts'
+import { totpCode, totpStepAt } from '../../src/auth/totp.ts'
+import { hourMs, minuteMs } from '../../src/base/index.ts'
+import { codeOf, enrol, login, openPeople, type PeopleWorld, type Person } from '../helpers/people.ts'
+
+const here = { isLoopback: true }
+
+/** Enrols an app for somebody; gives what it shows now. */
+async function enrolApp({ auth, clock }: PeopleWorld, { id, session }: Person): Promise<() => string> {
+  const by = auth.session(session.token)!
+  const { flow, secret } = auth.beginTotp(id, by)
+  const shown = (): string => totpCode(Secret.fromBase32(secret).bytes, totpStepAt(clock.now()))
+  await auth.finishTotp(id, { flow, code: shown() }, by)
+  await clock.advance(minuteMs)
+  return shown
+}
+
+test('a code and the context open a session that no act of high risk is done with', async () => {
+  const world = await openPeople()
+  const ada = await enrol(world, 'Ada')
+  const shown = await enrolApp(world, ada)
+  const result = await world.auth.authenticateUser({ userId: 'ada', totpCode: shown(), contextData: here })
+  expect(result).toMatchObject({ success: true, userId: ada.id, missing: [] })
+  expect(result.factors.map(({ type, success }) => [type, success])).toEqual([
+    ['totp', true],
+    ['context', true],
+  ])
+  const session = world.auth.session(result.sessionToken!)!
+  expect(session.factors).toEqual(['totp', 'context'])
+  expect(await codeOf(world.auth.inviteUser({ role: 'viewer' }, session))).toBe('ERR_STEP_UP')
+  expect(world.events.at(-1)).toMatchObject({ kind: 'user_login', user: ada.id, factors: ['totp', 'context'] })
+})
+
+test('where the policy asks for a passkey and a code, either alone opens nothing, in whatever order they come', async () => {
+  const policy: FactorPolicy = [['webauthn', 'totp']]
+  const world = await openPeople({ policy })
+  const ada = await enrol(world, 'Ada')
+  const shown = await enrolApp(world, ada)
+  const sessions = world.auth.sessions(ada.id).length
+  expect(await codeOf(login(world, ada))).toBe('ERR_FACTOR_NEEDED')
+  const begun = world.auth.beginLogin()
+  const half = await world.auth.authenticateUser({ webAuthnResponse: { flow: begun.flow, response: ada.device.get(begun.options) }, contextData: here })
+  expect(half).toMatchObject({ success: false, userId: ada.id, sessionToken: null, missing: ['totp'] })
+  expect(world.auth.sessions(ada.id)).toHaveLength(sessions)
+  const whole = await world.auth.authenticateUser({ flow: half.flow!, totpCode: shown(), contextData: here })
+  expect(world.auth.session(whole.sessionToken!)?.factors.toSorted()).toEqual(['biometric', 'context', 'totp', 'webauthn'])
+  await world.clock.advance(minuteMs)
+  const code = await world.auth.authenticateUser({ userId: 'Ada', totpCode: shown(), contextData: here })
+  const again = world.auth.beginLogin()
+  const end = { flow: code.flow!, webAuthnResponse: { flow: again.flow, response: ada.device.get(again.options) }, contextData: here }
+  const ends = await Promise.all([world.auth.authenticateUser(end), world.auth.authenticateUser(end)])
+  expect(ends.filter(({ success }) => success)).toHaveLength(1)
+})
+
+test('a login with one code in parallel and after a restart opens one session', async () => {
+  const world = await openPeople()
+  const ada = await enrol(world, 'Ada')
+  const shown = await enrolApp(world, ada)
+  const code = shown()
+  const before = world.auth.sessions(ada.id).length
+  await Promise.all([1, 2, 3, 4].map(() => world.auth.authenticateUser({ userId: ada.id, totpCode: code, contextData: here })))
+  expect(world.auth.sessions(ada.id)).toHaveLength(before + 1)
+  world.store.crash()
+  const later = await world.again()
+  expect((await later.auth.authenticateUser({ userId: ada.id, totpCode: code, contextData: here })).success).toBe(false)
+  expect(later.auth.sessions(ada.id)).toHaveLength(before + 1)
+})
+
+test('codes are made for oneself, freshly verified; an owner takes them away from others', async () => {
+  const world = await openPeople()
+  const { auth } = world
+  const ada = await enrol(world, 'Ada')
+  const ben = await enrol(world, 'Ben', 'viewer')
+  const shown = await enrolApp(world, ben)
+  const [asAda, asBen] = [auth.session(ada.session.token)!, auth.session(ben.session.token)!]
+  expect(await codeOf(Promise.resolve().then(() => auth.beginTotp(ben.id, asAda)))).toBe('ERR_POLICY_DENIED')
+  expect(await codeOf(auth.makeRecoveryCodes(ben.id, asAda))).toBe('ERR_POLICY_DENIED')
+  expect(await codeOf(auth.removeTotp(ada.id, asBen))).toBe('ERR_POLICY_DENIED')
+  await world.clock.advance(5 * minuteMs)
+  expect(await codeOf(Promise.resolve().then(() => auth.beginTotp(ben.id, asBen)))).toBe('ERR_STEP_UP')
+  expect(await codeOf(auth.makeRecoveryCodes(ben.id, asBen))).toBe('ERR_STEP_UP')
+  const owner = auth.session((await login(world, ada)).token)!
+  await auth.removeTotp(ben.id, owner)
+  expect((await auth.authenticateUser({ userId: ben.id, totpCode: shown(), contextData: here })).success).toBe(false)
+  expect(world.events.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['totp_enrolled', 'totp_removed']))
+})
+
+test('who is removed leaves no code behind, not even in a login under way', async () => {
+  const world = await openPeople({ policy: [['totp', 'recovery']] })
+  const { auth } = world
+  await enrol(world, 'Ada')
+  const ben = await enrol(world, 'Ben', 'viewer')
+  const shown = await enrolApp(world, ben)
+  const [recoveryCode = ''] = await auth.makeRecoveryCodes(ben.id, 'machine')
+  const { flow } = await auth.authenticateUser({ userId: 'Ben', totpCode: shown(), contextData: here })
+  const [, result] = await Promise.all([auth.removeUser(ben.id, 'machine'), auth.authenticateUser({ flow: flow!, recoveryCode, contextData: here })])
+  expect(result.success).toBe(false)
+  for await (const [key] of world.store.range({ gte: 'user-factors/', lt: 'user-factors0' })) expect(key).not.toContain(ben.id)
+  for await (const [key] of world.store.range({ gte: 'factor-secrets/', lt: 'factor-secrets0' })) expect(key).not.toContain(ben.id)
+})
+
+test('a passkey opens the way for codes again after a hundred wrong ones', async () => {
+  const world = await openPeople()
+  const ada = await enrol(world, 'Ada')
+  const shown = await enrolApp(world, ada)
+  for (let hour = 0; hour < 6; hour++) {
+    for (let tries = 0; tries < 20; tries++) {
+      world.clock.jump(3 * minuteMs + 1)
+      await world.auth.authenticateUser({ userId: 'Ada', totpCode: 'wrong!', contextData: here })
+    }
+  }
+  world.clock.jump(48 * hourMs)
+  expect((await world.auth.authenticateUser({ userId: 'Ada', totpCode: shown(), contextData: here })).success).toBe(false)
+  await login(world, ada)
+  expect((await world.auth.authenticateUser({ userId: 'Ada', totpCode: shown(), contextData: here })).success).toBe(true)
+})
