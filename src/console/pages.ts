@@ -28,6 +28,8 @@ export const pages: readonly Page[] = [
   { path: 'names', title: 'Names', group: 'Mesh', icon: 'users', key: 'n', load: () => import('./pages/names.svelte') },
   { path: 'proofs', title: 'Proofs', group: 'Mesh', icon: 'check', key: 'o', load: () => import('./pages/proofs.svelte') },
   { path: 'tasks', title: 'Tasks', group: 'Work', icon: 'tasks', key: 'r', load: () => import('./pages/tasks.svelte') },
+  { path: 'messages', title: 'Messages', group: 'Work', icon: 'messages', key: 'e', load: () => import('./pages/messages.svelte') },
+  { path: 'audit', title: 'Audit log', group: 'Keep', icon: 'audit', key: 'l', load: () => import('./pages/audit.svelte') },
 ]
 
 export const groups: readonly PageGroup[] = ['Here', 'Mesh', 'Work', 'Keep']

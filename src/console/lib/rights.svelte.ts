@@ -1,15 +1,7 @@
-/** What the person at this page may do, as the node says. Until it has said so everything is offered; the node refuses what is not allowed in any case. */
-class Rights {
-  #held: readonly string[] | undefined = $state.raw()
+import { covers } from './covers.ts'
+import { me } from './me.svelte.ts'
 
-  /** Rights of the session; `/api/task` covers `/api/task/read`, `/` everything. */
-  set held(rights: readonly string[] | undefined) {
-    this.#held = rights
-  }
-
-  may(right: string): boolean {
-    return this.#held?.some((held) => held === '/' || right === held || right.startsWith(`${held}/`)) ?? true
-  }
+/** What the person at this page may do, as the node says. Until it has said so everything is offered: the node refuses what is not allowed in any case. */
+export const rights = {
+  may: (right: string): boolean => me.value === undefined || covers(me.value.rights, right),
 }
-
-export const rights = new Rights()
