@@ -16,6 +16,7 @@ import { messageTypeVectors } from './vectors/message-types.ts'
 import { sandboxVectors } from './vectors/sandbox.ts'
 import { signedJsonVectors } from './vectors/signed-json.ts'
 import { streamVectors } from './vectors/stream.ts'
+import { vaultVectors } from './vectors/vault.ts'
 import { plain } from './vectors/world.ts'
 
 /** Every vector as the text of its file, by path from the root of the repository. */
@@ -36,6 +37,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     stream: streamVectors(),
     sandbox: await sandboxVectors(),
     audit: await auditVectors(),
+    vault: await vaultVectors(),
   }
   return new Map(
     Object.entries(rooms).flatMap(([room, vectors]) =>

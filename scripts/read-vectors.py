@@ -2017,6 +2017,113 @@ JOIN_FRAMES = [
 ]
 
 
+# --- vault/v1 ---------------------------------------------------------------------------------------------------------
+
+VAULT = 'kindmesh.vault/1'
+WRAPPED = octets(60)
+PARAMETERS = listing(integer(65_536, 262_144), integer(3, 12), exactly(1))
+SLOT = listing(octets(8), among('passphrase', 'recovery', 'prf', 'keyring'), text(64), INSTANT, nullable(PARAMETERS), nullable(octets(0, 1_024)), octets(32), WRAPPED)
+VAULT_FILE = listing(
+    exactly(VAULT), octets(16), INSTANT, integer(1, 2**53 - 1), COUNT, many(SLOT, 8), listing(COUNT, INSTANT, WRAPPED), many(octets(0, 66_560), 1_024), octets(32)
+)
+VAULT_RECORD = listing(octets(32), COUNT, integer(1, 2**53 - 1), octets(0, 66_560))
+VAULT_SECRET = listing(text(256), INSTANT, INSTANT, octets(0, 65_536))
+BACKUP = listing(exactly('kindmesh.vault-backup/1'), octets(16), INSTANT, PARAMETERS, octets(32), octets(0, 16 << 20))
+CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+
+
+def array(*items):
+    return cbor2.dumps(list(items), canonical=True)
+
+
+def vault_secrets(data, key):
+    """Everything in a vault file, from the key of one slot; with a passphrase from the key that Argon2id gives."""
+    whole = shaped(VAULT_FILE, cbor(data))
+    _, vault_id, _, counter, floor, slots, (number, begun, wrapped), records, tag = whole
+    work = sum(slot[4][0] * slot[4][1] for slot in slots if slot[4])
+    kinds = all((slot[1] == 'passphrase') == (slot[4] is not None) and (slot[1] == 'prf') == (slot[5] is not None) for slot in slots)
+    read = [shaped(VAULT_RECORD, cbor(record)) for record in records]
+    names = [record[0] for record in read]
+    if not slots or work > 8 * 65_536 * 3 or not kinds or len({slot[0] for slot in slots}) < len(slots):
+        raise Refused('ERR_AUTH_FAILED')
+    if names != sorted(set(names)) or any(record[1] != number for record in read):
+        raise Refused('ERR_AUTH_FAILED')
+    for slot in slots:
+        if slot[1] != key['kind']:
+            continue
+        secret = bytes.fromhex(key['secret'])
+        wrapping = bytes.fromhex(key['wrappingKey']) if slot[4] else expand(mac(slot[6], secret), ('%s slot %s' % (VAULT, slot[1])).encode(), 32)
+        root = open_local(wrapping, slot[7], array(VAULT + ' slot', vault_id, *slot[:7]))
+        if mac(derive(root, b'vault file'), data[:-32]) != tag:
+            raise Refused('ERR_AUTH_FAILED')
+        data_key = open_local(derive(root, b'vault epoch'), wrapped, array(VAULT + ' epoch', vault_id, number, begun))
+        secrets = []
+        for blinded, epoch, version, sealed in read:
+            plain = open_local(mac(data_key, array(blinded, version)), sealed, array(VAULT + ' record', vault_id, epoch, version, blinded))
+            name, created, changed, value = shaped(VAULT_SECRET, cbor(plain))
+            if mac(derive(root, b'vault names'), name.encode()) != blinded:
+                raise Refused('ERR_AUTH_FAILED')
+            secrets.append([name, version, created, changed, value.hex()])
+        return root, counter, floor, number, sorted(secrets)
+    raise Refused('ERR_AUTH_FAILED')
+
+
+def read_vault(v, x):
+    try:
+        root, *says = vault_secrets(x('file'), v['key'])
+    except (Refused, InvalidTag):
+        raise Refused('ERR_AUTH_FAILED')
+    same(root, x('rootKey'))
+    same(says, [v['counter'], v['floor'], v['epoch'], sorted(v['secrets'])])
+
+
+def crockford(data):
+    bits = ''.join('{:08b}'.format(byte) for byte in data)
+    return ''.join(CROCKFORD[int(bits[at : at + 5].ljust(5, '0'), 2)] for at in range(0, len(bits), 5))
+
+
+def read_recovery_code(v, x):
+    digits = re.sub(r'[\s-]', '', v['code']).upper().replace('O', '0').replace('I', '1').replace('L', '1')
+    if len(digits) != 36 or not set(digits) <= set(CROCKFORD):
+        raise Refused('ERR_USAGE')
+    secret = bytes(int(''.join('{:05b}'.format(CROCKFORD.index(digit)) for digit in digits[:32])[at : at + 8], 2) for at in range(0, 160, 8))
+    if crockford(sha256(b'kindmesh.vault/1 recovery' + secret))[:4] != digits[32:]:
+        raise Refused('ERR_USAGE')
+    same(secret, x('secret'))
+    same('-'.join(digits[at : at + 4] for at in range(0, 36, 4)), v['written'])
+
+
+def read_vault_backup(v, x):
+    """From the key that Argon2id gives for the backup as it was made."""
+    try:
+        form, vault_id, created, parameters, salt, sealed = shaped(BACKUP, cbor(x('file')))
+    except Refused:
+        raise Refused('ERR_VAULT_IMPORT')
+    try:
+        plain = cbor(open_local(x('wrappingKey'), sealed, array(form, vault_id, created, parameters, salt)))
+    except InvalidTag:
+        raise Refused('ERR_AUTH_FAILED')
+    shape = listing(text(256), integer(1, 2**53 - 2), INSTANT, INSTANT, octets(0, 65_536))
+    secrets = [shaped(shape, cbor(item)) for item in shaped(many(octets(0, 66_560), 1_024), plain)]
+    same((vault_id.hex(), created), (v['vaultId'], v['createdAt']))
+    same(sorted([*secret[:4], secret[4].hex()] for secret in secrets), sorted(v['secrets']))
+
+
+def read_old_vault(v, x):
+    f = json.loads(x('file'))
+    kdf, salt = f['kdf'], base64.b64decode(f['kdf']['salt'])
+    fixed = (f['version'], f['cipher'], kdf['name'], kdf['hash']) == (1, 'AES-256-GCM', 'PBKDF2', 'SHA-256')
+    fields = set(f) == {'version', 'kdf', 'cipher', 'items'} and set(kdf) == {'name', 'hash', 'iterations', 'salt'}
+    if not fixed or not fields or not 10_000 <= kdf['iterations'] <= 5_000_000 or not 8 <= len(salt) <= 64:
+        raise Refused('ERR_VAULT_IMPORT')
+    key = hashlib.pbkdf2_hmac('sha256', x('passphrase'), salt, kdf['iterations'], 32)
+    try:
+        items = [[name, AESGCM(key).decrypt(base64.b64decode(item['iv']), base64.b64decode(item['data']), None).hex()] for name, item in f['items'].items()]
+    except InvalidTag:
+        raise Refused('ERR_AUTH_FAILED')
+    same(items, v['secrets'])
+
+
 def read_ticket(v, _x):
     head, _, tail = v['ticket'].partition(':')
     if head != 'kindmesh' or not re.fullmatch(r'[A-Za-z0-9_-]+', tail):
@@ -2111,6 +2218,10 @@ READERS = {
     'file-name': read_file_name,
     'checkpoint': read_checkpoint,
     'tree': read_tree,
+    'vault': read_vault,
+    'recovery-code': read_recovery_code,
+    'vault-backup': read_vault_backup,
+    'old-vault': read_old_vault,
     'audit-entry': read_audit_entry,
     'audit-proof': read_audit_proof,
     'audit-consistency': read_audit_consistency,

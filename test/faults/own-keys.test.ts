@@ -6,7 +6,7 @@ import { createSeededRandom, profilePaths, realClock, utf8 } from '../../src/bas
 import { identityOf, newKeys, readIdentityFile, rotateKeys } from '../../src/identity/index.ts'
 import { openOwnProfile, type OwnProfile, type OwnProfileOptions } from '../../src/node/own-profile.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
-import { failing } from '../helpers/failing-files.ts'
+import { cutFiles } from '../helpers/cut-files.ts'
 import { oldKeyFile } from '../helpers/key-files.ts'
 import { passkey } from '../helpers/vault.ts'
 
@@ -29,7 +29,7 @@ test('a rotation that is cut at any step leaves the old key or the new one, whol
   for (const when of ['before', 'after'] as const) {
     for (let at = 1, isCut = true; isCut; at++) {
       const before = await openOwnProfile(options)
-      const { files, steps } = failing(at, when)
+      const { files, steps } = cutFiles(at, when)
       const own = await openOwnProfile({ ...options, files })
       isCut = await rotateKeys({ place: own.place, clock, random }).then(
         () => false,
@@ -64,7 +64,7 @@ test('the keys of a profile from before there was a vault are in the old file or
     await writeFile(paths.identity, text)
     const store = createMemoryStore()
     const { create: _, ...old } = options
-    isCut = await openOwnProfile({ ...old, store, files: failing(at, 'before').files }).then(
+    isCut = await openOwnProfile({ ...old, store, files: cutFiles(at, 'before').files }).then(
       () => false,
       () => true,
     )

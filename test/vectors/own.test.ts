@@ -41,6 +41,7 @@ import { joinReaders } from '../helpers/vectors-join.ts'
 import { meetingReaders } from '../helpers/vectors-meeting.ts'
 import { readGrantVector } from '../helpers/vectors-grant.ts'
 import { mailboxReaders } from '../helpers/vectors-mailbox.ts'
+import { vaultReaders } from '../helpers/vectors-vault.ts'
 
 const files = await makeVectors()
 
@@ -228,6 +229,7 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
   ...meetingReaders,
   ...joinReaders,
   ...mailboxReaders,
+  ...vaultReaders,
   'stream-offer'(vector) {
     const signed = openStatement('stream-offer', bytes(vector, 'signed'), { now: number(vector, 'now'), lifetimeMsMax: offerLifetimeMsMax })
     const { transfer, name, size, hash, mediaType, secret } = offerCodec.decode(signed.statement.payload)
@@ -295,7 +297,7 @@ test('every protocol of bytes has vectors of both kinds', () => {
     const room = path.split('/')[1] ?? ''
     kinds.set(room, (kinds.get(room) ?? new Set()).add((JSON.parse(made) as Vector).expect === 'ok'))
   }
-  for (const room of ['identity', 'klp', 'topic', 'group', 'signed-json', 'message', 'trust', 'join', 'task', 'mailbox', 'audit', 'sandbox']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
+  for (const room of ['identity', 'klp', 'topic', 'group', 'signed-json', 'message', 'trust', 'join', 'task', 'mailbox', 'audit', 'sandbox', 'vault']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
   for (const room of ['identity', 'klp', 'topic', 'signed-json', 'message', 'trust', 'task', 'stream', 'audit']) expect(kinds.get(room), room).toEqual(new Set([true, false]))
 })
 
