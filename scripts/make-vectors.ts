@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { attSyncVectors } from './vectors/att-sync.ts'
+import { factorVectors } from './vectors/factors.ts'
 import { grantVectors } from './vectors/grant.ts'
 import { groupSealVectors, groupVectors, topicVectors } from './vectors/group.ts'
 import { identityVectors } from './vectors/identity.ts'
@@ -30,6 +31,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     message: { ...messageVectors(), ...messageTypeVectors() },
     group: groupVectors(),
     trust: { ...trustVectors(), ...attSyncVectors(), ...meetingVectors() },
+    auth: factorVectors(),
     join: joinVectors(),
     grant: grantVectors(),
     task: await taskVectors(),

@@ -2167,7 +2167,49 @@ def read_sas(v, x):
     same(([words[byte] for byte in out[:6]], '%06d' % (int.from_bytes(out[6:], 'big') % 1_000_000)), (v['words'], v['digits']))
 
 
+# --- auth/v1 sections 11 to 14 -----------------------------------------------------------------------------------
+
+
+def demand(holds, code='ERR_LOGIN_REFUSED'):
+    if not holds:
+        raise Refused(code)
+
+
+def read_totp(vector, raw):
+    present = vector['at'] // 30_000
+
+    def code(step):
+        mac = hmac.new(raw('secret'), struct.pack('>Q', step), hashlib.sha1).digest()
+        at = mac[-1] & 15
+        return '%06d' % ((struct.unpack('>I', mac[at : at + 4])[0] & 0x7FFFFFFF) % 10**6)
+
+    demand(any(code(step) == vector['code'] and step > vector['lastStep'] for step in (present - 1, present, present + 1)))
+
+
+def read_recovery_code(vector, raw):
+    plain = ''.join(vector['code'].lower().split()).replace('-', '').replace('o', '0').replace('i', '1').replace('l', '1')
+    text = b'kindmesh/1/recovery\0' + vector['account'].encode() + b'\0' + plain.encode()
+    demand(sha256(text) == raw('hash'))
+
+
+def read_login_context(vector, raw):
+    away = vector['sinceLoginMs']
+    confidence = 0.9 if away is None else 1 - 0.4 * min(1, away / (365 * DAY))
+    confidence *= 1 if vector['isKnownDevice'] else 0.7
+    confidence *= 1 if vector['isLoopback'] else 0.5
+    demand(confidence * 0.9 ** vector['failedTries'] >= vector['threshold'])
+
+
+def read_factor_policy(vector, raw):
+    proofs = {'webauthn', 'totp', 'recovery'}
+    demand(any(proofs & set(way) and set(way) <= set(vector['shown']) for way in vector['ways']), 'ERR_FACTOR_NEEDED')
+
+
 READERS = {
+    'totp': read_totp,
+    'recovery-code': read_recovery_code,
+    'login-context': read_login_context,
+    'factor-policy': read_factor_policy,
     'ticket': read_ticket,
     'join-proof': read_join_proof,
     'join-frame': read_join_frame,

@@ -37,6 +37,7 @@ import { canonicalJson, decode, encode, parseJsonText, type Plain } from '../../
 import type { Vector } from '../../scripts/vectors/world.ts'
 import { readSession, readSessionRun } from '../helpers/session-vectors.ts'
 import { attSyncReaders } from '../helpers/vectors-att-sync.ts'
+import { factorReaders } from '../helpers/vectors-factors.ts'
 import { joinReaders } from '../helpers/vectors-join.ts'
 import { meetingReaders } from '../helpers/vectors-meeting.ts'
 import { readGrantVector } from '../helpers/vectors-grant.ts'
@@ -227,6 +228,7 @@ const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>
   },
   ...attSyncReaders,
   ...meetingReaders,
+  ...factorReaders,
   ...joinReaders,
   ...mailboxReaders,
   ...vaultReaders,
