@@ -6,12 +6,16 @@ export type { NodeEvent } from './events.ts'
 export type { Files } from './files.ts'
 export { domainDocumentOf, type DomainSources, parseDomain } from './domain-proof.ts'
 export { createNode, type MeshNode, type NodeOptions } from './node.ts'
-export { exportRecoveryOffline, readIdentity, readVaultStatus, recoverOffline, rotateOffline, verifyProfileAudit, withVault } from './offline.ts'
+export {
+  acceptVault,
+  exportRecoveryOffline,
+  importOffline,
+  readIdentity, readVaultStatus, recoverOffline, rotateOffline, verifyProfileAudit, withVault } from './offline.ts'
 export { type SecretView, secretBytesMax, type VaultDoors } from './vault.ts'
 export { signProfileBundle } from './bundles.ts'
 export { createProfile } from './own-profile.ts'
 export { changePassphraseFile, passphraseOf as currentPassphrase } from './profile.ts'
-export { vaultPassphraseBytesMax } from '../vault/index.ts'
+export { backupBytesMax, decodeRecoveryCode, vaultPassphraseBytesMax } from '../vault/index.ts'
 export { parseDocument, verifySignedDocument } from './signed-document.ts'
 
 export type { Role } from '../protocols/klp/index.ts'

@@ -28,7 +28,7 @@ import { createEventHub } from './events.ts'
 import { chainTopic } from './key-chains.ts'
 import { readOperatorGrants } from './operator-grants.ts'
 import { openOwnProfile, recoverKeys } from './own-profile.ts'
-import { hasProfile, passphraseOf } from './profile.ts'
+import { hasProfile } from './profile.ts'
 import { newsTopic } from './trust-news.ts'
 import type { ServedPlace } from './users.ts'
 import { vaultFactorSecrets } from './factor-secrets.ts'
@@ -90,9 +90,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   await using undo = new AsyncDisposableStack()
   const profile = { home: dataDir, passphrase: options.passphrase, clock, random }
   const mayCreate = options.create !== false
-  if (!(await hasProfile(dataDir))) {
-    if (!mayCreate) throw new MeshError('ERR_PROFILE_MISSING', `no identity in ${dataDir}`)
-  } else await passphraseOf(profile)
+  if (!mayCreate && !(await hasProfile(dataDir))) throw new MeshError('ERR_PROFILE_MISSING', `no identity in ${dataDir}`)
   const paths = profilePaths(dataDir)
   const store = await createLevelStore(paths.store)
   undo.defer(() => store.close())
@@ -111,7 +109,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   const events = createEventHub(logger)
   const served: ServedPlace = {}
   const registered: Agent[] = []
-  const vaultDoors = createVaultDoors({ vault, did: keyring.identity, audit: () => life.audit, mark: markerOf(keyring) })
+  const vaultDoors = createVaultDoors({ vault, did: keyring.identity, audit: () => life.audit, mark: markerOf(keyring), clock, random })
 
   /** One life of the node, under one key. */
   async function live(addresses: readonly string[]): Promise<Life> {

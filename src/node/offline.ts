@@ -24,9 +24,9 @@ import { readCheckpoint } from './checkpoint-file.ts'
 import { chainNamespace, readKeptChain } from './key-chains.ts'
 import { openOwnProfile, type OwnProfile, type OwnProfileOptions, recoverKeys } from './own-profile.ts'
 import { hasProfile, type ProfileOptions } from './profile.ts'
-import { openVault, type VaultStatus } from '../vault/index.ts'
+import { type ImportReport, type MergePolicy, openVault, type VaultStatus } from '../vault/index.ts'
 import { createVaultJournal } from './vault-journal.ts'
-import { createVaultDoors, markerOf, type VaultDoors } from './vault.ts'
+import { createVaultDoors, markerOf, openImport, type VaultDoors } from './vault.ts'
 
 export interface IdentityView {
   readonly did: Did
@@ -144,8 +144,25 @@ export async function withProfile<T>(
 /** The doors of a vault whose node does not run. @throws ERR_PROFILE_*, ERR_SEALED, ERR_AUTH_FAILED, ERR_VAULT_ROLLBACK */
 export const withVault = async <T>(options: Omit<OwnProfileOptions, 'store'>, act: (doors: VaultDoors) => Promise<T>): Promise<T> =>
   await withProfile(options, ({ vault, keyring, audit }) =>
-    act(createVaultDoors({ vault, did: keyring.identity, audit: () => audit, mark: markerOf(keyring) })),
+    act(createVaultDoors({ ...options, vault, did: keyring.identity, audit: () => audit, mark: markerOf(keyring) })),
   )
+
+/** Brings a backup in while the node is down; where the vault is lost, rolled back or was never there, with the identity. @throws as `withVault`, ERR_VAULT_IMPORT */
+export async function importOffline(
+  options: ProfileOptions,
+  file: Uint8Array,
+  { passphrase, policy }: { readonly passphrase: Uint8Array; readonly policy?: MergePolicy | undefined },
+): Promise<ImportReport> {
+  const restore = await openImport(file, { ...options, passphrase })
+  return await withProfile(
+    { ...options, restore },
+    async ({ vault, restored }) => restored ?? (await vault.import(restore, policy === undefined ? {} : { policy })),
+  )
+}
+
+/** Takes a vault that is older than the log says, by the word of whoever has its key. @throws as `withVault` */
+export const acceptVault = async (options: ProfileOptions): Promise<VaultStatus> =>
+  await withProfile({ ...options, accept: true }, async ({ vault }) => vault.status())
 
 /** What may be told of a vault without its key, while no node runs. @throws ERR_PROFILE_* */
 export async function readVaultStatus({ home, clock, random }: ProfileOptions): Promise<VaultStatus> {

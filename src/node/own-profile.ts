@@ -1,5 +1,5 @@
 import type { Audit } from '../audit/index.ts'
-import { equal, MeshError, profilePaths } from '../base/index.ts'
+import { equal, type ErrorCode, MeshError, profilePaths } from '../base/index.ts'
 import {
   begun,
   createKeyring,
@@ -19,7 +19,17 @@ import {
   writeIdentityFile,
 } from '../identity/index.ts'
 import { createLevelStore, type Store } from '../store/index.ts'
-import { createVault, openVault, type NewSlot, type Vault } from '../vault/index.ts'
+import {
+  createVault,
+  type ImportReport,
+  type NewSlot,
+  openOsKeyring,
+  openVault,
+  type OsKeyring,
+  type Secret,
+  unsealByKeyring,
+  type Vault,
+} from '../vault/index.ts'
 import { hasProfile, isThere, passphraseOf, type ProfileOptions } from './profile.ts'
 import { moveSecretsIn } from './secret-files.ts'
 import { markerOf } from './vault.ts'
@@ -33,8 +43,11 @@ export interface OwnProfileOptions extends ProfileOptions {
   readonly create?: (() => OwnKeys) | undefined
   /** Take a vault that was rolled back. */
   readonly accept?: boolean
+  /** What a backup held: used where the vault is lost, rolled back or not there yet, and nowhere else. */
+  readonly restore?: readonly Secret[] | undefined
   /** In place of the passphrase. */
   readonly key?: NewSlot | undefined
+  readonly osKeyring?: () => Promise<OsKeyring>
   readonly files?: FileCalls
 }
 
@@ -42,9 +55,10 @@ export interface OwnProfileOptions extends ProfileOptions {
 export interface OwnProfile {
   readonly vault: Vault
   readonly place: SealedPlace
-  readonly journal: VaultJournal
   readonly keyring: Keyring
   readonly isNew: boolean
+  /** Of `restore`, where it was used. */
+  readonly restored: ImportReport | undefined
   /** The vault writes into this log from here on; what profiles kept beside the vault moves in. */
   attach(audit: Audit, keyring: Keyring): Promise<void>
 }
@@ -55,38 +69,90 @@ export interface OwnProfile {
  * @throws ERR_PROFILE_MISSING, ERR_SEALED, ERR_AUTH_FAILED, ERR_VAULT_ROLLBACK, ERR_IDENTITY_SUPERSEDED for a vault from before a rotation
  */
 export async function openOwnProfile(options: OwnProfileOptions): Promise<OwnProfile> {
-  const { home, store, clock, random, accept = false, files } = options
+  const { home, store, random, restore, files } = options
   const paths = profilePaths(home)
   const journal = createVaultJournal(store)
-  const at = { path: paths.vault, clock, random, commit: journal.commit, expected: journal.expected, ...(files === undefined ? {} : { files }) }
-  const isMade = (await isThere(paths.vault)) || (await journal.expected()) !== undefined
-  const key = options.key ?? {
-    kind: 'passphrase',
-    secret: await passphraseOf(options, { make: !isMade && options.create !== undefined && !(await isThere(paths.identity)) }),
-  }
-  const made = isMade ? undefined : await keysToMoveIn(options)
-  const vault = made === undefined ? await openVault({ ...at, accept }) : await createVault({ ...at, key, records: [[ownKeysName, encodeOwnKeys(made.keys)]] })
-  if (made === undefined) {
-    await vault.unseal(key).catch(async (error: unknown) => {
-      if (error instanceof MeshError && error.code === 'ERR_VAULT_ROLLBACK') await journal.noteRollback(vault.counter)
-      throw error
-    })
-  }
+  const { vault, isNew, ...opened } = await openOrMake(options, journal)
+  let { restored } = opened
   const place = vaultPlace({ vault, identityFile: paths.identity, random, ...(files === undefined ? {} : { files }) })
-  const keys = await place.read()
-  if (keys === undefined) throw new MeshError('ERR_PROFILE_MISSING', 'the vault holds no identity', { hint: 'bring a backup in: `kindmesh vault import FILE`' })
-  await tellIdentity(paths.identity, keys, options)
+  const held = async (): Promise<OwnKeys> => {
+    const keys = await place.read()
+    if (keys === undefined) throw new MeshError('ERR_PROFILE_MISSING', 'the vault holds no identity', { hint: wayOut })
+    return keys
+  }
+  await tellIdentity(paths.identity, await held(), options).catch(async (error: unknown) => {
+    // Accepted once, an old vault is the newest the log knows; what is newer comes from a backup all the same.
+    if (restore === undefined || !isCode(error, 'ERR_IDENTITY_SUPERSEDED')) throw error
+    restored = await vault.import(restore, { reserved: true })
+    await tellIdentity(paths.identity, await held(), options)
+  })
   return {
     vault,
     place,
-    journal,
-    keyring: createKeyring(keys, random),
-    isNew: made?.isNew ?? false,
+    keyring: createKeyring(await held(), random),
+    isNew,
+    restored,
     async attach(audit, keyring) {
       await journal.attach({ did: keyring.identity, vault: vault.id, audit, mark: markerOf(keyring) })
       await moveSecretsIn(vault, paths.secrets)
     },
   }
+}
+
+const wayOut = 'bring a backup in: `kindmesh vault import FILE`'
+const isCode = (error: unknown, code: ErrorCode): boolean => error instanceof MeshError && error.code === code
+
+interface Opened {
+  readonly vault: Vault
+  readonly isNew: boolean
+  readonly restored?: ImportReport
+}
+
+async function openOrMake(options: OwnProfileOptions, journal: VaultJournal): Promise<Opened> {
+  const { home, clock, random, accept = false, restore, files } = options
+  const paths = profilePaths(home)
+  const at = { path: paths.vault, clock, random, commit: journal.commit, expected: journal.expected, ...(files === undefined ? {} : { files }) }
+  const isMade = (await isThere(paths.vault)) || (await journal.expected()) !== undefined
+  const found = isMade ? await openVault({ ...at, accept: accept || restore !== undefined }).catch(unlessLost(restore)) : undefined
+  if (found !== undefined) {
+    const { rolledBack } = found.status()
+    await unsealAtStart(found, options).catch(async (error: unknown) => {
+      if (isCode(error, 'ERR_VAULT_ROLLBACK')) await journal.noteRollback(found.counter)
+      throw error
+    })
+    const restored = rolledBack && restore !== undefined ? await found.import(restore, { reserved: true }) : undefined
+    return { vault: found, isNew: false, ...(restored === undefined ? {} : { restored }) }
+  }
+  const isFresh = !isMade && !(await isThere(paths.identity))
+  const key = options.key ?? { kind: 'passphrase', secret: await passphraseOf(options, { make: isFresh && (options.create !== undefined || restore !== undefined) }) }
+  if (restore !== undefined && (isFresh || (await isPublic(paths.identity)))) {
+    const vault = await createVault({ ...at, key, records: restore.map(({ name, value }) => [name, value]) })
+    return { vault, isNew: false, restored: { added: restore.map(({ name }) => name), replaced: [], kept: [], skipped: [] } }
+  }
+  if (isMade) throw lost(paths.vault)
+  const made = await keysToMoveIn(options)
+  return { vault: await createVault({ ...at, key, records: [[ownKeysName, encodeOwnKeys(made.keys)]] }), isNew: made.isNew }
+}
+
+/** A vault file that is missing is made again where there is a backup. */
+const unlessLost =
+  (restore: readonly Secret[] | undefined) =>
+  (error: unknown): undefined => {
+    if (restore === undefined || !isCode(error, 'ERR_VAULT_ROLLBACK')) throw error
+  }
+
+const isPublic = async (path: string): Promise<boolean> => (await readIdentityFile(path)).schema === 'kindmesh.identity/1'
+
+/** By what was given, by the passphrase file of the profile, or by the keyring of the operating system. @throws ERR_SEALED when there is none of them */
+async function unsealAtStart(vault: Vault, options: OwnProfileOptions): Promise<void> {
+  if (options.key !== undefined) return await vault.unseal(options.key)
+  const secret = await passphraseOf(options).catch(async (error: unknown) => {
+    if (!isCode(error, 'ERR_SEALED') || !vault.status().slots.some(({ kind }) => kind === 'keyring')) throw error
+    await unsealByKeyring(vault, await (options.osKeyring ?? openOsKeyring)()).catch((cause: unknown) => {
+      throw isCode(cause, 'ERR_VAULT_ROLLBACK') ? cause : error
+    })
+  })
+  if (secret !== undefined) await vault.unseal({ kind: 'passphrase', secret })
 }
 
 /** Creates an identity in a vault of its own. @throws ERR_PROFILE_EXISTS, ERR_PROFILE_LOCKED, and nothing is changed */
@@ -148,7 +214,7 @@ export async function peekKeyring(options: ProfileOptions): Promise<Keyring> {
   }
 }
 
-const lost = (path: string): MeshError => new MeshError('ERR_STORE_FAILED', `${path} is missing`, { hint: 'bring a backup in: `kindmesh vault import FILE`' })
+const lost = (path: string): MeshError => new MeshError('ERR_STORE_FAILED', `${path} is missing`, { hint: wayOut })
 
 /** Sees to it that the public part says what the vault does. @throws ERR_AUTH_FAILED when it is of somebody else, ERR_IDENTITY_SUPERSEDED when it knows a later key */
 async function tellIdentity(path: string, keys: OwnKeys, { random, files }: OwnProfileOptions): Promise<void> {

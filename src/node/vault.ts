@@ -1,8 +1,24 @@
-import { type Audit, vaultRead, vaultSealed, vaultUnsealed, vaultUnsealRefused } from '../audit/index.ts'
-import { type Did, hex, MeshError, toMeshError, utf8 } from '../base/index.ts'
+import { type Audit, vaultExported, vaultRead, vaultSealed, vaultUnsealed, vaultUnsealRefused } from '../audit/index.ts'
+import { type Clock, type Did, hex, MeshError, type Random, toMeshError, utf8 } from '../base/index.ts'
 import type { SecretSource } from '../bridge/index.ts'
 import type { Keyring } from '../identity/index.ts'
-import { type NewSlot, type SecretInfo, type SlotView, type Vault, type VaultKey, type VaultStatus } from '../vault/index.ts'
+import { sha256 } from '../crypto/index.ts'
+import {
+  addKeyringSlot,
+  type ImportReport,
+  type MergePolicy,
+  newRecoveryCode,
+  type NewSlot,
+  openBackup,
+  openOldVault,
+  openOsKeyring,
+  type Secret,
+  type SecretInfo,
+  type SlotView,
+  type Vault,
+  type VaultKey,
+  type VaultStatus,
+} from '../vault/index.ts'
 
 /** Longest secret that goes through a door, bytes of UTF-8. Source: sandbox/v1 section 5.5. */
 export const secretBytesMax = 64 << 10
@@ -36,10 +52,18 @@ export interface VaultDoors extends SecretSource {
   passphrase(change: { readonly current: Uint8Array; readonly next: Uint8Array }): Promise<void>
   /** One more way to open it. */
   addSlot(slot: NewSlot): Promise<SlotView>
+  /** A slot that a code opens, which is shown this once. */
+  addRecoveryCode(label?: string): Promise<{ readonly slot: SlotView; readonly code: string }>
+  /** A slot that whoever is logged in to this machine opens at the start. @throws ERR_VAULT_KEYRING */
+  addOsKeyring(label?: string): Promise<SlotView>
   /** @throws ERR_NOT_FOUND, ERR_USAGE for the last one */
   removeSlot(id: string): Promise<void>
   /** A fresh data key. */
   rotate(): Promise<void>
+  /** All of it in one file under a passphrase of its own. @throws ERR_SEALED, ERR_USAGE */
+  export(passphrase: Uint8Array): Promise<Uint8Array>
+  /** Takes secrets of a backup, or of an old vault, all or none; names of the node's own stay what they are. @throws ERR_AUTH_FAILED, ERR_SEALED, ERR_VAULT_* */
+  import(file: Uint8Array, options: { readonly passphrase: Uint8Array; readonly policy?: MergePolicy | undefined }): Promise<ImportReport>
 }
 
 /** What stands for names of secrets in the log: only who has the identity can tell which. */
@@ -53,9 +77,11 @@ export interface VaultDoorsOptions {
   readonly did: Did
   audit(): Pick<Audit, 'record'>
   mark(name: string): Uint8Array
+  readonly clock: Pick<Clock, 'now'>
+  readonly random: Random
 }
 
-export function createVaultDoors({ vault, did, audit, mark }: VaultDoorsOptions): VaultDoors {
+export function createVaultDoors({ vault, did, audit, mark, clock, random }: VaultDoorsOptions): VaultDoors {
   const own = { did, vault: vault.id }
   const view = (info: SecretInfo): SecretView => ({ ...info, mark: hex(mark(info.name)) })
   const list = (): readonly SecretView[] =>
@@ -100,9 +126,39 @@ export function createVaultDoors({ vault, did, audit, mark }: VaultDoorsOptions)
       await vault.replaceSlot(id, { kind: 'passphrase', secret: next })
     },
     addSlot: (slot) => vault.addSlot(slot),
-    removeSlot: (id) => vault.removeSlot(id),
+    async addRecoveryCode(label = '') {
+      const { secret, code } = newRecoveryCode(random)
+      return { slot: await vault.addSlot({ kind: 'recovery', secret, label }), code }
+    },
+    addOsKeyring: async (label = '') => await addKeyringSlot(vault, await openOsKeyring(), { random, label }),
+    async removeSlot(id) {
+      const isLastOfKeyring = isOf(vault, id, 'keyring') && vault.status().slots.filter(({ kind }) => kind === 'keyring').length === 1
+      await vault.removeSlot(id)
+      // What it opened is nothing any more.
+      if (isLastOfKeyring) await openOsKeyring().then((keyring) => keyring.remove(vault.id), () => undefined)
+    },
     rotate: () => vault.rotate(),
+    async export(passphrase) {
+      const file = await vault.export(passphrase)
+      await audit().record(vaultExported({ ...own, counter: vault.counter, digest: sha256(file) }))
+      return file
+    },
+    async import(file, { passphrase, policy }) {
+      const secrets = await openImport(file, { passphrase, clock, random })
+      return await vault.import(secrets, policy === undefined ? {} : { policy })
+    },
   }
+}
+
+const isOf = (vault: Vault, id: string, kind: SlotView['kind']): boolean => vault.status().slots.some((slot) => slot.id === id && slot.kind === kind)
+
+/** The secrets of a backup or of an old vault, whichever the file is. @throws ERR_VAULT_IMPORT, ERR_AUTH_FAILED */
+export async function openImport(
+  file: Uint8Array,
+  { passphrase, clock, random }: { readonly passphrase: Uint8Array; readonly clock: Pick<Clock, 'now'>; readonly random: Random },
+): Promise<readonly Secret[]> {
+  if (file[0] === 0x7b) return await openOldVault(file, { passphrase, now: clock.now() })
+  return (await openBackup(file, { passphrase, random })).secrets
 }
 
 function checkName(name: string): void {

@@ -1,4 +1,4 @@
-export { type Backup, openBackup } from './backup.ts'
+export { type Backup, backupBytesMax, openBackup } from './backup.ts'
 export { type Committed } from './disk.ts'
 export { type ImportOptions, type ImportReport, type MergePolicy, reservedPrefix } from './edits.ts'
 export { type SlotKind } from './format.ts'
