@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { base64, fromBase64, MeshError, utf8 } from '../base/index.ts'
-import type { MeshNode, VaultDoors } from '../node/index.ts'
+import { decodeRecoveryCode, type MeshNode, type VaultDoors } from '../node/index.ts'
 import { nameOf, type Principal } from './principals.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './vault-schemas.ts'
@@ -84,11 +84,12 @@ export const vaultRoutes = ({ vault }: Pick<MeshNode, 'vault'>): readonly Route[
     url: '/v1/vault/slots',
     right: '/api/vault',
     stepUp: true,
-    summary: 'One more way to open the vault',
+    summary: 'One more way to open the vault; the code of a recovery slot is shown this once',
     body: schemas.vaultSlotBody,
     reply: schemas.vaultSlotAdded,
     async handle({ body }) {
-      return { slot: slotView(await addSlot(vault, body as Body<'vaultSlotBody'>)) }
+      const { slot, code } = await addSlot(vault, body as Body<'vaultSlotBody'>)
+      return { slot: slotView(slot), ...(code === undefined ? {} : { code }) }
     },
   },
   {
@@ -107,6 +108,32 @@ export const vaultRoutes = ({ vault }: Pick<MeshNode, 'vault'>): readonly Route[
   },
   {
     method: 'POST',
+    url: '/v1/vault/export',
+    right: '/api/vault/read',
+    stepUp: true,
+    summary: 'All secrets and the keys of the node in one file under a passphrase of its own',
+    body: schemas.vaultExportBody,
+    reply: schemas.vaultBackup,
+    async handle({ body }) {
+      const { passphrase } = body as Body<'vaultExportBody'>
+      return { backup: base64(await vault.export(utf8(passphrase))) }
+    },
+  },
+  {
+    method: 'POST',
+    url: '/v1/vault/import',
+    right: '/api/vault',
+    stepUp: true,
+    summary: 'Take secrets of a backup, or of an old vault, all or none',
+    body: schemas.vaultImportBody,
+    reply: schemas.vaultImported,
+    async handle({ body }) {
+      const { backup, passphrase, policy } = body as Body<'vaultImportBody'>
+      return await vault.import(bytesOf(backup), { passphrase: utf8(passphrase), policy })
+    },
+  },
+  {
+    method: 'POST',
     url: '/v1/vault/seal',
     right: '/api/vault',
     summary: 'Wipe the keys of the vault: secrets are refused until it is unsealed, the node runs on',
@@ -121,7 +148,7 @@ export const vaultRoutes = ({ vault }: Pick<MeshNode, 'vault'>): readonly Route[
     method: 'POST',
     url: '/v1/vault/unseal',
     right: '/api/vault',
-    summary: 'Open the vault by its passphrase or a passkey',
+    summary: 'Open the vault by its passphrase, a recovery code or a passkey',
     body: schemas.vaultKeyBody,
     reply: schemas.vaultStatus,
     async handle({ body }) {
@@ -147,14 +174,19 @@ const slotView = ({ credentialId, salt, ...slot }: ReturnType<VaultDoors['status
 /** @throws ERR_USAGE */
 function keyOf(given: Body<'vaultKeyBody'>): Parameters<VaultDoors['unseal']>[0] {
   if (given.kind === 'passphrase') return { kind: given.kind, secret: utf8(given.passphrase) }
+  if (given.kind === 'recovery') return { kind: given.kind, secret: decodeRecoveryCode(given.code) }
   return { kind: given.kind, secret: bytesOf(given.secret) }
 }
 
-async function addSlot(vault: Pick<VaultDoors, 'addSlot'>, given: Body<'vaultSlotBody'>): ReturnType<VaultDoors['addSlot']> {
-  const label = given.label === undefined ? {} : { label: given.label }
-  if (given.kind === 'passphrase') return await vault.addSlot({ kind: given.kind, secret: utf8(given.passphrase), ...label })
+type Added = Awaited<ReturnType<VaultDoors['addRecoveryCode']>>
+
+async function addSlot(vault: VaultDoors, given: Body<'vaultSlotBody'>): Promise<Pick<Added, 'slot'> & Partial<Added>> {
+  const { kind, label = '' } = given
+  if (kind === 'recovery') return await vault.addRecoveryCode(label)
+  if (kind === 'keyring') return { slot: await vault.addOsKeyring(label) }
+  if (kind === 'passphrase') return { slot: await vault.addSlot({ kind, secret: utf8(given.passphrase), label }) }
   const { secret, credentialId, salt } = given
-  return await vault.addSlot({ kind: 'prf', secret: bytesOf(secret), credentialId: bytesOf(credentialId), salt: bytesOf(salt), ...label })
+  return { slot: await vault.addSlot({ kind, secret: bytesOf(secret), credentialId: bytesOf(credentialId), salt: bytesOf(salt), label }) }
 }
 
 function bytesOf(text: string): Uint8Array {

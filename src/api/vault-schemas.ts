@@ -46,12 +46,25 @@ export const vaultPassphraseBody = z.object({ current: passphrase, next: passphr
 /** One way to open it. */
 export const vaultKeyBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('passphrase'), passphrase }),
+  z.object({ kind: z.literal('recovery'), code: z.string().min(1).max(128) }),
   z.object({ kind: z.literal('prf'), secret: base64 }),
 ])
 const label = z.string().max(64).optional()
 export const vaultSlotBody = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('passphrase'), passphrase, label }),
+  z.object({ kind: z.literal('recovery'), label }),
   z.object({ kind: z.literal('prf'), secret: base64, credentialId: base64, salt: base64, label }),
+  z.object({ kind: z.literal('keyring'), label }),
 ])
-export const vaultSlotAdded = z.object({ slot: vaultSlot })
+/** `code` of a recovery slot, shown this once. */
+export const vaultSlotAdded = z.object({ slot: vaultSlot, code: z.string().optional() })
 export const vaultSlotNamed = z.object({ id: z.string().min(1).max(64) })
+
+export const vaultExportBody = z.object({ passphrase })
+/** The backup file, base64. */
+export const vaultBackup = z.object({ backup: z.string() })
+/** What does not fit in a request is brought in while the node is down. */
+export const vaultImportBody = z.object({ backup: z.string().max(1_000_000), passphrase, policy: z.enum(['newer', 'refuse']).default('newer') })
+const names = z.array(z.string())
+/** Names by what became of them; `skipped` are the node's own. */
+export const vaultImported = z.object({ added: names, replaced: names, kept: names, skipped: names })

@@ -24,3 +24,10 @@ export async function profileOf(
 ): Promise<{ home: string; passphrase: Uint8Array | undefined; clock: typeof realClock; random: typeof realRandom }> {
   return { home: context.home, passphrase: await context.passphrase(), clock: realClock, random: realRandom }
 }
+
+/** The vault of a profile whose node does not run. */
+export const vaultOf = async (context: Context) => {
+  const { withVault } = await import('../node/index.ts')
+  const profile = await profileOf(context)
+  return <T>(act: Parameters<typeof withVault<T>>[1]): Promise<T> => withVault(profile, act)
+}

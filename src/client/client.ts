@@ -103,6 +103,8 @@ export interface Client {
   changeVaultPassphrase(body: In<'vaultPassphraseBody'>, options?: SignalOption): Promise<Out<'vaultStatus'>>
   addVaultSlot(body: In<'vaultSlotBody'>, options?: SignalOption): Promise<Out<'vaultSlotAdded'>>
   removeVaultSlot(id: string, options?: SignalOption): Promise<Out<'vaultSlotNamed'>>
+  exportVault(passphrase: string, options?: SignalOption): Promise<Out<'vaultBackup'>>
+  importVault(body: In<'vaultImportBody'>, options?: SignalOption): Promise<Out<'vaultImported'>>
   sealVault(options?: SignalOption): Promise<Out<'vaultStatus'>>
   unsealVault(body: In<'vaultKeyBody'>, options?: SignalOption): Promise<Out<'vaultStatus'>>
   invite(body: In<'inviteBody'>, options?: SignalOption): Promise<Out<'invited'>>
@@ -295,6 +297,8 @@ export function createClient({ url, token, fetch = globalThis.fetch }: ClientOpt
     changeVaultPassphrase: (body, options) => call('/v1/vault/passphrase', options, body),
     addVaultSlot: (body, options) => call('/v1/vault/slots', options, body),
     removeVaultSlot: (id, options) => call('/v1/vault/slots/remove', options, { id }),
+    exportVault: (passphrase, options) => call('/v1/vault/export', options, { passphrase }),
+    importVault: (body, options) => call('/v1/vault/import', options, body),
     sealVault: (options) => call('/v1/vault/seal', options, {}),
     unsealVault: (body, options) => call('/v1/vault/unseal', options, body),
     invite: (body, options) => call('/v1/invites', options, body),

@@ -10,7 +10,13 @@ export {
   acceptVault,
   exportRecoveryOffline,
   importOffline,
-  readIdentity, readVaultStatus, recoverOffline, rotateOffline, verifyProfileAudit, withVault } from './offline.ts'
+  readIdentity,
+  readVaultStatus,
+  recoverOffline,
+  rotateOffline,
+  verifyProfileAudit,
+  withVault,
+} from './offline.ts'
 export { type SecretView, secretBytesMax, type VaultDoors } from './vault.ts'
 export { signProfileBundle } from './bundles.ts'
 export { createProfile } from './own-profile.ts'

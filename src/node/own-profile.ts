@@ -124,7 +124,10 @@ async function openOrMake(options: OwnProfileOptions, journal: VaultJournal): Pr
     return { vault: found, isNew: false, ...(restored === undefined ? {} : { restored }) }
   }
   const isFresh = !isMade && !(await isThere(paths.identity))
-  const key = options.key ?? { kind: 'passphrase', secret: await passphraseOf(options, { make: isFresh && (options.create !== undefined || restore !== undefined) }) }
+  const key = options.key ?? {
+    kind: 'passphrase',
+    secret: await passphraseOf(options, { make: isFresh && (options.create !== undefined || restore !== undefined) }),
+  }
   if (restore !== undefined && (isFresh || (await isPublic(paths.identity)))) {
     const vault = await createVault({ ...at, key, records: restore.map(({ name, value }) => [name, value]) })
     return { vault, isNew: false, restored: { added: restore.map(({ name }) => name), replaced: [], kept: [], skipped: [] } }

@@ -1,49 +1,10 @@
-import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { MeshError, trimLineEnd, utf8 } from '../../base/index.ts'
-import { atNodeOr, profileOf } from '../at-node.ts'
-import type { Context } from '../context.ts'
+import { MeshError, utf8 } from '../../base/index.ts'
+import { atNodeOr, profileOf, vaultOf } from '../at-node.ts'
 import type { AddCommand } from '../program.ts'
-
-/** A secret is read from stdin: arguments are seen by every program of the machine. */
-async function fromStdin(): Promise<string> {
-  const { secretBytesMax } = await import('../../node/index.ts')
-  if (process.stdin.isTTY) {
-    throw new MeshError('ERR_USAGE', 'the value comes on stdin', { hint: 'write it to the command: `kindmesh vault set NAME < file`' })
-  }
-  const parts: Buffer[] = []
-  let length = 0
-  for await (const part of process.stdin as AsyncIterable<Buffer>) {
-    length += part.length
-    if (length > secretBytesMax + 2) throw new MeshError('ERR_WIRE_TOO_LARGE', `a secret takes at most ${secretBytesMax} bytes`)
-    parts.push(part)
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(trimLineEnd(Buffer.concat(parts)))
-  } catch {
-    throw new MeshError('ERR_USAGE', 'the value is not UTF-8')
-  }
-}
-
-/** A passphrase, from a file: the new one of `vault passphrase`, that of a backup. */
-async function passphraseIn(path: string): Promise<string> {
-  const { vaultPassphraseBytesMax } = await import('../../node/index.ts')
-  const file = await open(path, 'r').catch((cause: unknown) => {
-    throw new MeshError('ERR_USAGE', `${path} cannot be read`, { cause })
-  })
-  try {
-    if ((await file.stat()).size > vaultPassphraseBytesMax + 2) throw new MeshError('ERR_USAGE', `${path} is too large for a passphrase`)
-    return new TextDecoder().decode(trimLineEnd(await file.readFile()))
-  } finally {
-    await file.close()
-  }
-}
-
-const vaultOf = async (context: Context) => {
-  const { withVault } = await import('../../node/index.ts')
-  const profile = await profileOf(context)
-  return <T>(act: Parameters<typeof withVault<T>>[1]): Promise<T> => withVault(profile, act)
-}
+import { fromStdin, passphraseIn } from '../secret-input.ts'
+import { addBackupCommands } from './vault-backup.ts'
+import { addSlotCommands } from './vault-slots.ts'
 
 export function addVaultCommands(program: Command, add: AddCommand): void {
   const vault = program.command('vault').description('secrets of this node, sealed: for yourself, and for agents, tasks and providers you grant them to')
@@ -162,6 +123,8 @@ export function addVaultCommands(program: Command, add: AddCommand): void {
       if (dropped !== undefined) context.say(`${dropped} held the old passphrase and is gone: name the new one by --passphrase-file`)
     },
   )
+  addBackupCommands(vault, add)
+  addSlotCommands(vault, add)
   add(
     vault,
     'seal',
@@ -173,16 +136,18 @@ export function addVaultCommands(program: Command, add: AddCommand): void {
       context.print('vault-seal', { sealed }, () => 'the vault is sealed')
     },
   )
-  add(
+  add<readonly [], { readonly recoveryCode?: boolean }>(
     vault,
     'unseal',
     'open the vault of the running node with its passphrase',
-    (command) => command,
-    async (context) => {
+    (command) => command.option('--recovery-code', 'with a recovery code, which comes on stdin'),
+    async (context, _args, { recoveryCode = false }) => {
       const { currentPassphrase } = await import('../../node/index.ts')
       const client = await context.client()
-      const passphrase = new TextDecoder().decode(await currentPassphrase(await profileOf(context)))
-      const { sealed } = await client.unsealVault({ kind: 'passphrase', passphrase }, { signal: context.signal })
+      const key = recoveryCode
+        ? ({ kind: 'recovery', code: await fromStdin() } as const)
+        : ({ kind: 'passphrase', passphrase: new TextDecoder().decode(await currentPassphrase(await profileOf(context))) } as const)
+      const { sealed } = await client.unsealVault(key, { signal: context.signal })
       context.print('vault-unseal', { sealed }, () => 'the vault is open')
     },
   )
