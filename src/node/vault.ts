@@ -136,10 +136,10 @@ export function createVaultDoors({ vault, did, audit, mark, clock, random }: Vau
       await vault.removeSlot(id)
       // What it opened is nothing any more.
       if (isLastOfKeyring)
-        await openOsKeyring().then(
+        {await openOsKeyring().then(
           (keyring) => keyring.remove(vault.id),
           () => undefined,
-        )
+        )}
     },
     rotate: () => vault.rotate(),
     async export(passphrase) {
