@@ -135,11 +135,12 @@ export function createVaultDoors({ vault, did, audit, mark, clock, random }: Vau
       const isLastOfKeyring = isOf(vault, id, 'keyring') && vault.status().slots.filter(({ kind }) => kind === 'keyring').length === 1
       await vault.removeSlot(id)
       // What it opened is nothing any more.
-      if (isLastOfKeyring)
-        {await openOsKeyring().then(
+      if (isLastOfKeyring) {
+        await openOsKeyring().then(
           (keyring) => keyring.remove(vault.id),
           () => undefined,
-        )}
+        )
+      }
     },
     rotate: () => vault.rotate(),
     async export(passphrase) {
