@@ -30,6 +30,7 @@ export const pages: readonly Page[] = [
   { path: 'tasks', title: 'Tasks', group: 'Work', icon: 'tasks', key: 'r', load: () => import('./pages/tasks.svelte') },
   { path: 'messages', title: 'Messages', group: 'Work', icon: 'messages', key: 'e', load: () => import('./pages/messages.svelte') },
   { path: 'audit', title: 'Audit log', group: 'Keep', icon: 'audit', key: 'l', load: () => import('./pages/audit.svelte') },
+  { path: 'account', title: 'Account', group: 'Keep', icon: 'account', key: 'y', load: () => import('./pages/account.svelte'), isHidden: true },
 ]
 
 export const groups: readonly PageGroup[] = ['Here', 'Mesh', 'Work', 'Keep']

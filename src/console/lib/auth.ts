@@ -1,7 +1,7 @@
 import { isErrorCode, MeshError } from '../../base/index.ts'
 import { openFetch, sessionFetch } from './api.ts'
 import { askPasskey, createPasskey } from './passkey.ts'
-import { me } from './me.svelte.ts'
+import { me, type Me } from './me.svelte.ts'
 import { session } from './session.svelte.ts'
 
 interface Begun {
@@ -16,7 +16,7 @@ interface Opened {
 /** Whom a one-time link makes. */
 export interface Invitation {
   readonly role: string
-  readonly name?: string
+  readonly name: string | null
   readonly expiresAt: number
 }
 
@@ -62,15 +62,69 @@ export async function addPasskey(label: string): Promise<void> {
 
 /** The session is dead at once, here and at the node, also when the node cannot be told. */
 export async function logOut(): Promise<void> {
-  const said = post(sessionFetch, '/v1/auth/logout', {}).catch(() => undefined)
-  await said
+  await post(sessionFetch, '/v1/auth/logout', {}).catch(() => undefined)
   me.forget()
   session.forget()
 }
 
+export interface Passkey {
+  readonly id: string
+  readonly label: string
+  readonly createdAt: number
+  readonly lastUsedAt: number | null
+  readonly backedUp: boolean
+  readonly disabled: boolean
+}
+
+export interface OwnSession {
+  readonly id: string
+  readonly createdAt: number
+  readonly lastSeenAt: number
+  readonly factors: readonly string[]
+  readonly device: string
+}
+
+export interface Factors {
+  readonly totp: boolean
+  readonly totpSince: number | null
+  readonly recoveryCodesLeft: number
+  readonly recoveryMadeAt: number | null
+}
+
+/** A secret for an authenticator app, which counts once a first code of it was given. */
+export interface TotpOffer {
+  readonly flow: string
+  readonly uri: string
+  readonly secret: string
+}
+
+interface Options {
+  readonly signal: AbortSignal
+}
+
+export const whoAmI = (options: Options): Promise<Me> => get('/v1/auth/me', options)
+export const myPasskeys = (options: Options): Promise<{ readonly passkeys: readonly Passkey[] }> => get('/v1/auth/credentials', options)
+export const mySessions = (options: Options): Promise<{ readonly sessions: readonly OwnSession[] }> => get('/v1/sessions', options)
+export const myFactors = (options: Options): Promise<Factors> => get('/v1/auth/factors', options)
+export const removePasskey = (id: string): Promise<unknown> => post(sessionFetch, '/v1/auth/credentials/remove', { id })
+export const revokeSession = (id: string): Promise<unknown> => post(sessionFetch, '/v1/sessions/revoke', { id })
+export const offerTotp = (): Promise<TotpOffer> => post(sessionFetch, '/v1/auth/totp/begin', {})
+export const acceptTotp = (flow: string, code: string): Promise<unknown> => post(sessionFetch, '/v1/auth/totp/finish', { flow, code })
+export const removeTotp = (): Promise<unknown> => post(sessionFetch, '/v1/auth/totp/remove', {})
+export const makeRecoveryCodes = (): Promise<{ readonly codes: readonly string[] }> => post(sessionFetch, '/v1/auth/recovery-codes', {})
+
+async function get<T>(path: string, { signal }: Options): Promise<T> {
+  return await answerOf<T>(await sessionFetch(location.origin + path, { signal }))
+}
+
 async function post<T>(fetcher: typeof sessionFetch, path: string, body: unknown): Promise<T> {
-  const response = await fetcher(location.origin + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
-  const answer = (await response.json().catch(() => undefined)) as T & { readonly code?: unknown; readonly message?: unknown; readonly hint?: unknown }
+  return await answerOf<T>(
+    await fetcher(location.origin + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+  )
+}
+
+async function answerOf<T>(response: Response): Promise<T> {
+  const answer = (await response.json().catch(() => ({}))) as T & { readonly code?: unknown; readonly message?: unknown; readonly hint?: unknown }
   if (response.ok) return answer
   if (!isErrorCode(answer.code)) throw new MeshError('ERR_INTERNAL', `the node answered ${response.status}`)
   throw new MeshError(answer.code, typeof answer.message === 'string' ? answer.message : '', typeof answer.hint === 'string' ? { hint: answer.hint } : {})
