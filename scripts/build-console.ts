@@ -14,6 +14,16 @@ const sveltePlugin: string = '@sveltejs/vite-plugin-svelte'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
+/** What each error means is for the documentation; the console shows messages and hints. */
+const withoutMeanings: Plugin = {
+  name: 'kindmesh:without-meanings',
+  enforce: 'pre',
+  transform: {
+    filter: { id: /src\/base\/errors\.ts$/ },
+    handler: (code) => code.replaceAll(/^(\s*(?:ERR_\w+: \{ ?)?)meaning: '[^'\n]*',/gm, "$1meaning: '',"),
+  },
+}
+
 if (isConsoleCurrent() && !process.argv.includes('--force')) process.stderr.write('console: nothing has changed\n')
 else await buildConsole()
 
@@ -41,7 +51,7 @@ async function bundle(outDir: string): Promise<void> {
     cacheDir: join(root, 'node_modules/.vite'),
     publicDir: false,
     // Trees are built call by call: no markup is parsed in the browser, so Trusted Types may forbid it altogether.
-    plugins: [svelte({ configFile: false, compilerOptions: { runes: true, fragments: 'tree', dev: false } })],
+    plugins: [withoutMeanings, svelte({ configFile: false, compilerOptions: { runes: true, fragments: 'tree', dev: false } })],
     build: {
       outDir,
       emptyOutDir: false,
@@ -52,6 +62,15 @@ async function bundle(outDir: string): Promise<void> {
       rolldownOptions: {
         // Rooms of ours that speak to Node as well: what the console does not use of them must leave nothing behind.
         external: [/^node:/],
+        // The frame and what all pages share, then all pages: fewer parts are smaller parts, and nothing here comes from afar.
+        output: {
+          codeSplitting: {
+            groups: [
+              { name: 'shell', test: /node_modules\/svelte\/|src\/(?:base|client)\/|src\/console\/(?:lib|ui|[\w.-]+\.(?:svelte|ts))/, priority: 2 },
+              { name: 'pages', test: /src\/console\/pages\//, priority: 1 },
+            ],
+          },
+        },
         treeshake: { moduleSideEffects: [{ test: /^node:|src\/base\//, sideEffects: false }] },
         // How long it took depends on the machine.
         onLog: (level, { code, message }) => {
