@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MeshError } from '../base/index.ts'
 import type { ApiRight } from '../policy/index.ts'
-import type { Shown } from './credentials.ts'
+import type { Credentials, Shown } from './credentials.ts'
 import { anonymous, type Principal, requireRight } from './principals.ts'
 
 /** Longest request target. Source: api/v1 section 1. */
@@ -22,8 +22,7 @@ declare module 'fastify' {
 
 export interface GuardOptions {
   port(): number
-  /** Whose credential this is; undefined for nobody's. */
-  principalOf(shown: Shown): Principal | undefined
+  readonly credentials: Credentials
   /** The last guard: how often and how many at a time. @throws ERR_RATE_LIMITED, ERR_OVERLOADED */
   admit?(request: FastifyRequest, reply: FastifyReply): void
 }
@@ -33,7 +32,7 @@ export interface GuardOptions {
  * JSON on every unsafe method (no form or text/plain gets here from a foreign page), the bearer token, the right. Source: api/v1 section 1.
  * @throws ERR_POLICY_DENIED, ERR_CONTENT_TYPE, ERR_AUTH_FAILED
  */
-export function addGuards(server: FastifyInstance, { port, principalOf, admit }: GuardOptions): void {
+export function addGuards(server: FastifyInstance, { port, credentials, admit }: GuardOptions): void {
   server.decorateRequest('principal', null as never)
   server.decorateRequest('isStillGood', null as never)
   server.addHook('onRequest', async (request, reply) => {
@@ -50,8 +49,8 @@ export function addGuards(server: FastifyInstance, { port, principalOf, admit }:
     checkContentType(request)
     const { right, isOpen } = request.routeOptions.config
     const shown = shownBy(request)
-    const principal = shown === undefined ? undefined : principalOf(shown)
-    request.isStillGood = () => shown !== undefined && principalOf(shown) !== undefined
+    const principal = shown === undefined ? undefined : credentials.principalOf(shown)
+    request.isStillGood = () => shown !== undefined && principal !== undefined && credentials.isStillGood(principal, shown)
     if (principal !== undefined) request.principal = principal
     else if (isOpen !== true) {
       throw new MeshError('ERR_AUTH_FAILED', 'the API token or session is missing, wrong or over', {

@@ -4,5 +4,6 @@ export type ApiSchemas = typeof import('./schemas.ts') &
   typeof import('./proof-schemas.ts') &
   typeof import('./vault-schemas.ts') &
   typeof import('./token-schemas.ts') &
-  typeof import('./factor-schemas.ts')
+  typeof import('./factor-schemas.ts') &
+  typeof import('./user-schemas.ts')
 export { type Api, type ApiOptions, startApi } from './server.ts'

@@ -1,4 +1,5 @@
-import { MeshError, minuteMs } from '../base/index.ts'
+import type { Session, User } from '../auth/index.ts'
+import { MeshError } from '../base/index.ts'
 import { type ApiRight, type Command, rightsCover } from '../policy/index.ts'
 
 /** Who calls: a program with a token, or a person with a session. Source: api/v1 section 2. */
@@ -16,8 +17,8 @@ export interface TokenPrincipal {
 
 export interface SessionPrincipal {
   readonly kind: 'session'
-  readonly user: { readonly id: string; readonly name: string; readonly role: string }
-  readonly session: { readonly id: string; readonly steppedUpAt?: number | undefined }
+  readonly user: Pick<User, 'id' | 'name' | 'role'>
+  readonly session: Session
   readonly rights: readonly Command[]
 }
 
@@ -39,15 +40,11 @@ export function nameOf(principal: Principal): string {
   return principal.kind === 'session' ? `the role ${principal.user.role}` : `the token of surface ${principal.surface}`
 }
 
-/** How long a user verification counts for high-risk acts. Source: api/v1 section 3. */
-export const stepUpMsMax = 5 * minuteMs
-
-/** Fresh user verification of a person; programs cannot give it, but whoever reads api.json is the owner of the files. @throws ERR_STEP_UP */
-export function requireStepUp(principal: Principal, now: number): void {
+/** A person's fresh verification is asked of `requireFresh`; programs cannot give one, but whoever reads api.json is the owner of the files. @throws ERR_STEP_UP */
+export function requireStepUp(principal: Principal, requireFresh: (session: Session) => void): void {
+  if (principal.kind === 'session') return requireFresh(principal.session)
   if (principal.kind === 'token' && principal.surface === cliSurface) return
-  const at = principal.kind === 'session' ? principal.session.steppedUpAt : undefined
-  if (at !== undefined && now >= at && now - at <= stepUpMsMax) return
-  throw new MeshError('ERR_STEP_UP', 'this act needs a passkey or code of the last 5 minutes')
+  throw new MeshError('ERR_STEP_UP', 'this act needs a person, verified just now')
 }
 
 export const mayDo = (principal: Principal, right: ApiRight): boolean => rightsCover(principal.rights, right)

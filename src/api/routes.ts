@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { type Did, MeshError, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import type { ApiRight } from '../policy/index.ts'
+import { authRoutes } from './auth-routes.ts'
+import { userRoutes } from './user-routes.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { auditRoutes } from './audit-routes.ts'
 import { configRoutes } from './config-routes.ts'
@@ -32,6 +34,8 @@ export interface Call extends SignalOption {
   readonly params: unknown
   readonly signal: AbortSignal
   readonly principal: Principal
+  /** What the request says of the browser, and the credential it was let in with: for the calls that end or open sessions. */
+  readonly from?: { readonly userAgent: string | undefined; readonly bearer: string | undefined }
 }
 
 /** One call of the API: what it takes, what it gives, and what does it. */
@@ -59,7 +63,14 @@ const list = (key: string, item: z.ZodType): z.ZodType => z.object({ [key]: z.ar
 
 const pickManifest = ({ capabilities, roles, presence }: ReturnType<MeshNode['capabilities']['manifest']>) => ({ capabilities, roles, presence })
 
-export function routesOf(node: MeshNode, { version, startedAt }: { readonly version: string; readonly startedAt: number }): readonly (Route | LinesRoute)[] {
+export interface RoutesOptions {
+  readonly version: string
+  readonly startedAt: number
+  /** Of the console, once it is served. */
+  origin(): string
+}
+
+export function routesOf(node: MeshNode, { version, startedAt, origin }: RoutesOptions): readonly (Route | LinesRoute)[] {
   const who = (text: string): Did => node.resolve(text)
   return [
     {
@@ -182,6 +193,8 @@ export function routesOf(node: MeshNode, { version, startedAt }: { readonly vers
     ...vaultRoutes(node),
     ...tokenRoutes(node),
     ...factorRoutes(node),
+    ...authRoutes(node),
+    ...userRoutes(node, (token) => `${origin()}/#/enrol/${token}`),
   ]
 }
 

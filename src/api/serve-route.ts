@@ -2,7 +2,8 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { onBehalfOf } from '../audit/index.ts'
-import { type Clock, MeshError, toMeshError } from '../base/index.ts'
+import type { Session } from '../auth/index.ts'
+import { MeshError, toMeshError } from '../base/index.ts'
 import { cliSurface, type Principal, requireStepUp } from './principals.ts'
 import { viewOf } from './problems.ts'
 import { callerOf } from './rate-limits.ts'
@@ -14,7 +15,7 @@ export const jsonSchema = (schema: z.ZodType, io: 'input' | 'output' = 'input'):
 }
 
 /** Puts a route into the server: parses what it takes, asks for a step-up where it needs one, answers in JSON or in lines of it. */
-export function serveRoute(server: FastifyInstance, route: Route | LinesRoute, { clock }: { readonly clock: Pick<Clock, 'now'> }): void {
+export function serveRoute(server: FastifyInstance, route: Route | LinesRoute, { requireFresh }: { requireFresh(session: Session): void }): void {
   const { method, url, summary, right, stepUp, body, query, params, reply: replySchema } = route
   server.route({
     method,
@@ -35,8 +36,9 @@ export function serveRoute(server: FastifyInstance, route: Route | LinesRoute, {
         params: parsePart(params, request.params),
         signal: closeSignal(reply),
         principal,
+        from: { userAgent: request.headers['user-agent']?.slice(0, 512), bearer: /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] },
       }
-      if (stepUp === true || stepUp?.(call) === true) requireStepUp(principal, clock.now())
+      if (stepUp === true || stepUp?.(call) === true) requireStepUp(principal, requireFresh)
       if ('handle' in route) return await attributed(principal, () => route.handle(call))
       return reply.header('content-type', 'application/x-ndjson').send(Readable.from(textLines(attributedLines(principal, route.lines(call)))))
     },

@@ -2,7 +2,7 @@ import { unlink, writeFile } from 'node:fs/promises'
 import swagger from '@fastify/swagger'
 import fastify from 'fastify'
 import { z } from 'zod'
-import { base64url, type Clock, MeshError, type Random, realClock, secondMs } from '../base/index.ts'
+import { base64url, type Clock, MeshError, type Random, realClock, secondMs, toMeshError } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { addConsole, readConsole } from './console-files.ts'
 import { createCredentials } from './credentials.ts'
@@ -26,6 +26,8 @@ export interface ApiOptions {
   /** File that tells the address and the token to clients of the same user; mode 0600, gone when the API stops. */
   readonly file: string
   readonly port?: number
+  /** Any other port will do when this one is taken. */
+  readonly isPortWish?: boolean
   readonly version: string
   readonly startedAt: number
   readonly random: Random
@@ -45,7 +47,16 @@ export interface Api {
 const eventsQuery = z.object({ cursor: z.string().max(64).optional() })
 
 /** Serves the control API on loopback only. @throws ERR_NET_ADDRESS when the port is taken */
-export async function startApi({ node, file, port = 0, version, startedAt, random, clock = realClock, rates, onServed }: ApiOptions): Promise<Api> {
+export async function startApi(options: ApiOptions): Promise<Api> {
+  try {
+    return await serve(options)
+  } catch (error) {
+    if (options.isPortWish !== true || toMeshError(error).code !== 'ERR_NET_ADDRESS') throw error
+    return await serve({ ...options, port: 0 })
+  }
+}
+
+async function serve({ node, file, port = 0, version, startedAt, random, clock = realClock, rates, onServed }: ApiOptions): Promise<Api> {
   const server = fastify({
     bodyLimit: requestBytesMax,
     forceCloseConnections: true,
@@ -56,8 +67,9 @@ export async function startApi({ node, file, port = 0, version, startedAt, rando
   const token = base64url(random.bytes(32))
   const limits = createRateLimits({ clock, ...(rates === undefined ? {} : { rates }) })
   const events = createEventStreams({ node, clock, random })
-  const principalOf = createCredentials({ node, ownToken: token })
+  const credentials = createCredentials({ node, ownToken: token })
   let ownPort = port
+  const origin = (): string => `http://localhost:${ownPort}`
   // Requests are parsed by their zod schemas in the handler; the schemas here only document.
   server.setValidatorCompiler(() => () => true)
   server.setSerializerCompiler(() => (data) => JSON.stringify(data))
@@ -66,7 +78,7 @@ export async function startApi({ node, file, port = 0, version, startedAt, rando
   })
   addGuards(server, {
     port: () => ownPort,
-    principalOf,
+    credentials,
     admit(request, reply) {
       // What is open and changes nothing is a file or a word; who logs in is counted with all others who do.
       if (request.principal.kind === 'anonymous' && request.method !== 'POST') return
@@ -79,7 +91,7 @@ export async function startApi({ node, file, port = 0, version, startedAt, rando
   server.setErrorHandler((error, _request, reply) => sendProblem(reply, problemOf(error)))
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, new MeshError('ERR_NOT_FOUND', 'no such call', { hint: 'see /openapi.json' })))
 
-  const routes = routesOf(node, { version, startedAt })
+  const routes = routesOf(node, { version, startedAt, origin })
   const calls: readonly Described[] = [
     ...routes.map(describedOf),
     { method: 'GET', url: '/healthz', right: 'open' },
@@ -88,7 +100,7 @@ export async function startApi({ node, file, port = 0, version, startedAt, rando
   const hasConsole = addConsole(server, await readConsole())
   const ok = { type: 'object', properties: { ok: { type: 'boolean' } }, required: ['ok'] }
   server.get('/healthz', { config: { isOpen: true }, schema: { summary: 'Is the node up?', response: { 200: ok } } }, async () => ({ ok: true }))
-  for (const route of routes) serveRoute(server, route, { clock })
+  for (const route of routes) serveRoute(server, route, node.users)
   const eventsSchema = {
     summary: 'What happens at this node, as server-sent events; goes on after the cursor of `last-event-id` or ?cursor=',
     querystring: { type: 'object', properties: { cursor: { type: 'string' } } },
@@ -112,13 +124,16 @@ export async function startApi({ node, file, port = 0, version, startedAt, rando
 
   const failed = (cause: unknown): MeshError =>
     new MeshError('ERR_NET_ADDRESS', `the API cannot listen on port ${port}`, { cause, hint: 'give another --api-port' })
-  await server.listen({ host: 'localhost', port }).catch((cause: unknown) => {
+  await server.listen({ host: 'localhost', port }).catch(async (cause: unknown) => {
+    events.stop()
+    await server.close()
     throw failed(cause)
   })
   const address = server.server.address()
   if (typeof address !== 'object' || address === null) throw failed(undefined)
   ownPort = address.port
-  const url = `http://localhost:${ownPort}`
+  const url = origin()
+  node.users.servedAt(url)
   await writeFile(file, `${JSON.stringify({ schema: 'kindmesh.api/1', url, token, pid: process.pid })}\n`, { mode: 0o600 })
   return {
     url,

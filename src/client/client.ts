@@ -196,6 +196,35 @@ export interface Client {
   createToken(body: In<'tokenBody'>, options?: SignalOption): Promise<Out<'tokenCreated'>>
   tokens(options?: SignalOption): Promise<{ readonly tokens: readonly Out<'token'>[] }>
   revokeToken(id: string, options?: SignalOption): Promise<Out<'token'>>
+  /** Whom a one-time link makes. */
+  inspectUserInvite(token: string, options?: SignalOption): Promise<Out<'enrolInvite'>>
+  /** What the browser is asked for a passkey: of a new user by a one-time link, or one more. */
+  beginRegistration(body: In<'registerBegin'>, options?: SignalOption): Promise<Out<'begun'>>
+  finishRegistration(body: In<'passkeyAnswer'>, options?: SignalOption): Promise<Out<'registered'>>
+  beginLogin(body: In<'loginBegin'>, options?: SignalOption): Promise<Out<'begun'>>
+  finishLogin(body: In<'passkeyAnswer'>, options?: SignalOption): Promise<Out<'entered'>>
+  loginWithCode(body: In<'codeLogin'>, options?: SignalOption): Promise<Out<'codeEntered'>>
+  beginStepUp(body: In<'stepUpBegin'>, options?: SignalOption): Promise<Out<'begun'>>
+  finishStepUp(body: In<'passkeyAnswer'>, options?: SignalOption): Promise<Out<'steppedUp'>>
+  logout(options?: SignalOption): Promise<Out<'loggedOut'>>
+  /** Who is logged in, and what they may do. */
+  me(options?: SignalOption): Promise<Out<'me'>>
+  /** One's own passkeys. */
+  ownPasskeys(options?: SignalOption): Promise<Out<'passkeyList'>>
+  users(options?: SignalOption): Promise<{ readonly users: readonly Out<'user'>[] }>
+  /** The link is shown once. */
+  inviteUser(body: In<'userInviteBody'>, options?: SignalOption): Promise<Out<'userInvited'>>
+  userInvites(options?: SignalOption): Promise<{ readonly invites: readonly Out<'userInvite'>[] }>
+  revokeUserInvite(id: string, options?: SignalOption): Promise<Out<'userInvite'>>
+  setUserRole(body: In<'userRoleBody'>, options?: SignalOption): Promise<Out<'user'>>
+  /** By id or name. */
+  removeUser(user: string, options?: SignalOption): Promise<Out<'user'>>
+  /** One's own; with the right over people those of one user, or of `all`. */
+  userSessions(query?: { readonly user?: string }, options?: SignalOption): Promise<{ readonly sessions: readonly Out<'userSession'>[] }>
+  revokeUserSession(id: string, options?: SignalOption): Promise<Out<'userSession'>>
+  passkeys(user: string, options?: SignalOption): Promise<Out<'passkeyList'>>
+  removePasskey(id: string, options?: SignalOption): Promise<Out<'passkey'>>
+  enablePasskey(id: string, options?: SignalOption): Promise<Out<'passkey'>>
   /** Is the node up? Needs no token. */
   health(options?: SignalOption): Promise<{ readonly ok: boolean }>
   /**
@@ -370,6 +399,28 @@ export function createClient({ url, token, fetch = globalThis.fetch }: ClientOpt
     createToken: (body, options) => call('/v1/tokens', options, body),
     tokens: (options) => call('/v1/tokens', options),
     revokeToken: (id, options) => call('/v1/tokens/revoke', options, { id }),
+    inspectUserInvite: (text, options) => call('/v1/auth/invite', options, { token: text }),
+    beginRegistration: (body, options) => call('/v1/auth/register/begin', options, body),
+    finishRegistration: (body, options) => call('/v1/auth/register/finish', options, body),
+    beginLogin: (body, options) => call('/v1/auth/login/begin', options, body),
+    finishLogin: (body, options) => call('/v1/auth/login/finish', options, body),
+    loginWithCode: (body, options) => call('/v1/auth/login/code', options, body),
+    beginStepUp: (body, options) => call('/v1/auth/step-up/begin', options, body),
+    finishStepUp: (body, options) => call('/v1/auth/step-up/finish', options, body),
+    logout: (options) => call('/v1/auth/logout', options, {}),
+    me: (options) => call('/v1/auth/me', options),
+    ownPasskeys: (options) => call('/v1/auth/credentials', options),
+    users: (options) => call('/v1/users', options),
+    inviteUser: (body, options) => call('/v1/user-invites', options, body),
+    userInvites: (options) => call('/v1/user-invites', options),
+    revokeUserInvite: (id, options) => call('/v1/user-invites/revoke', options, { id }),
+    setUserRole: (body, options) => call('/v1/users/role', options, body),
+    removeUser: (user, options) => call('/v1/users/remove', options, { user }),
+    userSessions: (fields = {}, options = {}) => call(`/v1/sessions${query(fields)}`, options),
+    revokeUserSession: (id, options) => call('/v1/sessions/revoke', options, { id }),
+    passkeys: (user, options) => call(`/v1/users/passkeys${query({ user })}`, options),
+    removePasskey: (id, options) => call('/v1/auth/credentials/remove', options, { id }),
+    enablePasskey: (id, options) => call('/v1/auth/credentials/enable', options, { id }),
     health: (options) => call('/healthz', options),
     events: (options = {}) => resumed((cursor) => open(`/v1/events${query({ cursor })}`, options), options),
   }

@@ -48,7 +48,7 @@ import {
   peerIdFromDid,
 } from '../identity/index.ts'
 import type { Host, PeerInfo, RecordRule } from '../net/index.ts'
-import { decideFile, decideMessage, fileScope, messageScope, type Policy, taskScope } from '../policy/index.ts'
+import { decideFile, decideMessage, fileScope, messageScope, type Policy, roleCommands, taskScope } from '../policy/index.ts'
 import { createPlane, creditBytes, evidenceBytesMax, evidenceMax, type Hello, klpVersion, type Link, type Plane, type Role } from '../protocols/klp/index.ts'
 import { type Sandboxes } from '../sandbox/index.ts'
 import { del, put, type Store } from '../store/index.ts'
@@ -647,7 +647,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     groups: groups.groups,
     mailboxes: namedBySubject(mailboxes.doors, chains),
     audit,
-    tokens: await openApiTokens({ ...parts, store: store.sub('api-tokens'), did: self }),
+    tokens: await openApiTokens({ ...parts, store: store.sub('api-tokens'), did: self, rightsOfUser: (id) => rightsOfUser(users.doors, id) }),
     sandboxes,
     createSandbox,
     onEvent: events.on,
@@ -691,6 +691,12 @@ export async function assemble(parts: Parts): Promise<Assembled> {
       await mail.stop()
     },
   }
+}
+
+/** What a person may do now; undefined when there is no such person. */
+function rightsOfUser(users: Pick<UserDoors, 'users'>, id: string): readonly string[] | undefined {
+  const user = users.users().find((one) => one.id === id)
+  return user === undefined ? undefined : roleCommands[user.role]
 }
 
 /** The same doors for holders named by any of their keys. */

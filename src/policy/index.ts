@@ -5,7 +5,7 @@ export { decideCommand } from './check.ts'
 export { type Command, explicitCommands, fileScope, isCommandPath, messageScope, taskScope } from './commands.ts'
 export { type Decision, type Reason, type Reasons, type Verdict } from './decision.ts'
 export { type Asker, decideFile, decideMessage, decideTask, levelMinOf, type Policy, type Reach, type TaskGrant, type TaskQuestion } from './policy.ts'
-export { type RoleName } from './roles.ts'
+export { roleCommands, type RoleName } from './roles.ts'
 export { type CommandView, policyView, type PolicyView } from './show.ts'
 export { chainProblem, type HeldToken, heldToken, type TokenPlace } from './standing.ts'
 export {

@@ -3,7 +3,8 @@ import { commands } from '../../src/policy/commands.ts'
 import { apiRights, isOfApi, rightsCover } from '../../src/policy/api-rights.ts'
 import { roleCommands } from '../../src/policy/roles.ts'
 import { signToken } from '../../src/policy/token.ts'
-import { requireStepUp, type SessionPrincipal, stepUpMsMax } from '../../src/api/principals.ts'
+import { anonymous, cliPrincipal, requireStepUp } from '../../src/api/principals.ts'
+import type { Session } from '../../src/auth/index.ts'
 import { createOwner } from '../helpers/audit.ts'
 import { createSeededRandom } from '../../src/base/index.ts'
 
@@ -30,18 +31,14 @@ test('an owner has every right, an operator none over people, keys, secrets and 
   expect(of('agent')).not.toContain('/api/trust')
 })
 
-test('a step-up counts for five minutes of the clock, in neither direction longer, and no program has one', () => {
-  const session = (steppedUpAt?: number): SessionPrincipal => ({
-    kind: 'session',
-    user: { id: 'u', name: 'Anna', role: 'owner' },
-    session: { id: 's', steppedUpAt },
-    rights: ['/'],
-  })
-  const at = 10_000_000
+test('what needs a person is done by the command line of the node, by a session whose person was verified, and by no program', () => {
+  const asked: unknown[] = []
   const needs = expect.objectContaining({ code: 'ERR_STEP_UP' })
-  expect(() => requireStepUp(session(at), at + stepUpMsMax)).not.toThrow()
-  expect(() => requireStepUp(session(at), at + stepUpMsMax + 1)).toThrow(needs)
-  expect(() => requireStepUp(session(at), at - 1)).toThrow(needs)
-  expect(() => requireStepUp(session(), at)).toThrow(needs)
-  expect(() => requireStepUp({ kind: 'token', surface: 'mcp', id: 'x', rights: ['/'] }, at)).toThrow(needs)
+  const session: Session = { id: 's', userId: 'u', role: 'owner', createdAt: 0, lastSeenAt: 0, factors: [], device: '' }
+  requireStepUp(cliPrincipal, () => expect.unreachable())
+  requireStepUp({ kind: 'session', user: { id: 'u', name: 'Anna', role: 'owner' }, session, rights: ['/'] }, (one) => void asked.push(one))
+  expect(asked).toEqual([session])
+  for (const principal of [anonymous, { kind: 'token', surface: 'mcp', id: 'x', rights: ['/'] }] as const) {
+    expect(() => requireStepUp(principal, () => undefined)).toThrow(needs)
+  }
 })

@@ -2,11 +2,14 @@ import type { Command } from 'commander'
 import { renderUnicodeCompact } from 'uqr'
 import { type Config, configFiles, envLayer, type Layer, machineFolder, openConfig } from '../../config/index.ts'
 import { createLogger, type Logger, profilePaths, realClock, realRandom, toMeshError, utf8 } from '../../base/index.ts'
+import type { Api, ApiOptions } from '../../api/index.ts'
 import type { MeshNode, NodeEvent, Role } from '../../node/index.ts'
 import { type Context, paint } from '../context.ts'
 import { parseCount } from '../parse.ts'
 import { type AddCommand, version } from '../program.ts'
 
+/** Port of the local API when it is free and none is named. */
+export const apiPortDefault = 4_180
 /** Tried first when nothing is named; other ports are taken when these are in use. */
 const listenDefault = ['/ip4/0.0.0.0/tcp/4160', '/ip4/0.0.0.0/tcp/4161/ws']
 const listenAnyPort = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
@@ -55,7 +58,7 @@ export function addUpCommand(program: Command, add: AddCommand): void {
       const api = await startApi({
         node,
         file: profilePaths(context.home).api,
-        port: config.setting('node.api_port').value as number,
+        ...portOf(config),
         version,
         startedAt,
         random: realRandom,
@@ -63,7 +66,7 @@ export function addUpCommand(program: Command, add: AddCommand): void {
       undo.defer(() => api.stop())
       if (!api.hasConsole) context.say('the console is not built: run `npm run build:console`, then start again')
       node.onEvent((event) => tell(context, event))
-      ready(context, node, api.url)
+      ready(context, node, { api: api.url, console: await consoleLink(node, api) })
       await new Promise<void>((resolve) => {
         if (context.signal.aborted) resolve()
         context.signal.addEventListener('abort', () => resolve(), { once: true })
@@ -142,10 +145,28 @@ async function startWith(passphrase: Uint8Array | undefined, context: Context, {
   }
 }
 
-function ready(context: Context, node: MeshNode, api: string): void {
+/** What no setting says: passkeys and links are bound to the address, so it is the same at each start where it can be. */
+function portOf(config: Config): Pick<ApiOptions, 'port' | 'isPortWish'> {
+  const { value, from } = config.setting('node.api_port')
+  return from === 'default' ? { port: apiPortDefault, isPortWish: true } : { port: value as number }
+}
+
+/** Where the console is; while there is no owner, the link that makes one. */
+async function consoleLink(node: MeshNode, { url, hasConsole }: Api): Promise<string | undefined> {
+  const link = await node.users.ownerLink()
+  if (link !== undefined) return `${url}/#/enrol/${link.token}`
+  return hasConsole ? `${url}/` : undefined
+}
+
+interface Places {
+  readonly api: string
+  readonly console: string | undefined
+}
+
+function ready(context: Context, node: MeshNode, { api, console }: Places): void {
   const { did, peerId, kindDid } = node
   const addresses = node.addresses()
-  context.print('up', { event: 'ready', did, peerId, addresses, api, ticket: node.ticket() }, ({ ticket }) =>
+  context.print('up', { event: 'ready', did, peerId, addresses, api, ...(console === undefined ? {} : { console }), ticket: node.ticket() }, ({ ticket }) =>
     [
       `${paint('bold', 'kindmesh is up')} ${paint('dim', version)}`,
       `DID       ${paint('cyan', did)}`,
@@ -153,6 +174,7 @@ function ready(context: Context, node: MeshNode, api: string): void {
       `kind DID  ${kindDid}`,
       ...(addresses.length === 0 ? ['addresses none yet: the relay has not answered'] : []),
       ...addresses.map((address, index) => `${index === 0 ? 'addresses' : '         '} ${address}`),
+      ...(console === undefined ? [] : [`console   ${paint('cyan', console)}`]),
       `API       ${api}  ${paint('dim', `token in ${profilePaths(context.home).api}`)}`,
       '',
       renderUnicodeCompact(ticket),
