@@ -22,6 +22,7 @@ import { trust } from './suites/trust.ts'
 import { trustSync } from './suites/trust-sync.ts'
 import { trustReplay } from './suites/trust-data.ts'
 import { trustBook } from './suites/trust-book.ts'
+import { vault } from './suites/vault.ts'
 
 /** A new suite is a file in `suites` and a line here. */
 const suites: Readonly<Record<string, readonly Suite[]>> = {
@@ -44,6 +45,7 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   'klp-memory': [klpMemory],
   'trust-sync': [trustSync],
   'trust-data': [trustReplay],
+  vault: [vault],
   skeleton: [network, box, sandbox, memory, store],
 }
 

@@ -5,8 +5,10 @@ export interface CutFiles {
   readonly files: FileCalls
   /** Calls so far. */
   readonly steps: () => number
+  /** What they were, in their order. */
+  readonly names: readonly string[]
   /** One more step that is no file call. */
-  readonly cut: <T>(act: () => Promise<T>) => Promise<T>
+  readonly cut: <T>(name: string, act: () => Promise<T>) => Promise<T>
 }
 
 /**
@@ -14,8 +16,10 @@ export interface CutFiles {
  */
 export function cutFiles(at: number, when: 'before' | 'after', { once = false }: { readonly once?: boolean } = {}): CutFiles {
   let step = 0
-  const cut = async <T>(act: () => Promise<T>): Promise<T> => {
+  const names: string[] = []
+  const cut = async <T>(name: string, act: () => Promise<T>): Promise<T> => {
     const own = ++step
+    names.push(name)
     if ((own > at && !once) || (own === at && when === 'before')) throw new Error('cut')
     const result = await act()
     if (own === at) throw new Error('cut')
@@ -25,7 +29,7 @@ export function cutFiles(at: number, when: 'before' | 'after', { once = false }:
     open: (async (...args: Parameters<typeof open>) => {
       let file: Awaited<ReturnType<typeof open>> | undefined
       try {
-        await cut(async () => {
+        await cut('open', async () => {
           file = await open(...args)
         })
       } catch (error) {
@@ -35,14 +39,14 @@ export function cutFiles(at: number, when: 'before' | 'after', { once = false }:
       if (file === undefined) throw new Error('no file')
       const opened = file
       return {
-        writeFile: (data: string | Uint8Array) => cut(() => opened.writeFile(data)),
-        sync: () => cut(() => opened.sync()),
+        writeFile: (data: string | Uint8Array) => cut('write', () => opened.writeFile(data)),
+        sync: () => cut('sync', () => opened.sync()),
         close: () => opened.close(),
       }
     }) as unknown as typeof open,
-    link: ((from: string, to: string) => cut(() => link(from, to))) as typeof link,
-    rename: ((from: string, to: string) => cut(() => rename(from, to))) as typeof rename,
-    unlink: ((path: string) => cut(() => unlink(path))) as typeof unlink,
+    link: ((from: string, to: string) => cut('link', () => link(from, to))) as typeof link,
+    rename: ((from: string, to: string) => cut('rename', () => rename(from, to))) as typeof rename,
+    unlink: ((path: string) => cut('unlink', () => unlink(path))) as typeof unlink,
   }
-  return { files, steps: () => step, cut }
+  return { files, steps: () => step, names, cut }
 }
