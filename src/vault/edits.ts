@@ -31,7 +31,7 @@ export function withoutRecord(file: VaultFile, keys: VaultKeys, name: string): V
   return { ...file, floor: Math.max(file.floor, removed.version), records: file.records.filter((record) => record !== removed) }
 }
 
-export function recordNamed(file: VaultFile, keys: VaultKeys, name: string): StoredRecord | undefined {
+function recordNamed(file: VaultFile, keys: VaultKeys, name: string): StoredRecord | undefined {
   const blinded = blind(keys, name)
   return file.records.find((record) => equal(record.blinded, blinded))
 }

@@ -2,8 +2,8 @@ import { equal, hex, MeshError } from '../base/index.ts'
 import { deriveKey, equalSecret, sha256 } from '../crypto/index.ts'
 import { sealBackup } from './backup.ts'
 import { type Committed, settle, type VaultDisk } from './disk.ts'
-import { type ImportOptions, type ImportReport, merged, recordNamed, resealed, withoutRecord, withRecords } from './edits.ts'
-import { decodeVault, encodeVault, macIn, macOf, type Slot, type VaultFile, wrongOrAltered } from './format.ts'
+import { type ImportOptions, type ImportReport, merged, resealed, withoutRecord, withRecords } from './edits.ts'
+import { decodeVault, encodeVault, macIn, macOf, type Slot, type StoredRecord, type VaultFile, wrongOrAltered } from './format.ts'
 import { macKeyOf, openEpoch, openRecord, type Secret, type VaultContext, type VaultKeys, wipe } from './records.ts'
 import { makeSlot, type NewSlot, openSlot, type SlotView, type VaultKey, viewOf } from './slots.ts'
 import type { SecretInfo, Vault, VaultCommit, VaultOptions, VaultStatus } from './types.ts'
@@ -27,7 +27,13 @@ interface Edit {
   readonly keys?: VaultKeys
 }
 
-type Index = ReadonlyMap<string, SecretInfo>
+/** A record and what is told of it. */
+interface Entry {
+  readonly record: StoredRecord
+  readonly info: SecretInfo
+}
+/** By name. */
+type Index = ReadonlyMap<string, Entry>
 
 /** One vault file and, while it is open, its keys. */
 export class FileVault implements Vault {
@@ -43,6 +49,8 @@ export class FileVault implements Vault {
   #digest: Uint8Array
   #keys: VaultKeys | undefined
   #index: Index = new Map()
+  /** What an open vault knows of its records; a change opens those that are new to it. */
+  #entries = new WeakMap<StoredRecord, Entry>()
   /** A commit failed, or what it promised is not yet in its place: the log says which state holds. */
   #unsettled = false
   #queue: Promise<unknown> = Promise.resolve()
@@ -60,7 +68,7 @@ export class FileVault implements Vault {
     this.id = hex(this.#file.id)
     if (keys === undefined) return
     this.#keys = keys
-    this.#index = indexOf(this.#file, keys, this.#context)
+    this.#index = this.#indexOf(this.#file, keys)
   }
 
   get counter(): number {
@@ -111,6 +119,7 @@ export class FileVault implements Vault {
     if (this.#keys !== undefined) wipe(this.#keys)
     this.#keys = undefined
     this.#index = new Map()
+    this.#entries = new WeakMap()
   }
 
   async verify(key: VaultKey): Promise<SlotView> {
@@ -123,13 +132,13 @@ export class FileVault implements Vault {
 
   get(name: string): Secret | undefined {
     const keys = this.#opened()
-    const record = recordNamed(this.#file, keys, name)
-    return record === undefined ? undefined : openRecord(keys, record, this.#context)
+    const entry = this.#index.get(name)
+    return entry === undefined ? undefined : openRecord(keys, entry.record, this.#context)
   }
 
   list(): readonly SecretInfo[] {
     this.#opened()
-    return [...this.#index.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    return [...this.#index.values()].map(({ info }) => info).toSorted((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   async set(name: string, value: Uint8Array): Promise<SecretInfo> {
@@ -145,8 +154,8 @@ export class FileVault implements Vault {
     if (first === undefined) return infos
     await this.#change((keys) => {
       const file = withRecords(this.#file, keys, given, { context: this.#context, now: this.#options.clock.now() })
-      const index = indexOf(file, keys, this.#context)
-      infos = given.flatMap(([name]) => index.get(name) ?? [])
+      const index = this.#indexOf(file, keys)
+      infos = given.flatMap(([name]) => index.get(name)?.info ?? [])
       return { change: 'set', ...(given.length === 1 ? { name: first[0] } : {}), file }
     })
     return infos
@@ -245,7 +254,7 @@ export class FileVault implements Vault {
   #open(root: Uint8Array): void {
     try {
       const keys = openEpoch(root, this.#file.epoch, this.#context)
-      this.#index = indexOf(this.#file, keys, this.#context)
+      this.#index = this.#indexOf(this.#file, keys)
       this.#keys = keys
     } catch (cause) {
       root.fill(0)
@@ -321,7 +330,7 @@ export class FileVault implements Vault {
     this.#digest = sha256(bytes)
     // Sealed meanwhile.
     if (this.#keys === undefined) return
-    this.#index = indexOf(file, keys, this.#context)
+    this.#index = this.#indexOf(file, keys)
     if (keys === this.#keys) return
     const { data, mac, names } = this.#keys
     for (const key of [data, mac, names]) key.fill(0)
@@ -346,15 +355,20 @@ export class FileVault implements Vault {
     if (view === undefined) throw new MeshError('ERR_INTERNAL', 'a slot was made and is not there')
     return view
   }
+
+  /** Values are forgotten again. @throws ERR_CRYPTO_OPEN */
+  #indexOf(file: VaultFile, keys: VaultKeys): Index {
+    return new Map(
+      file.records.map((record) => {
+        const entry = this.#entries.get(record) ?? entryOf(record, openRecord(keys, record, this.#context))
+        this.#entries.set(record, entry)
+        return [entry.info.name, entry]
+      }),
+    )
+  }
 }
 
-/** All records looked at, their values forgotten again. @throws ERR_CRYPTO_OPEN */
-function indexOf(file: VaultFile, keys: VaultKeys, context: VaultContext): Index {
-  return new Map(
-    file.records.map((record) => {
-      const { value, ...info } = openRecord(keys, record, context)
-      value.fill(0)
-      return [info.name, { ...info, bytes: value.length }] as const
-    }),
-  )
+function entryOf(record: StoredRecord, { value, ...info }: Secret): Entry {
+  value.fill(0)
+  return { record, info: { ...info, bytes: value.length } }
 }
