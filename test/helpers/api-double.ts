@@ -19,7 +19,12 @@ interface Schema {
 }
 
 export interface OpenApi {
-  readonly paths: Readonly<Record<string, Readonly<Record<string, { readonly responses?: Readonly<Record<string, { readonly content?: Readonly<Record<string, { readonly schema: Schema }>> }>> }>>>>
+  readonly paths: Readonly<
+    Record<
+      string,
+      Readonly<Record<string, { readonly responses?: Readonly<Record<string, { readonly content?: Readonly<Record<string, { readonly schema: Schema }>> }>> }>>
+    >
+  >
 }
 
 export interface DoubleOptions {
@@ -70,7 +75,8 @@ export function createApiDouble({ openApi, texts, items, now }: DoubleOptions): 
     const choices = (schema.anyOf ?? schema.oneOf)?.filter(({ type }) => type !== 'null')
     if (choices !== undefined && choices.length > 0) return made(choices[index % choices.length] ?? {}, key, index)
     if (schema.allOf !== undefined) return Object.assign({}, ...schema.allOf.map((part) => made(part, key, index)))
-    const type = typeof schema.type === 'string' ? schema.type : (schema.type?.find((one) => one !== 'null') ?? (schema.properties === undefined ? 'string' : 'object'))
+    const type =
+      typeof schema.type === 'string' ? schema.type : (schema.type?.find((one) => one !== 'null') ?? (schema.properties === undefined ? 'string' : 'object'))
     if (type === 'object') return record(schema, key, index)
     if (type === 'array') {
       if (schema.prefixItems !== undefined) return schema.prefixItems.map((item, at) => made(item, key, at))

@@ -65,19 +65,24 @@ export function meshOf({ status, peers, names, graph }: MeshAnswers): Mesh {
       ...more,
     })
   }
-  const { peerId, addresses, capabilities, roles, presence } = status
-  add(status.did, { standing: 'self', label: 'you', level: 4, peerId, addresses, capabilities, roles, presence })
-  for (const peer of peers.peers) {
-    const { capabilities: offers = [], roles: plays = [], presence: says = '' } = peer
-    const words = { capabilities: offers.map((one) => shown(one, 64)), roles: plays.map((one) => shown(one, 64)), presence: shown(says, 16) }
-    add(peer.did, {
-      ...{ standing: 'connected' as const, peerId: peer.peerId, route: peer.route, level: peer.level, ...words },
-      addresses: peer.addresses.map((one) => shown(one, 160)),
-    })
-  }
+  add(status.did, { ...wordsOf(status), standing: 'self', label: 'you', level: 4, peerId: status.peerId })
+  for (const peer of peers.peers) add(peer.did, { ...wordsOf(peer), standing: 'connected', peerId: peer.peerId, route: peer.route, level: peer.level })
   for (const away of peers.away) add(away.did, { standing: 'away', peerId: away.peerId, lastSeen: away.lastSeen })
   for (const { id } of graph?.nodes ?? []) add(id, { standing: 'known' })
   return { nodes: [...nodes.values()], edges: edgesOf(status.did, nodes, graph), leftOut: graph?.leftOut.nodes ?? 0 }
+}
+
+type Words = Pick<MeshNode, 'addresses' | 'capabilities' | 'roles' | 'presence'>
+
+/** What a node says of itself, fit to show. */
+function wordsOf(said: { readonly [K in keyof Words]?: Words[K] | undefined }): Words {
+  const { addresses = [], capabilities = [], roles = [], presence = '' } = said
+  return {
+    addresses: addresses.map((one) => shown(one, 160)),
+    capabilities: capabilities.map((one) => shown(one, 64)),
+    roles: roles.map((one) => shown(one, 64)),
+    presence: shown(presence, 16),
+  }
 }
 
 function edgesOf(self: string, nodes: ReadonlyMap<string, MeshNode>, graph: Answer<'trustGraph'> | undefined): readonly MeshEdge[] {
