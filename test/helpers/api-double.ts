@@ -62,7 +62,7 @@ export function createApiDouble({ openApi, texts, items, now }: DoubleOptions): 
 
   function text(key: string): string {
     // Each field goes through the texts on its own, so that no two rows of a list are called the same.
-    const at = counts.get(key) ?? [...key].reduce((sum, char) => sum + char.charCodeAt(0) * 7, 0)
+    const at = counts.get(key) ?? Array.from(key).reduce((sum, char) => sum + char.charCodeAt(0) * 7, 0)
     counts.set(key, at + 1)
     const chosen = texts[at % texts.length] ?? ''
     served.add(chosen)
