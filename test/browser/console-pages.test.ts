@@ -90,7 +90,7 @@ interface Look {
   readonly armed: readonly string[]
   readonly pwned: unknown
   readonly violations: readonly string[]
-  readonly isWide: boolean
+  readonly wide: readonly string[]
   readonly tall: readonly string[]
   readonly dids: readonly string[]
 }
@@ -109,7 +109,7 @@ const look = `(() => {
       || [...element.attributes].some(({ name, value }) => /^on/i.test(name) || /^(href|src|xlink:href|action|formaction|data|srcdoc)$/i.test(name) && /^\\s*(javascript|data|vbscript)\\s*:/i.test(value))).map((element) => element.outerHTML.slice(0, 120)),
     pwned: window.__pwned,
     violations: window.__violations ?? [],
-    isWide: document.scrollingElement.scrollWidth > innerWidth,
+    wide: document.scrollingElement.scrollWidth <= innerWidth ? [] : elements.filter((element) => element.getBoundingClientRect().right > innerWidth).map((element) => element.outerHTML.slice(0, 160)),
     tall: [...root.querySelectorAll('tbody tr')].filter((row) => row.offsetHeight > 600).map((row) => row.textContent.slice(0, 60)),
     dids: [...root.querySelectorAll('code[title]')].map((code) => code.title + ' ' + code.textContent),
   }
@@ -124,7 +124,7 @@ function wrongIn(found: Look, { faults }: Tab): readonly string[] {
     ...found.violations.map((text) => `content policy: ${text}`),
     ...found.armed.map((text) => `element that could run something: ${text}`),
     ...found.unseen.map((text) => `text that steers or hides: ${JSON.stringify(text)}`),
-    ...(found.isWide ? ['the page is wider than the screen'] : []),
+    ...found.wide.map((text) => `wider than the screen: ${text}`),
     ...found.tall.map((text) => `a row over 600 px high: ${text}`),
     ...faults.map((text) => `fault: ${text}`),
   ]
@@ -192,7 +192,8 @@ function isShortened(line: string): boolean {
   const [whole = '', seen = ''] = line.split(' ')
   if (!whole.startsWith('did:key:') && !whole.startsWith('12D3')) return true
   const [head = '', tail = ''] = seen.split('…')
-  return whole === seen || (whole.startsWith(head) && whole.endsWith(tail) && head.length > 8 && tail.length > 4)
+  const isHead = [whole, whole.slice('did:key:'.length)].some((from) => from.startsWith(head))
+  return whole === seen || (isHead && whole.endsWith(tail) && head.length >= 4 && tail.length >= 6)
 }
 
 interface Violation {
