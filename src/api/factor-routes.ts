@@ -41,6 +41,23 @@ export const factorRoutes = ({ users }: MeshNode): readonly Route[] => {
       },
     },
     {
+      method: 'POST',
+      url: '/v1/auth/step-up/authenticate',
+      right: '/api/self',
+      summary: 'Show who one is anew with any factors, in one step or several; the session goes on under a new token',
+      body: schemas.challengeBody.omit({ userId: true, deviceToken: true }),
+      reply: schemas.authenticationResult,
+      async handle({ body, principal }) {
+        const { webAuthnResponse: passkey, ...shown } = body as z.infer<typeof schemas.challengeBody>
+        const webAuthnResponse = passkey === undefined ? undefined : { flow: passkey.flow, response: passkey.response }
+        const { by } = whose({}, principal)
+        if (by === 'machine') throw new MeshError('ERR_USAGE', 'only somebody who is logged in can do this')
+        const result = await users.stepUp(by, { ...shown, webAuthnResponse, contextData: { isLoopback: true } })
+        if (!result.success && result.missing.length === 0) throw loginRefused()
+        return result
+      },
+    },
+    {
       method: 'GET',
       url: '/v1/auth/factors',
       right: '/api/self',

@@ -1,7 +1,7 @@
 import { base64url, type Clock, type Did, type Logger, MeshError, type Random } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import type { Store } from '../store/index.ts'
-import { type Act, encodeApproval, statementOf } from './approval.ts'
+import { type Act, statementOf } from './approval.ts'
 import { createEntrance, type EntranceRules } from './entrance.ts'
 import type { FactorSecrets } from './factor-secrets.ts'
 import type { AuthenticationChallenge, AuthenticationResult } from './factors.ts'
@@ -49,6 +49,8 @@ export interface Auth extends OwnCodes {
   beginStepUp(session: Session, act?: Act): Begun<RequestOptions>
   /** The session goes on under a new token. With an act, also the approval for anyone to verify. @throws ERR_LOGIN_REFUSED */
   finishStepUp(session: Session, answer: AnsweredPasskey): Promise<{ readonly session: OpenedSession; readonly approval: Uint8Array | undefined }>
+  /** The same with any factors, in one step or several, as the role's step-up asks for. */
+  stepUp(session: Session, challenge: AuthenticationChallenge): Promise<AuthenticationResult>
   /** The person of a session was verified just now, or it is the machine's own. @throws ERR_STEP_UP */
   requireFresh(by: Actor): void
   /** The live session of a token, seen now. */
@@ -219,7 +221,12 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
         return await keepInvite({ role, name: name === undefined ? undefined : book.freeName(name), by: nameOfActor(by), first: false })
       }),
     inspectInvite: (token) => viewInvite(usable(invites.open(token))),
-    invites: () => invites.list().map(viewInvite),
+    // One for the first owner leads nowhere once there is an owner.
+    invites: () =>
+      invites
+        .list()
+        .filter(({ first }) => !first || !hasOwner())
+        .map(viewInvite),
     revokeInvite: (id, by) =>
       inTurn(async () => {
         const entry = invites.find(id)
@@ -264,17 +271,8 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
       if (said === undefined) return passkeys.requestOptions({ ...flow, challenge: passkeys.challenge() }, allowed)
       return passkeys.requestOptions({ ...flow, ...said }, allowed)
     },
-    finishStepUp: (session, { flow: id, response }) =>
-      inTurn(async () => {
-        const { flow, user: userId, credential, form } = await passkeys.assert('step_up', id, response, session.id)
-        const user = book.get(userId)
-        const approval = flow.statement === undefined ? undefined : encodeApproval(flow.statement, credential, form)
-        const made = sessions.renew(session.id)
-        if (made === undefined) throw await refuse({ ceremony: 'step_up', reason: 'session', user: user.id })
-        await record({ kind: 'user_step_up', user: user.id, session: session.id, act: flow.act, approval }, [...book.write(user), ...made.ops])
-        made.commit()
-        return { session: made.session, approval }
-      }),
+    finishStepUp: entrance.stepUps.finish,
+    stepUp: entrance.stepUps.authenticate,
     requireFresh,
     session: sessions.find,
     sessions: sessions.list,

@@ -41,13 +41,15 @@ export interface AuthenticatorOptions<User extends { readonly id: string }, A ex
   /** The room's own part of the store. */
   readonly store: Store
   readonly codes: Codes
+  /** A login also keeps the device and its time. */
+  readonly ceremony: 'login' | 'step_up'
   readonly clock: Clock
   readonly random: Random
   readonly record: RecordEvent
   readonly inTurn: <T>(name: string, act: () => Promise<T>) => Promise<T>
   findUser(nameOrId: string): User | undefined
   /** Undefined when it does not hold, which is then written down; each is taken once. */
-  verifyAssertion(shown: NonNullable<AuthenticationChallenge['webAuthnResponse']>): Promise<A | undefined>
+  verifyAssertion(shown: NonNullable<AuthenticationChallenge['webAuthnResponse']>, challenge: AuthenticationChallenge): Promise<A | undefined>
   policyOf(user: User): FactorPolicy
   contextThreshold(): number
   /** Writes down that types are still missing. */
@@ -79,7 +81,7 @@ interface Flow {
 export function createAuthenticator<User extends { readonly id: string }, A extends VerifiedAssertion, Entered extends SessionOpened>(
   options: AuthenticatorOptions<User, A, Entered>,
 ): (challenge: AuthenticationChallenge) => Promise<Attempt<Entered>> {
-  const { store, codes, clock, random, inTurn, findUser } = options
+  const { store, codes, clock, random, inTurn, findUser, ceremony } = options
   const flows = new Map<string, Flow>()
   const audited = createTally<string>({ clock, most: refusalsAuditedMax, windowMs: hourMs })
   let omitted = 0
@@ -108,13 +110,16 @@ export function createAuthenticator<User extends { readonly id: string }, A exte
     }
     const before = omitted
     omitted = 0
-    await options.record({ kind: 'user_login_failed', ceremony: 'login', ...facts, omitted: before }, store.qualify([putFactors(account, kept)]))
+    await options.record({ kind: 'user_login_failed', ceremony, ...facts, omitted: before }, store.qualify([putFactors(account, kept)]))
   }
 
-  return async (challenge) => {
+  // One passkey at a time, from its answer to the session: of two answers with one counter the first gets in.
+  return async (challenge) => (challenge.webAuthnResponse === undefined ? await attempt(challenge) : await inTurn('passkeys', () => attempt(challenge)))
+
+  async function attempt(challenge: AuthenticationChallenge): Promise<Attempt<Entered>> {
     const shown = shownProofs(challenge)
     const { webAuthnResponse, totpCode, recoveryCode, contextData, flow: flowId } = challenge
-    const assertion = webAuthnResponse === undefined ? undefined : await options.verifyAssertion(webAuthnResponse)
+    const assertion = webAuthnResponse === undefined ? undefined : await options.verifyAssertion(webAuthnResponse, challenge)
     const named = challenge.userId ?? openFlow(flowId)?.userId ?? assertion?.userId ?? ''
     // The passkey named nobody, and its refusal is written down.
     if (shown.every((type) => type === 'webauthn') && named === '') return { result: failedResult(challenge) }
@@ -135,7 +140,10 @@ export function createAuthenticator<User extends { readonly id: string }, A exte
 
       if (user === undefined || shown.length === 0 || !shown.every((type) => held[type] === true) || (flowId !== undefined && flow?.userId !== user.id)) {
         const reason = user === undefined ? 'unknown' : totpCode === undefined || isOpen ? 'wrong' : 'limited'
-        await refuse(account, { user: user?.id, reason: `${reason} ${shown.join(' ')}`.trim() }, withFailure(tried, now))
+        const kept = withFailure(tried, now)
+        // A passkey's refusal is written down where it is looked at.
+        if (webAuthnResponse !== undefined && assertion === undefined) await store.durable([putFactors(account, kept)])
+        else await refuse(account, { user: user?.id, reason: `${reason} ${shown.join(' ')}`.trim() }, kept)
         return { result: failedResult(challenge) }
       }
 
@@ -164,9 +172,14 @@ export function createAuthenticator<User extends { readonly id: string }, A exte
         await options.wait(user, passing(spent), missing)
         return { result: { ...failedResult(challenge), userId: user.id, factors, missing, flow: keepFlow(flowId, user.id, passed) } }
       }
+      if (flowId !== undefined) flows.delete(flowId)
+      if (ceremony === 'step_up') {
+        const entered = await options.enter(user, passing({ ...spent, failures: [] }))
+        const { token, expiresAt } = entered.session
+        return { result: { ...failedResult(challenge), success: true, userId: user.id, sessionToken: token, expiresAt, factors }, entered }
+      }
       const deviceToken = deviceHash === undefined ? base64url(random.bytes(32)) : null
       const device = deviceHash ?? deviceHashOf(deviceToken ?? '')
-      if (flowId !== undefined) flows.delete(flowId)
       const entered = await options.enter(user, passing(withDevice({ ...spent, lastLoginAt: now, failures: [] }, device, now)))
       const { token, expiresAt } = entered.session
       return { result: { success: true, userId: user.id, sessionToken: token, expiresAt, factors, missing, flow: null, deviceToken }, entered }

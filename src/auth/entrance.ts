@@ -5,8 +5,9 @@ import { type Codes, createCodes } from './codes.ts'
 import type { FactorSecrets } from './factor-secrets.ts'
 import { type AuthenticationChallenge, type AuthenticationResult, failedResult } from './factors.ts'
 import type { Passkeys } from './passkeys.ts'
-import type { FactorPolicy } from './policies.ts'
-import { loginRefused, type Refuse } from './refusals.ts'
+import { type FactorPolicy, missingTypes } from './policies.ts'
+import { factorNeeded, loginRefused, type Refuse } from './refusals.ts'
+import { createStepUps, type StepUps } from './step-up.ts'
 import type { Sessions } from './sessions.ts'
 import type { AnsweredPasskey, Entered, RecordEvent, RoleName } from './types.ts'
 import { type UserBook, type UserEntry, viewUser } from './user-book.ts'
@@ -15,6 +16,8 @@ import { type UserBook, type UserEntry, viewUser } from './user-book.ts'
 export interface EntranceRules {
   /** Types that a login of a role needs. */
   policy(role: RoleName): FactorPolicy
+  /** Types that a step-up of a role needs. */
+  stepUp(role: RoleName): FactorPolicy
   /** Confidence at which the context passes, 0 to 1. */
   contextThreshold(): number
 }
@@ -39,6 +42,7 @@ export interface EntranceOptions {
 /** The one place where a login opens a session: every factor, one policy. Source: auth/v1 section 10 */
 export interface Entrance {
   readonly codes: Codes
+  readonly stepUps: StepUps
   authenticateUser(challenge: AuthenticationChallenge): Promise<AuthenticationResult>
   /** @throws ERR_LOGIN_REFUSED, ERR_FACTOR_NEEDED */
   finishLogin(answer: AnsweredPasskey): Promise<Entered>
@@ -48,7 +52,8 @@ interface Assertion extends VerifiedAssertion {
   readonly credential: Uint8Array
 }
 
-export function createEntrance({ store, clock, random, book, sessions, passkeys, secrets, issuer, rules, record, refuse, inTurn }: EntranceOptions): Entrance {
+export function createEntrance(options: EntranceOptions): Entrance {
+  const { store, clock, random, book, sessions, passkeys, secrets, issuer, rules, record, refuse, inTurn } = options
   const inAccountTurn = createTurns()
   const codes = createCodes({ store, secrets, clock, random, record, issuer, inTurn: inAccountTurn })
 
@@ -67,6 +72,7 @@ export function createEntrance({ store, clock, random, book, sessions, passkeys,
     random,
     record,
     inTurn: inAccountTurn,
+    ceremony: 'login',
     findUser: (nameOrId) => book.find(nameOrId) ?? book.named(nameOrId),
     verifyAssertion: ({ flow, response }) =>
       inTurn(async () => {
@@ -93,7 +99,9 @@ export function createEntrance({ store, clock, random, book, sessions, passkeys,
   async function enter(user: UserEntry, { factors, assertion, context, ops }: Passed<Assertion>): Promise<Entered> {
     const entry = { ...(await entryOf(user, assertion)), lastLoginAt: clock.now() }
     const credential = assertion?.credential
-    const made = sessions.make({ userId: user.id, factors, credential, context, isVerified: assertion?.isUserVerified === true })
+    // Who has just shown all that a step-up asks for need not show it again at once.
+    const isVerified = missingTypes(rules.stepUp(entry.role), new Set(factors)).length === 0
+    const made = sessions.make({ userId: user.id, factors, credential, context, isVerified })
     const event = {
       kind: 'user_login',
       user: user.id,
@@ -110,6 +118,7 @@ export function createEntrance({ store, clock, random, book, sessions, passkeys,
 
   return {
     codes,
+    stepUps: createStepUps({ ...options, codes, inAccountTurn }),
     async authenticateUser(challenge) {
       try {
         return (await attempt(challenge)).result
@@ -121,10 +130,7 @@ export function createEntrance({ store, clock, random, book, sessions, passkeys,
     async finishLogin({ flow, response, context = {} }) {
       const { result, entered } = await attempt({ webAuthnResponse: { flow, response }, contextData: { ...context, isLoopback: context.isLoopback === true } })
       if (entered !== undefined) return { ...entered, ...(result.deviceToken === null ? {} : { deviceToken: result.deviceToken }) }
-      if (result.missing.length === 0) throw loginRefused()
-      throw new MeshError('ERR_FACTOR_NEEDED', `this login needs more: ${result.missing.join(', ')}`, {
-        details: { missing: [...result.missing], flow: result.flow },
-      })
+      throw result.missing.length === 0 ? loginRefused() : factorNeeded(result)
     },
   }
 }

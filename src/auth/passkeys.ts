@@ -23,7 +23,7 @@ interface LoginFlow {
   /** When a name was given: an id, or nobody's. */
   readonly user?: string | undefined
 }
-interface StepUpFlow {
+export interface StepUpFlow {
   readonly ceremony: 'step_up'
   readonly challenge: Uint8Array
   readonly session: string

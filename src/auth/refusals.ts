@@ -1,4 +1,5 @@
 import { type Clock, createTally, MeshError, minuteMs } from '../base/index.ts'
+import type { AuthenticationResult } from './factors.ts'
 import type { Ceremony, RecordEvent } from './types.ts'
 
 /** Refused logins and registrations written down per minute; the next entry says how many were left out. Source: auth/v1 section 8. */
@@ -17,6 +18,10 @@ export type Refuse = (facts: RefusedFacts) => Promise<MeshError>
 
 /** Whatever was wrong: one code and one text, so that nobody learns which users and passkeys there are. Source: auth/v1 section 3. */
 export const loginRefused = (): MeshError => new MeshError('ERR_LOGIN_REFUSED', 'the login did not succeed')
+
+/** What was shown was right, and is not all that is asked for. */
+export const factorNeeded = ({ missing, flow }: Pick<AuthenticationResult, 'missing' | 'flow'>): MeshError =>
+  new MeshError('ERR_FACTOR_NEEDED', `this needs more: ${missing.join(', ')}`, { details: { missing: [...missing], flow } })
 
 export function createRefusals({ clock, record }: { readonly clock: Clock; readonly record: RecordEvent }): Refuse {
   const tally = createTally<'all'>({ clock, most: refusalsNotedMax, windowMs: minuteMs })

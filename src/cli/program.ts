@@ -27,6 +27,7 @@ import { addTaskCommands } from './commands/task.ts'
 import { addTokenCommands } from './commands/tokens.ts'
 import { addTopicCommands } from './commands/topics.ts'
 import { addTrustCommands } from './commands/trust.ts'
+import { addUserCommands } from './commands/users.ts'
 import { addUpCommand } from './commands/up.ts'
 import { addVaultCommands } from './commands/vault.ts'
 import { type Context, createContext, reportError, type SharedOptions } from './context.ts'
@@ -112,6 +113,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
     addBundleCommands,
     addTaskCommands,
     addAuditCommands,
+    addUserCommands,
     addConfigCommands,
     addTokenCommands,
     addDoctorCommand,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { contextThresholdDefault, factorPolicy, factorTypes, loginPolicyDefault, policyWaysMax } from '../auth/index.ts'
+import { contextThresholdDefault, factorPolicy, factorTypes, loginPolicyDefault, policyWaysMax, stepUpPolicyDefault } from '../auth/index.ts'
 import { agentCapabilities, MeshError } from '../base/index.ts'
 import { isolationLevels, type SandboxLimits, sandboxLimitsMax } from '../sandbox/index.ts'
 
@@ -62,9 +62,12 @@ const factors = z
   .union([way, z.array(way).min(1).max(policyWaysMax)])
   .refine((written) => factorPolicy(written) !== undefined, 'each way needs a webauthn, totp or recovery')
 const perRole = Object.fromEntries(
-  roles.options.map((role): [string, ConfigKey] => [
-    `auth.require.${role}`,
-    { schema: factors, meaning: `types of factors a login in the role ${role} needs: one way, or a list of ways`, fallback: loginPolicyDefault, felt: 'now' },
+  roles.options.flatMap((role): [string, ConfigKey][] => [
+    [
+      `auth.require.${role}`,
+      { schema: factors, meaning: `types of factors a login in the role ${role} needs: one way, or a list of ways`, fallback: loginPolicyDefault, felt: 'now' },
+    ],
+    [`auth.step_up.${role}`, { schema: factors, meaning: `the same for acts of high risk of the role ${role}`, fallback: stepUpPolicyDefault, felt: 'now' }],
   ]),
 )
 

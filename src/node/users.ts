@@ -27,6 +27,7 @@ import {
   factorPolicy,
   type FactorSecrets,
   loginPolicyDefault,
+  stepUpPolicyDefault,
   openAuth,
   verifyApproval,
 } from '../auth/index.ts'
@@ -68,6 +69,10 @@ export interface Users {
 
 export async function openUsers({ audit, config, did, served, ...parts }: UsersParts): Promise<Users> {
   const setting = (key: string, fallback: number): number => Number(config?.setting(key).value ?? fallback)
+  function policyIn(key: string): FactorPolicy | undefined {
+    const written = config?.setting(key).value
+    return written === undefined ? undefined : factorPolicy(written as FactorPolicy)
+  }
   const { stop, ...auth } = await openAuth({
     ...parts,
     did,
@@ -78,10 +83,8 @@ export async function openUsers({ audit, config, did, served, ...parts }: UsersP
     },
     life: () => ({ absoluteMs: setting('auth.session_hours', 8) * hourMs, idleMs: setting('auth.idle_minutes', 30) * minuteMs }),
     rules: {
-      policy(role) {
-        const written = config?.setting(`auth.require.${role}`).value
-        return (written === undefined ? undefined : factorPolicy(written as FactorPolicy)) ?? loginPolicyDefault
-      },
+      policy: (role) => policyIn(`auth.require.${role}`) ?? loginPolicyDefault,
+      stepUp: (role) => policyIn(`auth.step_up.${role}`) ?? stepUpPolicyDefault,
       contextThreshold: () => setting('auth.context_min', contextThresholdDefault),
     },
     prfSalt: () => prfSaltOf(did),

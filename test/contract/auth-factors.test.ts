@@ -116,3 +116,38 @@ test('a passkey opens the way for codes again after a hundred wrong ones', async
   await login(world, ada)
   expect((await world.auth.authenticateUser({ userId: 'Ada', totpCode: shown(), contextData: here })).success).toBe(true)
 })
+
+test('a step-up asks for the types of its own policy: a code where that is said, and a passkey is not enough where both are', async () => {
+  const world = await openPeople({
+    stepUp: [
+      ['totp', 'recovery'],
+      ['webauthn', 'totp'],
+    ],
+  })
+  const { auth, clock } = world
+  const ada = await enrol(world, 'Ada')
+  const shown = await enrolApp(world, ada)
+  const [recoveryCode = ''] = await auth.makeRecoveryCodes(ada.id, 'machine')
+  const opened = await login(world, ada)
+  const session = auth.session(opened.token)!
+  // A login with a passkey is not all that this step-up asks for.
+  expect(await codeOf(auth.inviteUser({ role: 'viewer' }, session))).toBe('ERR_STEP_UP')
+  const begun = auth.beginStepUp(session)
+  expect(await codeOf(auth.finishStepUp(session, { flow: begun.flow, response: ada.device.get(begun.options) }))).toBe('ERR_FACTOR_NEEDED')
+  expect(await codeOf(auth.inviteUser({ role: 'viewer' }, session))).toBe('ERR_STEP_UP')
+  const half = await auth.stepUp(session, { totpCode: shown(), contextData: here })
+  expect(half).toMatchObject({ success: false, sessionToken: null, userId: ada.id })
+  const whole = await auth.stepUp(session, { flow: half.flow!, recoveryCode, contextData: here })
+  expect(whole).toMatchObject({ success: true, deviceToken: null })
+  expect(auth.session(opened.token)).toBeUndefined()
+  const renewed = auth.session(whole.sessionToken!)!
+  expect(renewed.id).toBe(session.id)
+  expect((await auth.inviteUser({ role: 'viewer' }, renewed)).role).toBe('viewer')
+  expect(world.events.findLast(({ kind }) => kind === 'user_step_up')).toMatchObject({ session: session.id, act: 'verify' })
+  // Codes spent here are spent for logins too, and the other way round.
+  await clock.advance(minuteMs)
+  const code = shown()
+  expect((await auth.authenticateUser({ userId: 'Ada', totpCode: code, contextData: here })).success).toBe(true)
+  expect((await auth.stepUp(renewed, { totpCode: code, contextData: here })).userId).toBeNull()
+  expect((await auth.authenticateUser({ userId: 'Ada', recoveryCode, contextData: here })).success).toBe(false)
+})

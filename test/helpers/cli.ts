@@ -21,8 +21,14 @@ export interface Finished {
 const lastLine = (text: string): string => text.trimEnd().split('\n').at(-1) ?? ''
 
 /** Runs one command of the real command line in a process of its own. */
-export async function kindmesh(home: string, ...args: readonly string[]): Promise<Finished> {
-  const child = spawn(process.execPath, [main, '--home', home, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+export const kindmesh = async (home: string, ...args: readonly string[]): Promise<Finished> => await fed(home, '', ...args)
+
+/** The same with something on its stdin. */
+export async function fed(home: string, input: string, ...args: readonly string[]): Promise<Finished> {
+  const child = spawn(process.execPath, [main, '--home', home, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+  // A command that does not read may be gone already.
+  child.stdin.once('error', () => undefined)
+  child.stdin.end(input)
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))

@@ -56,6 +56,7 @@ export function factorWorld({ policy = [['totp']], threshold = 0.5, store = crea
     record,
     inTurn,
     findUser: (named: string) => [anna, ben].find(({ id, name }) => id === named || name === named),
+    ceremony: 'login',
     verifyAssertion: async ({ response }) => response as VerifiedAssertion | undefined,
     policyOf: () => policy,
     contextThreshold: () => threshold,

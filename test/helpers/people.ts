@@ -1,4 +1,13 @@
-import { type Auth, type AuthEvent, type FactorPolicy, loginPolicyDefault, openAuth, type OpenedSession, sealedFactorSecrets } from '../../src/auth/index.ts'
+import {
+  type Auth,
+  type AuthEvent,
+  type FactorPolicy,
+  loginPolicyDefault,
+  openAuth,
+  type OpenedSession,
+  sealedFactorSecrets,
+  stepUpPolicyDefault,
+} from '../../src/auth/index.ts'
 import { createSeededRandom, createVirtualClock, type Did, didFromKey, hourMs, minuteMs, silentLogger, type VirtualClock } from '../../src/base/index.ts'
 import { createLocalBox } from '../../src/crypto/index.ts'
 import { createMemoryStore, type MemoryStore } from '../../src/store/index.ts'
@@ -26,6 +35,8 @@ export interface WorldOptions {
   readonly events?: AuthEvent[]
   /** What logins need. */
   readonly policy?: FactorPolicy
+  /** What step-ups need. */
+  readonly stepUp?: FactorPolicy
 }
 
 export async function openPeople({
@@ -34,6 +45,7 @@ export async function openPeople({
   seed = 1,
   events = [],
   policy = loginPolicyDefault,
+  stepUp = stepUpPolicyDefault,
 }: WorldOptions = {}): Promise<PeopleWorld> {
   const random = createSeededRandom(seed)
   const auth = await openAuth({
@@ -44,7 +56,7 @@ export async function openPeople({
     },
     origin: () => origin,
     life: () => ({ absoluteMs: 8 * hourMs, idleMs: 30 * minuteMs }),
-    rules: { policy: () => policy, contextThreshold: () => 0.5 },
+    rules: { policy: () => policy, stepUp: () => stepUp, contextThreshold: () => 0.5 },
     secrets: sealedFactorSecrets({ store: store.sub('factor-secrets'), box: createLocalBox(new Uint8Array(32).fill(3), random) }),
     prfSalt: () => new Uint8Array(32).fill(9),
   })
@@ -53,7 +65,7 @@ export async function openPeople({
     refusal: () => events.findLast((event) => event.kind === 'user_login_failed')?.reason,
     async again() {
       auth.stop()
-      return await openPeople({ store, clock, seed: seed + 1, events, policy })
+      return await openPeople({ store, clock, seed: seed + 1, events, policy, stepUp })
     },
   }
 }
