@@ -29,8 +29,15 @@ export const pages: readonly Page[] = [
   { path: 'proofs', title: 'Proofs', group: 'Mesh', icon: 'check', key: 'o', load: () => import('./pages/proofs.svelte') },
   { path: 'tasks', title: 'Tasks', group: 'Work', icon: 'tasks', key: 'r', load: () => import('./pages/tasks.svelte') },
   { path: 'messages', title: 'Messages', group: 'Work', icon: 'messages', key: 'e', load: () => import('./pages/messages.svelte') },
+  { path: 'files', title: 'Files', group: 'Work', icon: 'file', key: 'f', load: () => import('./pages/files.svelte') },
+  { path: 'agents', title: 'Agents', group: 'Work', icon: 'agent', key: 'a', load: () => import('./pages/agents.svelte') },
   { path: 'audit', title: 'Audit log', group: 'Keep', icon: 'audit', key: 'l', load: () => import('./pages/audit.svelte') },
   { path: 'account', title: 'Account', group: 'Keep', icon: 'account', key: 'y', load: () => import('./pages/account.svelte'), isHidden: true },
+  { path: 'vault', title: 'Vault', group: 'Keep', icon: 'vault', key: 'v', load: () => import('./pages/vault.svelte') },
+  { path: 'grants', title: 'Grants', group: 'Keep', icon: 'key', key: 'g', load: () => import('./pages/grants.svelte') },
+  { path: 'tokens', title: 'Tokens', group: 'Keep', icon: 'tokens', key: 'k', load: () => import('./pages/tokens.svelte') },
+  { path: 'security', title: 'Security', group: 'Keep', icon: 'security', key: 'x', load: () => import('./pages/security.svelte') },
+  { path: 'settings', title: 'Settings', group: 'Keep', icon: 'settings', key: 's', load: () => import('./pages/settings.svelte') },
 ]
 
 export const groups: readonly PageGroup[] = ['Here', 'Mesh', 'Work', 'Keep']
