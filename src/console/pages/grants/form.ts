@@ -1,5 +1,3 @@
-import { agentCapabilities } from '../../../base/index.ts'
-
 /** Commands that can be granted, with what they let somebody do. Source: grant/v1 section 1. */
 export const grantCommands = [
   { command: '/task/run', meaning: 'run tasks here' },
@@ -10,13 +8,15 @@ export const grantCommands = [
   { command: '/memory/read', meaning: 'read memories' },
   { command: '/memory/write', meaning: 'write memories' },
   { command: '/network/outbound', meaning: 'reach the network by tasks' },
+  { command: '/network/inbound', meaning: 'be reached by tasks from the network' },
+  { command: '/vectordb/access', meaning: 'search vectors' },
+  { command: '/subprocess/spawn', meaning: 'start programs in the sandbox' },
   { command: '/llm/invoke', meaning: 'ask language models' },
   { command: '/agent/delegate', meaning: 'hand work to agents' },
   { command: '/vault/access', meaning: 'read named secrets: needs your passkey' },
   { command: '/system/api', meaning: 'call the system: needs your passkey' },
+  { command: '/sandbox/native', meaning: 'run without isolation: needs your passkey' },
 ] as const
-
-export { agentCapabilities }
 
 export interface CaveatsForm {
   readonly hosts: string

@@ -25,20 +25,23 @@ interface Happened {
 }
 
 export interface Series {
-  /** Beginnings of the spans, in s since 1970, as uPlot wants them. */
+  /** Beginnings of the spans, ms since 1970. */
   readonly times: readonly number[]
   readonly counts: readonly number[]
 }
 
 /** How many happened in each span up to now, spans without any included. */
-export function countsOver(entries: readonly Pick<Happened, 'time'>[], { now, spanMs, spans }: { readonly now: number; readonly spanMs: number; readonly spans: number }): Series {
+export function countsOver(
+  entries: readonly Pick<Happened, 'time'>[],
+  { now, spanMs, spans }: { readonly now: number; readonly spanMs: number; readonly spans: number },
+): Series {
   const last = Math.floor(now / spanMs)
   const counts = Array.from({ length: spans }, () => 0)
   for (const { time } of entries) {
     const place = spans - 1 - (last - Math.floor(time / spanMs))
     if (place >= 0 && place < spans) counts[place] = (counts[place] ?? 0) + 1
   }
-  return { times: counts.map((_, index) => ((last - spans + 1 + index) * spanMs) / 1_000), counts }
+  return { times: counts.map((_, index) => (last - spans + 1 + index) * spanMs), counts }
 }
 
 export interface Tally {
