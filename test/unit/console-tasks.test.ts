@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { covers } from '../../src/console/lib/covers.ts'
 import { sentText, whyWaiting } from '../../src/console/pages/messages/why.ts'
-import { isProblem, orderOf, type TaskForm,limitFields,taskEngines,isolationLevels as offeredLevels } from '../../src/console/pages/tasks/order.ts'
+import { isProblem, orderOf, type TaskForm, limitFields, taskEngines, isolationLevels as offeredLevels } from '../../src/console/pages/tasks/order.ts'
 import { noRun, outputLinesMax, type RunView, withLine } from '../../src/console/pages/tasks/output.ts'
 import { usageRows } from '../../src/console/pages/tasks/usage.ts'
 import { sandboxLimitsDefault } from '../../src/sandbox/index.ts'
