@@ -34,6 +34,7 @@ export const pages: readonly Page[] = [
   { path: 'audit', title: 'Audit log', group: 'Keep', icon: 'audit', key: 'l', load: () => import('./pages/audit.svelte') },
   { path: 'account', title: 'Account', group: 'Keep', icon: 'account', key: 'y', load: () => import('./pages/account.svelte'), isHidden: true },
   { path: 'vault', title: 'Vault', group: 'Keep', icon: 'vault', key: 'v', load: () => import('./pages/vault.svelte') },
+  { path: 'users', title: 'Users', group: 'Keep', icon: 'users', key: 'u', load: () => import('./pages/users.svelte') },
   { path: 'grants', title: 'Grants', group: 'Keep', icon: 'key', key: 'g', load: () => import('./pages/grants.svelte') },
   { path: 'tokens', title: 'Tokens', group: 'Keep', icon: 'tokens', key: 'k', load: () => import('./pages/tokens.svelte') },
   { path: 'security', title: 'Security', group: 'Keep', icon: 'security', key: 'x', load: () => import('./pages/security.svelte') },
