@@ -11,7 +11,7 @@ const processes = [
 ]
 /** Hostile input to codecs and stores in one process: much computing, nothing that another file could disturb. */
 const computing = [
-  'test/hostile/{decoders,group-decoders,identity,replays,sessions,audit,groups,stream-protocol}.test.ts',
+  'test/hostile/{decoders,passkeys,group-decoders,identity,replays,sessions,audit,groups,stream-protocol}.test.ts',
   'test/faults/{power,power-storm,files-power,own-keys,disk,mailbox}.test.ts',
 ]
 /** Tests that open hundreds of connections, fill memory or measure how soon something is killed run one file at a time, last. */

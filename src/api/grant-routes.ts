@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Did } from '../base/index.ts'
+import { type Did, MeshError } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import { explicitCommands, policyView } from '../policy/index.ts'
 import type { Route } from './routes.ts'
@@ -20,8 +20,11 @@ export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonl
       summary: 'Sign a capability token for somebody, or hand one on',
       body: schemas.grantBody,
       reply: schemas.grant,
-      async handle({ body }) {
+      async handle({ body, principal }) {
         const { audience, ...fields } = body as z.infer<typeof schemas.grantBody>
+        if (principal.kind === 'session' && explicitCommands.has(fields.command)) {
+          throw new MeshError('ERR_STEP_UP', 'a person gives this by signing it', { hint: 'begin and finish an approval of the grant with your passkey' })
+        }
         return shown(await node.grants.issue({ ...fields, audience: who(audience) }))
       },
     },

@@ -198,9 +198,17 @@ export interface GrantFacts extends Own {
   readonly command: string
 }
 
-/** A capability token was signed here. */
-export const grantIssued = ({ did, id, audience, owner, command, until }: GrantFacts & { readonly until: number }): AuditEvent =>
-  happened('grant_issued', did, audience, { id, owner, command: brief(command), until })
+/** A capability token was signed here; `approval`, where a person countersigned it: auth/v1 section 7. */
+export const grantIssued = ({
+  did,
+  id,
+  audience,
+  owner,
+  command,
+  until,
+  approval,
+}: GrantFacts & { readonly until: number; readonly approval?: Uint8Array | undefined }): AuditEvent =>
+  happened('grant_issued', did, audience, { id, owner, command: brief(command), until, approval })
 
 export const grantRevoked = ({ did, id, audience, owner, command }: GrantFacts): AuditEvent =>
   happened('grant_revoked', did, audience, { id, owner, command: brief(command) })

@@ -506,6 +506,7 @@ export async function assemble(parts: Parts): Promise<Assembled> {
     ...parts,
     did: self,
     served: parts.served ?? {},
+    grants: rights,
     secrets: parts.factorSecrets ?? sealedFactorSecrets({ store: store.sub('factor-secrets'), box: keyring.box('totp') }),
   })
   const recent = await openRecentPeers({ store: store.sub('peers'), host, clock, logger })

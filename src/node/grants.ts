@@ -80,7 +80,9 @@ export interface GrantCheck {
 /** Capability tokens of this node: those it gives and those it was given. Source: grant/v1. */
 export interface Grants {
   /** Signs a token and keeps it: from then on its audience is held to it here. @throws ERR_GRANT_INVALID, ERR_USAGE, ERR_OVERLOADED */
-  issue(fields: GrantFields): Promise<GrantView>
+  issue(fields: GrantFields, approval?: Uint8Array): Promise<GrantView>
+  /** What a person signed of a token given here, for anyone to verify: auth/v1 section 7. Undefined where nobody did. */
+  approvalOf(id: string): Promise<Uint8Array | undefined>
   /** Withdraws a token signed here. @throws ERR_NOT_FOUND */
   revoke(id: string, kind?: 'soft' | 'hard'): Promise<GrantView>
   /** Puts away a token that ended. @throws ERR_NOT_FOUND, ERR_USAGE while it holds */
@@ -174,7 +176,7 @@ export async function openGrants({ store, keyring, clock, random, audit, keys, w
   const chainOf = (textOrId: string): GrantChain => (isGrantText(textOrId.trim()) ? open(bytesOfGrantText(textOrId)) : recordOf(textOrId).chain)
 
   return {
-    async issue({ audience, command, caveats = {}, lifetimeMs, proof }) {
+    async issue({ audience, command, caveats = {}, lifetimeMs, proof }, approval) {
       const to = keys.subject(audience)
       if (to === self) throw new MeshError('ERR_USAGE', 'this node needs no token for itself', { hint: 'name another DID' })
       if (!isCommandPath(command)) throw new MeshError('ERR_USAGE', `'${command.slice(0, 64)}' is no command path`, { hint: 'such as /task/run or /file/read' })
@@ -199,11 +201,12 @@ export async function openGrants({ store, keyring, clock, random, audit, keys, w
       const signed = signToken({ ...fields, audience: to, issuedAt, proof: parent }, { keyring, random })
       const chain = open(encodeChain([...(parent?.tokens.map((token) => token.signed.bytes) ?? []), signed.bytes]))
       const record: GrantRecord = { kind: 'issued', chain, keptAt: issuedAt }
-      await audit.record(grantIssued({ ...factsOf(record.chain), until: expiresAt }), records.keep(record))
+      await audit.record(grantIssued({ ...factsOf(record.chain), until: expiresAt, approval }), records.keep(record, approval))
       records.remember(record)
       onChange(chain.token.id, to, 'issued')
       return view(record)
     },
+    approvalOf: async (id) => await records.approvalOf(recordOf(id, 'issued').chain.token.id),
     async revoke(id, kind = 'soft') {
       const { chain } = recordOf(id, 'issued')
       const { token } = chain

@@ -19,9 +19,11 @@ import {
   userStepUp,
 } from '../audit/index.ts'
 import {
+  type Answer,
   type ApprovalVerdict,
   type Auth,
   type AuthEvent,
+  type Begun,
   contextThresholdDefault,
   type FactorPolicy,
   factorPolicy,
@@ -29,17 +31,26 @@ import {
   loginPolicyDefault,
   stepUpPolicyDefault,
   openAuth,
+  type OpenedSession,
+  type RequestOptions,
+  type Session,
   verifyApproval,
 } from '../auth/index.ts'
 import { type Clock, type Did, hourMs, type Logger, MeshError, minuteMs, type Random, utf8 } from '../base/index.ts'
 import type { Config } from '../config/index.ts'
 import { sha256 } from '../crypto/index.ts'
+import { decodeGrantContent, encodeGrantContent } from '../policy/index.ts'
 import type { Store } from '../store/index.ts'
+import type { GrantFields, Grants, GrantView } from './grants.ts'
 
 /** Users of this node, their passkeys and sessions. */
 export interface UserDoors extends Omit<Auth, 'stop'> {
   /** Where our own pages are: passkeys answer to these alone. Called once the port is known. */
   servedAt(origin: string): void
+  /** Asks a person to sign a grant with their passkey. The challenge stands for all that is given: auth/v1 section 7. @throws ERR_USAGE, ERR_NOT_FOUND, ERR_WIRE_TOO_LARGE */
+  beginGrant(session: Session, fields: GrantFields): Begun<RequestOptions>
+  /** Gives what the passkey signed, and nothing else; the session goes on under a new token. @throws ERR_LOGIN_REFUSED, ERR_USAGE, as `grants.issue` does */
+  finishGrant(session: Session, answer: Answer): Promise<{ readonly session: OpenedSession; readonly grant: GrantView }>
   /** Who approved what, from an approval of the log or of a grant; by itself, for anyone. */
   verifyApproval(approval: Uint8Array): Promise<ApprovalVerdict>
 }
@@ -60,6 +71,7 @@ export interface UsersParts {
   readonly served: ServedPlace
   /** Where the secrets of authenticator apps are kept. */
   readonly secrets: FactorSecrets
+  readonly grants: Pick<Grants, 'issue' | 'find'>
 }
 
 export interface Users {
@@ -67,7 +79,7 @@ export interface Users {
   stop(): void
 }
 
-export async function openUsers({ audit, config, did, served, ...parts }: UsersParts): Promise<Users> {
+export async function openUsers({ audit, config, did, served, grants, ...parts }: UsersParts): Promise<Users> {
   const setting = (key: string, fallback: number): number => Number(config?.setting(key).value ?? fallback)
   function policyIn(key: string): FactorPolicy | undefined {
     const written = config?.setting(key).value
@@ -95,11 +107,24 @@ export async function openUsers({ audit, config, did, served, ...parts }: UsersP
       servedAt(origin) {
         served.origin = origin
       },
+      beginGrant(session, { audience, command, caveats = {}, lifetimeMs, proof }) {
+        const from = proof === undefined ? undefined : grants.find(proof).id
+        return auth.beginStepUp(session, { name: grantAct, content: encodeGrantContent({ audience, command, caveats, lifetimeMs, proof: from }) })
+      },
+      async finishGrant(session, answer) {
+        const { session: next, approval } = await auth.finishStepUp(session, answer)
+        const verdict = approval === undefined ? undefined : await verifyApproval(approval)
+        if (verdict?.ok !== true || verdict.act.name !== grantAct) throw new MeshError('ERR_USAGE', 'this was begun for something else than a grant')
+        return { session: next, grant: await grants.issue(decodeGrantContent(verdict.act.content), approval) }
+      },
       verifyApproval,
     },
     stop,
   }
 }
+
+/** What an approval of a grant is called. Source: auth/v1 section 7, grant/v1 section 7 */
+const grantAct = 'grant'
 
 /** What passkeys make the vault's key from; of this node alone. Source: auth/v1 section 3.4 */
 const prfSaltOf = (did: Did): Uint8Array => sha256(utf8(`kindmesh vault prf v1 ${did}`))

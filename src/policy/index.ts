@@ -7,6 +7,7 @@ export { type Decision, type Reason, type Reasons, type Verdict } from './decisi
 export { type Asker, decideFile, decideMessage, decideTask, levelMinOf, type Policy, type Reach, type TaskGrant, type TaskQuestion } from './policy.ts'
 export { roleCommands, type RoleName } from './roles.ts'
 export { type CommandView, policyView, type PolicyView } from './show.ts'
+export { decodeGrantContent, encodeGrantContent } from './grant-content.ts'
 export { chainProblem, type HeldToken, heldToken, type TokenPlace } from './standing.ts'
 export {
   bytesOfGrantText,
