@@ -1,7 +1,7 @@
 import { base64url, type Did, fromUtf8, MeshError, type Random } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import { bytesOf, bytesUpTo, codec, did, instant, intWithin, literal, row, textUpTo } from '../wire/index.ts'
-import { credentialIdBytesMax, publicKeyBytesMax, type StoredCredential } from './records.ts'
+import { publicKeyBytesMax, type StoredCredential } from './records.ts'
 import { type Refusal, verifyAssertion } from './webauthn.ts'
 import type { AssertionForm } from './webauthn-forms.ts'
 
@@ -40,7 +40,6 @@ const approvalCodec = codec(
   row({
     version: literal(1),
     statement: bytesUpTo(approvedContentBytesMax + 256),
-    credential: bytesUpTo(credentialIdBytesMax),
     publicKey: bytesUpTo(publicKeyBytesMax),
     algorithm: intWithin(-65_536, -1),
     authenticatorData: bytesUpTo(authenticatorDataBytesMax),
@@ -65,9 +64,9 @@ export function statementOf({ did: node, user, act, at }: StatementFields, rando
 }
 
 /** Statement, passkey and its answer in one, for anyone to verify. @throws ERR_WIRE_TOO_LARGE, ERR_WIRE_MALFORMED when a part is over its limit */
-export const encodeApproval = (statement: Uint8Array, { id, publicKey, algorithm }: StoredCredential, { response }: AssertionForm): Uint8Array =>
+export const encodeApproval = (statement: Uint8Array, { publicKey, algorithm }: StoredCredential, { response }: AssertionForm): Uint8Array =>
   approvalCodec.encode({
-    ...{ version: 1, statement, credential: id, publicKey, algorithm },
+    ...{ version: 1, statement, publicKey, algorithm },
     ...{ authenticatorData: response.authenticatorData, clientDataJSON: response.clientDataJSON, signature: response.signature },
   })
 
@@ -80,9 +79,7 @@ export type ApprovalVerdict =
       readonly act: Act
       /** ms since 1970, by the node's clock when it asked. */
       readonly at: number
-      /** base64url */
-      readonly credential: string
-      /** SHA-256 of the passkey's COSE key. */
+      /** SHA-256 of the passkey's COSE key: a passkey signs no id of its own. */
       readonly keyHash: Uint8Array
     }
   | { readonly ok: false; readonly reason: Refusal }
@@ -100,15 +97,16 @@ export async function verifyApproval(bytes: Uint8Array): Promise<ApprovalVerdict
     if (!(error instanceof MeshError || error instanceof SyntaxError || error instanceof TypeError)) throw error
     return { ok: false, reason: 'malformed' }
   }
-  const { publicKey, algorithm, credential, clientDataJSON, authenticatorData, signature } = approval
+  const { publicKey, algorithm, clientDataJSON, authenticatorData, signature } = approval
+  const keyHash = sha256(publicKey)
   const verdict = await verifyAssertion(
-    { id: base64url(credential), rawId: credential, type: 'public-key', response: { clientDataJSON, authenticatorData, signature } },
+    { id: base64url(keyHash), rawId: keyHash, type: 'public-key', response: { clientDataJSON, authenticatorData, signature } },
     // A counter is no part of what was approved.
     { challenge: sha256(approval.statement), origin, passkey: { publicKey, algorithm, counter: 0 } },
   )
   if (!verdict.ok) return verdict
   const { did: node, user, act, content, at } = said
-  return { ok: true, did: node, user, act: { name: act, content }, at, credential: base64url(credential), keyHash: sha256(publicKey) }
+  return { ok: true, did: node, user, act: { name: act, content }, at, keyHash }
 }
 
 /** The page's own word; only pages of this machine have a passkey of ours. @throws SyntaxError, TypeError, ERR_WIRE_MALFORMED */

@@ -1,4 +1,4 @@
-import { base64url, type Clock, type Did, type Logger, MeshError, type Random } from '../base/index.ts'
+import { base64url, type Clock, type Did, type Logger, MeshError, minuteMs, type Random } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import type { Store } from '../store/index.ts'
 import { type Act, statementOf } from './approval.ts'
@@ -95,7 +95,7 @@ export interface AuthOptions {
 
 export async function openAuth({ store, clock, random, logger, did, record, origin, life, rules, secrets, prfSalt }: AuthOptions): Promise<Auth> {
   const book = await openUserBook(store.sub('users'))
-  const invites = await openUserInvites({ store: store.sub('user-invites'), clock, random })
+  const invites = await openUserInvites({ store: store.sub('user-invites'), clock, random, logger })
   const roleOf = (id: string): RoleName | undefined => book.find(id)?.role
   const sessions = await openSessions({ store: store.sub('user-sessions'), clock, random, logger, life, roleOf })
   const refuse = createRefusals({ clock, record })
@@ -110,11 +110,21 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
       book.remember(entry)
     },
   })
+  let cancelSweep: (() => void) | undefined
+  /** What is past its time is looked at while it is, and so goes for good. */
+  function sweepLater(): void {
+    if (cancelSweep !== undefined || sessions.list().length + invites.list().length === 0) return
+    cancelSweep = clock.after(minuteMs, () => {
+      cancelSweep = undefined
+      sweepLater()
+    })
+  }
+  sweepLater()
   let writing: Promise<unknown> = Promise.resolve()
   /** One change at a time: what it looked at still holds when it writes. */
   function inTurn<T>(act: () => Promise<T>): Promise<T> {
     const turn = writing.then(act)
-    writing = turn.catch(() => undefined)
+    writing = turn.catch(() => undefined).then(sweepLater)
     return turn
   }
 
@@ -347,7 +357,7 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
         book.remember(entry)
         return viewCredential(enabled)
       }),
-    stop: () => sessions.stop(),
+    stop: () => cancelSweep?.(),
   }
 }
 

@@ -1,4 +1,4 @@
-import { base64url, type Clock, hex, MeshError, type Random, utf8 } from '../base/index.ts'
+import { base64url, type Clock, hex, type Logger, MeshError, type Random, toMeshError, utf8 } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import { del, put, type Store, type StoreOp } from '../store/index.ts'
 import { elapsedMs, keptMoment, moment, type Moment } from './elapsed.ts'
@@ -49,25 +49,27 @@ export interface UserInvitesOptions {
   readonly store: Store
   readonly clock: Clock
   readonly random: Random
+  readonly logger: Logger
 }
 
-export async function openUserInvites({ store, clock, random }: UserInvitesOptions): Promise<UserInvites> {
+export async function openUserInvites({ store, clock, random, logger }: UserInvitesOptions): Promise<UserInvites> {
   const entries = new Map<string, InviteEntry>()
-  const over: string[] = []
+  const over: StoreOp[] = []
   for await (const [id, bytes] of store.range({})) {
     const stored = inviteCodec.decode(bytes)
     const since = keptMoment(clock, stored.createdAt)
-    if (since === undefined) over.push(id)
+    if (since === undefined) over.push(del(id))
     else entries.set(id, { id, ...stored, since })
   }
+  if (over.length > 0) await store.durable(over)
   const isOpen = ({ since }: InviteEntry): boolean => elapsedMs(clock, since) < inviteLifeMs
   /** Takes out what is past its time, for good. */
   function sweep(): void {
     const late = [...entries.values()].filter((entry) => !isOpen(entry)).map(({ id }) => id)
     for (const id of late) entries.delete(id)
-    over.push(...late)
+    if (late.length === 0) return
+    store.durable(late.map((id) => del(id))).catch((error: unknown) => logger.warn('a link that ended is on disk still', { code: toMeshError(error).code }))
   }
-  const leftOver = (): readonly StoreOp[] => store.qualify(over.splice(0).map((id) => del(id)))
   return {
     list() {
       sweep()
@@ -93,9 +95,9 @@ export async function openUserInvites({ store, clock, random }: UserInvitesOptio
       const since = moment(clock)
       const stored: StoredInvite = { tokenHash: sha256(utf8(token)), role, name, createdAt: since.at, by, first }
       const id = base64url(random.bytes(9))
-      return { token, entry: { id, ...stored, since }, ops: [...leftOver(), ...store.qualify([put(id, inviteCodec.encode({ version: 1, ...stored }))])] }
+      return { token, entry: { id, ...stored, since }, ops: store.qualify([put(id, inviteCodec.encode({ version: 1, ...stored }))]) }
     },
-    erase: (ids) => [...leftOver(), ...store.qualify(ids.map((id) => del(id)))],
+    erase: (ids) => store.qualify(ids.map((id) => del(id))),
     remember: (entry) => void entries.set(entry.id, entry),
     drop(ids) {
       for (const id of ids) entries.delete(id)

@@ -68,7 +68,6 @@ export interface Sessions {
   /** The person behind it was verified within the time that counts. */
   isFresh(session: Session): boolean
   ofCredential(credential: Uint8Array): readonly Session[]
-  stop(): void
 }
 
 export interface SessionsOptions {
@@ -161,14 +160,6 @@ export async function openSessions({ store, clock, random, logger, life, roleOf 
   function find(token: string): Entry | undefined {
     return token.length === sessionTokenChars ? living(byToken.get(keyOf(sha256(utf8(token))))) : undefined
   }
-  let cancel: () => void = () => undefined
-  function sweepLater(): void {
-    cancel = clock.after(minuteMs, () => {
-      all()
-      sweepLater()
-    })
-  }
-  sweepLater()
 
   return {
     find(token) {
@@ -222,6 +213,5 @@ export async function openSessions({ store, clock, random, logger, life, roleOf 
       all()
         .filter((entry) => entry.credential !== undefined && base64url(entry.credential) === base64url(credential))
         .map(view),
-    stop: () => cancel(),
   }
 }

@@ -66,7 +66,7 @@ export async function openUserBook(store: Store): Promise<UserBook> {
   for await (const [id, bytes] of store.range({})) remember({ id, ...userCodec.decode(bytes) })
 
   return {
-    list: () => [...users.values()].toSorted((a, b) => a.createdAt - b.createdAt),
+    list: () => [...users.values()].toSorted((a, b) => a.createdAt - b.createdAt || a.name.localeCompare(b.name)),
     find,
     named: (name) => find(byLook.get(nameLook(name.slice(0, userNameCharsMax).normalize('NFKC').trim()))),
     holder(id) {
