@@ -36,3 +36,4 @@ export function parseAuthenticatorData(bytes: Uint8Array): {
   readonly credentialID?: Uint8Array<ArrayBuffer>
   readonly credentialPublicKey?: Uint8Array<ArrayBuffer>
 }
+export declare const isoCBOR: { encode(value: ReadonlyMap<number, unknown>): Uint8Array }

@@ -101,9 +101,10 @@ export async function verifyAssertion(
   if (id !== base64url(rawId)) return refused('credential_id')
   try {
     const { verifyAuthenticationResponse } = await import('@simplewebauthn/server')
-    const { decodeCredentialPublicKey } = await import('@simplewebauthn/server/helpers')
+    const { decodeCredentialPublicKey, isoCBOR } = await import('@simplewebauthn/server/helpers')
     const key = decodeCredentialPublicKey(copy(passkey.publicKey))
-    if (algorithmOf(key) !== passkey.algorithm) return refused('algorithm')
+    // Its decoder takes some keys in several spellings; the hash of a key names one.
+    if (algorithmOf(key) !== passkey.algorithm || !equal(isoCBOR.encode(key), passkey.publicKey)) return refused('algorithm')
     const { verified, authenticationInfo } = await verifyAuthenticationResponse({
       response: {
         id,

@@ -94,7 +94,7 @@ describe('an answer to a login is refused and written down', () => {
   ]
   const spaced = (answer: Answers): string =>
     Buffer.concat([Buffer.from(String(answer.response['clientDataJSON']), 'base64url'), Buffer.from(' ')]).toString('base64url')
-  test.for(mends)('%s: %s', async ([, reason, mend]) => {
+  test.for(mends)('sent on %s: %s', async ([, reason, mend]) => {
     const here = await scene()
     const { auth } = here.world
     const first = auth.beginLogin()
