@@ -19,7 +19,7 @@ import {
   userStepUp,
 } from '../audit/index.ts'
 import {
-  type Answer,
+  type AnsweredPasskey,
   type ApprovalVerdict,
   type Auth,
   type AuthEvent,
@@ -50,7 +50,7 @@ export interface UserDoors extends Omit<Auth, 'stop'> {
   /** Asks a person to sign a grant with their passkey. The challenge stands for all that is given: auth/v1 section 7. @throws ERR_USAGE, ERR_NOT_FOUND, ERR_WIRE_TOO_LARGE */
   beginGrant(session: Session, fields: GrantFields): Begun<RequestOptions>
   /** Gives what the passkey signed, and nothing else; the session goes on under a new token. @throws ERR_LOGIN_REFUSED, ERR_USAGE, as `grants.issue` does */
-  finishGrant(session: Session, answer: Answer): Promise<{ readonly session: OpenedSession; readonly grant: GrantView }>
+  finishGrant(session: Session, answer: AnsweredPasskey): Promise<{ readonly session: OpenedSession; readonly grant: GrantView }>
   /** Who approved what, from an approval of the log or of a grant; by itself, for anyone. */
   verifyApproval(approval: Uint8Array): Promise<ApprovalVerdict>
 }

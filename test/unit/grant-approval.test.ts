@@ -45,6 +45,7 @@ test('a grant is signed by the passkey of the person who gives it, and anyone se
   await node.grants.revoke(grant.id)
   await node.grants.forget(grant.id)
   expect(await codeOf(node.grants.approvalOf(grant.id))).toBe('ERR_NOT_FOUND')
+  mesh.crash(0)
   expect((await mesh.restart(0)).grants.list()).toEqual([])
 })
 
