@@ -2082,7 +2082,7 @@ def crockford(data):
     return ''.join(CROCKFORD[int(bits[at : at + 5].ljust(5, '0'), 2)] for at in range(0, len(bits), 5))
 
 
-def read_recovery_code(v, x):
+def read_vault_recovery_code(v, x):
     digits = re.sub(r'[\s-]', '', v['code']).upper().replace('O', '0').replace('I', '1').replace('L', '1')
     if len(digits) != 36 or not set(digits) <= set(CROCKFORD):
         raise Refused('ERR_USAGE')
@@ -2103,7 +2103,7 @@ def read_vault_backup(v, x):
         plain = cbor(open_local(x('wrappingKey'), sealed, array(form, vault_id, created, parameters, salt)))
     except InvalidTag:
         raise Refused('ERR_AUTH_FAILED')
-    shape = listing(text(256), integer(1, 2**53 - 2), INSTANT, INSTANT, octets(0, 65_536))
+    shape = listing(text(256), integer(1, 2**40), INSTANT, INSTANT, octets(0, 65_536))
     secrets = [shaped(shape, cbor(item)) for item in shaped(many(octets(0, 66_560), 1_024), plain)]
     same((vault_id.hex(), created), (v['vaultId'], v['createdAt']))
     same(sorted([*secret[:4], secret[4].hex()] for secret in secrets), sorted(v['secrets']))
@@ -2261,7 +2261,7 @@ READERS = {
     'checkpoint': read_checkpoint,
     'tree': read_tree,
     'vault': read_vault,
-    'recovery-code': read_recovery_code,
+    'vault-recovery-code': read_vault_recovery_code,
     'vault-backup': read_vault_backup,
     'old-vault': read_old_vault,
     'audit-entry': read_audit_entry,

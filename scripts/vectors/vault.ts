@@ -157,8 +157,16 @@ async function files(path: string): Promise<Vectors> {
 
 function recoveryCodes(): Vectors {
   const code = encodeRecoveryCode(recovery)
-  const read = (comment: string, typed: string) => ({ comment, spec: '3.5', expect: 'ok', kind: 'recovery-code', code: typed, secret: recovery, written: code })
-  const refused = (comment: string, typed: string) => ({ comment, spec: '3.5', expect: 'ERR_USAGE', kind: 'recovery-code', code: typed })
+  const read = (comment: string, typed: string) => ({
+    comment,
+    spec: '3.5',
+    expect: 'ok',
+    kind: 'vault-recovery-code',
+    code: typed,
+    secret: recovery,
+    written: code,
+  })
+  const refused = (comment: string, typed: string) => ({ comment, spec: '3.5', expect: 'ERR_USAGE', kind: 'vault-recovery-code', code: typed })
   return {
     'recovery-code': read('as it is printed', code),
     'recovery-code-typed': read(

@@ -8,6 +8,9 @@ import { checkPassphrase } from './slots.ts'
 /** A backup as a whole: what fits in a vault fits in it. Source: vault/v1 section 9. */
 export const backupBytesMax = 16 << 20
 
+/** Far above what changes come to, and far below where counting ends. Source: vault/v1 section 7. */
+export const backupVersionMax = 2 ** 40
+
 const format = 'kindmesh.vault-backup/1'
 const headShape = row({
   format: literal(format),
@@ -20,7 +23,7 @@ const headShape = row({
 const fileCodec = codec('backup', headShape, backupBytesMax)
 const secretShape = row({
   name: textUpTo(vaultNameBytesMax),
-  version: intWithin(1, Number.MAX_SAFE_INTEGER - 1),
+  version: intWithin(1, backupVersionMax),
   createdAt: instant,
   updatedAt: instant,
   value: bytesUpTo(vaultValueBytesMax),
@@ -65,7 +68,7 @@ export async function sealBackup(
 /** @throws ERR_VAULT_IMPORT for what is no backup, before anything is derived; ERR_AUTH_FAILED for a wrong passphrase or an altered one */
 export async function openBackup(bytes: Uint8Array, { passphrase, random }: { readonly passphrase: Uint8Array; readonly random: Random }): Promise<Backup> {
   checkPassphrase(passphrase)
-  const file = readHead(bytes)
+  const file = decodeBackup(bytes)
   const box = await boxFor(passphrase, file, random)
   let plain: Uint8Array | undefined
   try {
@@ -84,7 +87,8 @@ export async function openBackup(bytes: Uint8Array, { passphrase, random }: { re
   }
 }
 
-function readHead(bytes: Uint8Array): Decoded<typeof headShape> {
+/** @throws ERR_VAULT_IMPORT */
+export function decodeBackup(bytes: Uint8Array): Decoded<typeof headShape> {
   try {
     return fileCodec.decode(bytes)
   } catch (cause) {

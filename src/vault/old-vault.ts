@@ -36,7 +36,7 @@ const fileSchema = z.strictObject({
 })
 
 /**
- * The secrets of a vault whose key came of PBKDF2, each of version 1 and of `now`.
+ * The secrets of a vault whose key came of PBKDF2, each of version 0, older than any, and of `now`.
  * @throws ERR_VAULT_IMPORT for another form or refused parameters, before anything is derived; ERR_AUTH_FAILED when an item does not open
  */
 export async function openOldVault(
@@ -44,14 +44,14 @@ export async function openOldVault(
   { passphrase, now }: { readonly passphrase: Uint8Array; readonly now: number },
 ): Promise<readonly Secret[]> {
   checkPassphrase(passphrase)
-  const { kdf, items } = readOldVault(bytes)
+  const { kdf, items } = decodeOldVault(bytes)
   const key = await deriveFromOldPassphrase(passphrase, kdf.salt, kdf.iterations, 32)
   const imported = importAeadKey(key)
   key.fill(0)
   try {
     return Object.entries(items).map(([name, { iv, data }]) => ({
       name,
-      version: 1,
+      version: 0,
       createdAt: now,
       updatedAt: now,
       value: aeadOpen(1, imported, iv, new Uint8Array(), data),
@@ -61,7 +61,8 @@ export async function openOldVault(
   }
 }
 
-function readOldVault(bytes: Uint8Array): z.infer<typeof fileSchema> {
+/** @throws ERR_VAULT_IMPORT */
+export function decodeOldVault(bytes: Uint8Array): z.infer<typeof fileSchema> {
   try {
     if (bytes.length > oldVaultBytesMax) throw new MeshError('ERR_WIRE_TOO_LARGE', `an old vault exceeds ${oldVaultBytesMax} bytes`)
     const file = fileSchema.parse(parseJsonText(fromUtf8(bytes), oldVaultBytesMax))

@@ -26,7 +26,7 @@ export const vaultReaders: Readonly<Record<string, (vector: Vector) => void | Pr
       await rm(folder, { recursive: true })
     }
   },
-  'recovery-code'({ code, secret, written }) {
+  'vault-recovery-code'({ code, secret, written }) {
     const read = decodeRecoveryCode(String(code))
     expect([hex(read), encodeRecoveryCode(read)]).toEqual([secret, written])
   },

@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { createSeededRandom, equal, MeshError, realRandom, utf8 } from '../../src/base/index.ts'
+import { createSeededRandom, equal, fromHex, MeshError, realRandom, utf8 } from '../../src/base/index.ts'
 import { entryCodec } from '../../src/audit/entry.ts'
 import { openCheckpoint } from '../../src/audit/index.ts'
 import { verify } from '../../src/crypto/index.ts'
@@ -33,6 +34,10 @@ import { inception, seedOf, succession } from '../helpers/chain.ts'
 import { fuzzed } from '../helpers/fuzz.ts'
 import { keyringOf, messagePayload } from '../helpers/raw-peer.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
+import { decodeBackup } from '../../src/vault/backup.ts'
+import { decodeVault } from '../../src/vault/format.ts'
+import { decodeRecoveryCode, encodeRecoveryCode } from '../../src/vault/index.ts'
+import { decodeOldVault } from '../../src/vault/old-vault.ts'
 import { acceptedEvent, receiptOf, requestOf } from '../helpers/tasks.ts'
 
 const now = Date.UTC(2026, 0, 1)
@@ -50,6 +55,11 @@ const signing = { keyring: anna, random }
 const prekeys = await openPrekeys({ store: createMemoryStore(), keyring: ben, clock, random })
 const own = await prekeys.current()
 const bytes32 = random.bytes(32)
+/** What a vector of vaults holds under `field`. */
+const vaultVector = (name: string, field: string): string =>
+  String(
+    (JSON.parse(readFileSync(new URL(`../../protocols/vault/v1/vectors/${name}.json`, import.meta.url), 'utf8')) as Readonly<Record<string, unknown>>)[field],
+  )
 const usage = { cpuMs: 1, wallMs: 2, memoryBytes: 3, outputBytes: 4, hostCalls: 5, netBytes: 6, fsOps: 7 }
 const limits = { memoryMiB: 1, wallMs: 2, cpuMs: 3, outputBytes: 4, hostCalls: 5, cpuPercent: 6, netKiBps: 7, fsOps: 8, processes: 9 }
 
@@ -179,6 +189,13 @@ const decoders: Readonly<Record<string, Decoder>> = {
     encode: ({ signed }: ReturnType<typeof openChainStatement>) => signed.bytes,
   },
   'agent record': { samples: [agentRecord], decode: (bytes) => openAgentRecord(bytes, now) },
+  vault: { samples: [fromHex(vaultVector('file-prf', 'file'))], decode: decodeVault },
+  'vault backup': { samples: [fromHex(vaultVector('backup', 'file'))], decode: decodeBackup },
+  'old vault': { samples: [fromHex(vaultVector('old-vault', 'file'))], decode: decodeOldVault },
+  'recovery code': {
+    samples: [utf8(vaultVector('recovery-code', 'code'))],
+    decode: (bytes) => encodeRecoveryCode(decodeRecoveryCode(fromUtf8Loosely(bytes))),
+  },
   'recovery key': { samples: [recoveryFile], decode: (bytes) => decodeRecoveryKey(fromUtf8Loosely(bytes)) },
   attestation: { samples: [attestation.bytes, revocation.bytes, head.bytes], decode: (bytes) => openTrustStatement({ kind: 'attestation', bytes }, now) },
   revocation: { samples: [revocation.bytes, attestation.bytes], decode: (bytes) => openTrustStatement({ kind: 'revocation', bytes }, now) },

@@ -95,8 +95,19 @@ describe('an old vault of PBKDF2', () => {
   }
 
   test('gives its values', async () => {
-    expect(await openOldVault(old(), { passphrase, now: 5 })).toEqual([secret('api-key', 'hunter2')])
+    expect(await openOldVault(old(), { passphrase, now: 5 })).toEqual([secret('api-key', 'hunter2', 0)])
     await expect(openOldVault(old(), { passphrase: utf8('wrong'), now: 5 })).rejects.toMatchObject({ code: 'ERR_AUTH_FAILED' })
+  })
+
+  test('never takes the place of a secret that is there', async () => {
+    await using place = await vaultPlace()
+    const vault = await createVault({ ...place.options, key: passkey(), records: [['api-key', utf8('mine')]] })
+    const secrets = await openOldVault(old(), { passphrase, now: place.clock.now() + 1_000 })
+    expect(await vault.import(secrets)).toMatchObject({ added: [], kept: ['api-key'] })
+    expect(vault.get('api-key')?.value).toEqual(utf8('mine'))
+    await vault.remove('api-key')
+    expect(await vault.import(secrets)).toMatchObject({ added: ['api-key'] })
+    expect(vault.get('api-key')).toMatchObject({ value: utf8('hunter2'), version: 2 })
   })
 
   test('is refused before anything is derived where its parameters or form are hostile', async () => {
