@@ -12,7 +12,7 @@ export interface Shown {
 }
 
 export interface CredentialsOptions {
-  readonly node: Pick<MeshNode, 'tokens' | 'users'>
+  readonly node: { readonly tokens: Pick<MeshNode['tokens'], 'check'>; readonly users: Pick<MeshNode['users'], 'session' | 'sessions' | 'users'> }
   /** The token of api.json. */
   readonly ownToken: string
 }

@@ -7,3 +7,4 @@ export type ApiSchemas = typeof import('./schemas.ts') &
   typeof import('./factor-schemas.ts') &
   typeof import('./user-schemas.ts')
 export { type Api, type ApiOptions, startApi } from './server.ts'
+export { startSealedApi } from './sealed-server.ts'

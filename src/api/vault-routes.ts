@@ -160,10 +160,13 @@ export const vaultRoutes = ({ vault }: Pick<MeshNode, 'vault'>): readonly Route[
 
 const readerOf = (principal: Principal): string => (principal.kind === 'session' ? `user ${principal.user.name}` : nameOf(principal))
 
-function statusOf(vault: Pick<VaultDoors, 'status'>): z.input<typeof schemas.vaultStatus> {
-  const { slots, secrets, ...rest } = vault.status()
-  return { ...rest, records: secrets, slots: slots.map(slotView) }
-}
+const statusOf = (vault: Pick<VaultDoors, 'status'>): z.input<typeof schemas.vaultStatus> => vaultView(vault.status())
+
+export const vaultView = ({ slots, secrets, ...rest }: ReturnType<VaultDoors['status']>): z.input<typeof schemas.vaultStatus> => ({
+  ...rest,
+  records: secrets,
+  slots: slots.map(slotView),
+})
 
 const slotView = ({ credentialId, salt, ...slot }: ReturnType<VaultDoors['status']>['slots'][number]): z.input<typeof schemas.vaultSlot> => ({
   ...slot,
@@ -172,7 +175,7 @@ const slotView = ({ credentialId, salt, ...slot }: ReturnType<VaultDoors['status
 })
 
 /** @throws ERR_USAGE */
-function keyOf(given: Body<'vaultKeyBody'>): Parameters<VaultDoors['unseal']>[0] {
+export function keyOf(given: Body<'vaultKeyBody'>): Parameters<VaultDoors['unseal']>[0] {
   if (given.kind === 'passphrase') return { kind: given.kind, secret: utf8(given.passphrase) }
   if (given.kind === 'recovery') return { kind: given.kind, secret: decodeRecoveryCode(given.code) }
   return { kind: given.kind, secret: bytesOf(given.secret) }

@@ -14,6 +14,8 @@ async function runningNode(context: Context): Promise<Client | undefined> {
     await client.identity({ signal: context.signal })
     return client
   } catch (error) {
+    // It runs, and waits to be unsealed: it says so itself to whatever it does not do.
+    if (toMeshError(error).code === 'ERR_SEALED') return await context.client()
     if (['ERR_NODE_DOWN', 'ERR_PROFILE_MISSING'].includes(toMeshError(error).code)) return undefined
     throw error
   }

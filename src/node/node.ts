@@ -33,6 +33,7 @@ import { newsTopic } from './trust-news.ts'
 import type { ServedPlace } from './users.ts'
 import { vaultFactorSecrets } from './factor-secrets.ts'
 import { createVaultDoors, markerOf, type VaultDoors } from './vault.ts'
+import type { VaultKey } from '../vault/index.ts'
 
 /** Time that holders of mail have before a rotation. */
 export const collectBeforeRotationMsMax = 10 * secondMs
@@ -42,6 +43,8 @@ export interface NodeOptions {
   readonly dataDir: string
   /** Without it the profile's own passphrase file is used, or made. */
   readonly passphrase?: Uint8Array | undefined
+  /** Opens the vault in place of the passphrase. */
+  readonly unsealBy?: VaultKey | undefined
   /** Create the identity when the folder holds none; true unless said otherwise. */
   readonly create?: boolean
   readonly listen?: readonly string[]
@@ -95,7 +98,7 @@ export async function createNode(options: NodeOptions): Promise<MeshNode> {
   const store = await createLevelStore(paths.store)
   undo.defer(() => store.close())
   // The store is ours alone from here on, and so is the vault.
-  const own = await openOwnProfile({ ...profile, store, ...(mayCreate ? { create: () => newKeys({ clock, random }) } : {}) })
+  const own = await openOwnProfile({ ...profile, store, key: options.unsealBy, ...(mayCreate ? { create: () => newKeys({ clock, random }) } : {}) })
   const { vault, place, isNew } = own
   undo.defer(() => vault.seal())
   let { keyring } = own

@@ -92,6 +92,25 @@ export async function startUp(home: string, ...args: readonly string[]): Promise
   }
 }
 
+/** `up` in a process of its own, line by line. */
+export function spawnUp(home: string, ...args: readonly string[]): { readonly child: ChildProcess; next(): Promise<Record<string, unknown>>; end(signal: 'SIGTERM'): Promise<void> } {
+  const child = spawn(process.execPath, [main, '--home', home, 'up', '--listen', '/ip4/127.0.0.1/tcp/0', '--jsonl', ...args], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const ended = once(child, 'exit')
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  return {
+    child,
+    async next() {
+      const { value, done } = await lines.next()
+      if (done === true) throw new Error('up ended')
+      return JSON.parse(value) as Record<string, unknown>
+    },
+    async end(signal) {
+      child.kill(signal)
+      await ended
+    },
+  }
+}
+
 /** A folder for profiles and the nodes started in it, all gone at the end. */
 export async function createPlayground(): Promise<
   AsyncDisposable & { readonly folder: string; home(name: string): string; up(name: string, ...args: readonly string[]): Promise<UpNode> }

@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { renderUnicodeCompact } from 'uqr'
 import { type Config, configFiles, envLayer, type Layer, machineFolder, openConfig } from '../../config/index.ts'
-import { createLogger, type Logger, profilePaths, realClock, realRandom, toMeshError, utf8 } from '../../base/index.ts'
+import { createLogger, type Logger, MeshError, profilePaths, realClock, realRandom, toMeshError, utf8 } from '../../base/index.ts'
 import type { Api, ApiOptions } from '../../api/index.ts'
-import type { MeshNode, NodeEvent, Role } from '../../node/index.ts'
+import type { MeshNode, NodeEvent, NodeOptions, Role } from '../../node/index.ts'
 import { type Context, paint } from '../context.ts'
 import { parseCount } from '../parse.ts'
 import { type AddCommand, version } from '../program.ts'
@@ -24,6 +24,7 @@ interface UpOptions {
   readonly role?: readonly string[]
   readonly serveMailbox?: boolean
   readonly apiPort?: string
+  readonly sealed?: boolean
 }
 
 const collect = (value: string, all: readonly string[] = []): readonly string[] => [...all, value]
@@ -43,7 +44,8 @@ export function addUpCommand(program: Command, add: AddCommand): void {
         .option('--no-upnp', 'do not ask the router to let others in')
         .option('--role <role>', 'peer, gateway, archive or validator, repeatable', collect)
         .option('--serve-mailbox', 'hold mail for others while they are off')
-        .option('--api-port <port>', 'port of the local API; any free one unless given'),
+        .option('--api-port <port>', 'port of the local API; any free one unless given')
+        .option('--sealed', 'wait until somebody unseals the vault by passphrase, recovery code or passkey, then start'),
     async (context, _args, options) => {
       const { startApi } = await import('../../api/index.ts')
       const logger = createLogger({ level: context.logLevel, write: (line) => process.stderr.write(line) })
@@ -54,11 +56,14 @@ export function addUpCommand(program: Command, add: AddCommand): void {
       )
       await using undo = new AsyncDisposableStack()
       const config = await settingsFor(context, options)
-      const node = undo.use(await start(context, { init: options.init === true, config }, logger))
+      const how = { init: options.init === true, config }
+      const unsealed = options.sealed === true ? await waitSealed(context, how, logger) : undefined
+      if (options.sealed === true && unsealed === undefined) return
+      const node = undo.use(unsealed?.node ?? (await start(context, how, logger)))
       const api = await startApi({
         node,
         file: profilePaths(context.home).api,
-        ...portOf(config),
+        ...(unsealed === undefined ? portOf(config) : { port: unsealed.port }),
         version,
         startedAt,
         random: realRandom,
@@ -107,23 +112,52 @@ interface StartOptions {
 /** Starts the node; where somebody sits at a terminal, a passphrase that is missing is asked for. */
 async function start(context: Context, options: StartOptions, logger: Logger): Promise<MeshNode> {
   try {
-    return await startWith(await context.passphrase(), context, options, logger)
+    return await startWith({ passphrase: await context.passphrase() }, context, options, logger)
   } catch (error) {
     if (toMeshError(error).code !== 'ERR_SEALED' || !context.mayAsk) throw error
     const { isCancel, password } = await import('@clack/prompts')
     const answer = await password({ message: `passphrase of ${context.home}` })
     if (isCancel(answer)) throw error
-    return await startWith(utf8(answer ?? ''), context, options, logger)
+    return await startWith({ passphrase: utf8(answer ?? '') }, context, options, logger)
   }
 }
 
-async function startWith(passphrase: Uint8Array | undefined, context: Context, { init, config }: StartOptions, logger: Logger): Promise<MeshNode> {
+/** Serves the sealed node until somebody unseals it; undefined when it was stopped before. */
+async function waitSealed(context: Context, options: StartOptions, logger: Logger): Promise<{ readonly node: MeshNode; readonly port: number } | undefined> {
+  const { startSealedApi } = await import('../../api/index.ts')
+  const { readVaultStatus } = await import('../../node/index.ts')
+  const profile = { home: context.home, clock: realClock, random: realRandom }
+  const status = (): ReturnType<typeof readVaultStatus> => readVaultStatus(profile)
+  await status()
+  const api = await startSealedApi({
+    file: profilePaths(context.home).api,
+    ...portOf(options.config),
+    clock: realClock,
+    random: realRandom,
+    status,
+    async unseal(unsealBy) {
+      const node = await startWith({ unsealBy }, context, { ...options, init: false }, logger)
+      if (!context.signal.aborted) return node
+      await node.stop()
+      throw new MeshError('ERR_STOPPED', 'the node is stopping')
+    },
+  })
+  context.print('up', { event: 'sealed', api: api.url }, () => `sealed: unseal it at ${api.url} or by \`kindmesh vault unseal\``)
+  context.signal.addEventListener('abort', () => void api.stop(), { once: true })
+  if (context.signal.aborted) await api.stop()
+  const node = await api.unsealed.catch(() => undefined)
+  return node === undefined ? undefined : { node, port: api.port }
+}
+
+type Opening = Pick<NodeOptions, 'passphrase' | 'unsealBy'>
+
+async function startWith(opening: Opening, context: Context, { init, config }: StartOptions, logger: Logger): Promise<MeshNode> {
   const { createNode } = await import('../../node/index.ts')
   const said = <T>(key: string): T => config.setting(key).value as T
   const listen = said<readonly string[] | undefined>('node.listen')
   const options = {
     dataDir: context.home,
-    passphrase,
+    ...opening,
     create: init,
     config,
     bootstrap: said<readonly string[]>('node.bootstrap'),

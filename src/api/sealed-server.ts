@@ -1,0 +1,110 @@
+import { unlink, writeFile } from 'node:fs/promises'
+import fastify from 'fastify'
+import type { z } from 'zod'
+import { base64url, type Clock, MeshError, type Random } from '../base/index.ts'
+import type { NodeVaultKey, NodeVaultStatus } from '../node/index.ts'
+import { addConsole, readConsole } from './console-files.ts'
+import { createCredentials } from './credentials.ts'
+import { addGuards } from './guards.ts'
+import { problemOf, requestBytesMax, sendProblem } from './problems.ts'
+import { apiRates, createRateLimits } from './rate-limits.ts'
+import { parsePart } from './routes.ts'
+import { keyOf, vaultView } from './vault-routes.ts'
+import { vaultKeyBody } from './vault-schemas.ts'
+
+/** Tries to unseal a node that starts sealed, of all who have no token together. Source: api/v1 section 5. */
+export const unsealRate = { perSecond: 1 / 12, burst: 5 }
+
+export interface SealedApiOptions<T> {
+  /** As for the API of a running node. */
+  readonly file: string
+  readonly port?: number | undefined
+  /** Any other port where this one is taken. */
+  readonly isPortWish?: boolean | undefined
+  readonly clock: Clock
+  readonly random: Random
+  /** What may be told of the vault without its key. */
+  status(): Promise<NodeVaultStatus>
+  /** Tries a key. Called once at a time. @throws ERR_AUTH_FAILED */
+  unseal(key: NodeVaultKey): Promise<T>
+}
+
+export interface SealedApi<T> {
+  readonly url: string
+  readonly port: number
+  /** What `unseal` gave, once whoever unsealed was answered; the server is gone by then. Rejects when it was stopped before. */
+  readonly unsealed: Promise<T>
+  stop(): Promise<void>
+}
+
+/** Tokens of programs and sessions are of the node that is to start. */
+const nobody = { tokens: { check: () => undefined }, users: { session: () => undefined, sessions: () => [], users: () => [] } }
+
+/** Serves what a node may say before anybody unsealed it: that it is sealed, what opens it, and the console. All else is ERR_SEALED. @throws ERR_NET_ADDRESS */
+export async function startSealedApi<T>({ file, port = 0, isPortWish = false, clock, random, status, unseal }: SealedApiOptions<T>): Promise<SealedApi<T>> {
+  const server = fastify({ bodyLimit: requestBytesMax, forceCloseConnections: true })
+  const token = base64url(random.bytes(32))
+  const limits = createRateLimits({ clock, rates: { ...apiRates, anonymous: unsealRate } })
+  const { promise: unsealed, resolve, reject } = Promise.withResolvers<T>()
+  unsealed.catch(() => undefined)
+  let ownPort = port
+  let opened: { readonly with: T } | undefined
+  let turn: Promise<unknown> = Promise.resolve()
+  /** The profile is for one at a time. */
+  const inTurn = <R>(act: () => Promise<R>): Promise<R> => {
+    const next = turn.then(act)
+    turn = next.catch(() => undefined)
+    return next
+  }
+  server.setValidatorCompiler(() => () => true)
+  addGuards(server, {
+    port: () => ownPort,
+    credentials: createCredentials({ node: nobody, ownToken: token }),
+    admit(request, reply) {
+      if (request.principal.kind === 'anonymous' && request.method !== 'POST') return
+      reply.raw.once('close', limits.enter(request.principal))
+    },
+  })
+  const sealed = new MeshError('ERR_SEALED', 'the node is sealed', { hint: 'unseal it: `kindmesh vault unseal`' })
+  server.setErrorHandler((error, _request, reply) => sendProblem(reply, problemOf(error)))
+  server.setNotFoundHandler((_request, reply) => sendProblem(reply, sealed))
+  addConsole(server, await readConsole())
+  const isOpen = { config: { isOpen: true } } as const
+  server.get('/healthz', isOpen, async () => ({ ok: true, sealed: true }))
+  server.get('/v1/vault', isOpen, () => inTurn(async () => vaultView(await status())))
+  server.post('/v1/vault/unseal', isOpen, ({ body }, reply) =>
+    inTurn(async () => {
+      const key = keyOf(parsePart(vaultKeyBody, body) as z.infer<typeof vaultKeyBody>)
+      if (opened !== undefined) throw new MeshError('ERR_STOPPED', 'the node was unsealed just now and starts', { hint: 'try again in a moment' })
+      const before = await status()
+      opened = { with: await unseal(key) }
+      const { with: given } = opened
+      reply.raw.once('close', () => void stop().then(() => resolve(given)))
+      return { ...vaultView(before), sealed: false }
+    }),
+  )
+  const failed = (cause: unknown): MeshError =>
+    new MeshError('ERR_NET_ADDRESS', `the API cannot listen on port ${port}`, { cause, hint: 'give another --api-port' })
+  await server.listen({ host: 'localhost', port }).catch(async (cause: unknown) => {
+    if (!isPortWish) throw failed(cause)
+    await server.listen({ host: 'localhost', port: 0 })
+  })
+  const address = server.server.address()
+  if (typeof address !== 'object' || address === null) throw failed(undefined)
+  ownPort = address.port
+  const url = `http://localhost:${ownPort}`
+  await writeFile(file, `${JSON.stringify({ schema: 'kindmesh.api/1', url, token, pid: process.pid })}\n`, { mode: 0o600 })
+  async function stop(): Promise<void> {
+    await unlink(file).catch(() => undefined)
+    await server.close()
+  }
+  return {
+    url,
+    port: ownPort,
+    unsealed,
+    async stop() {
+      reject(new MeshError('ERR_STOPPED', 'stopped before anybody unsealed it'))
+      if (opened === undefined) await stop()
+    },
+  }
+}
