@@ -1,7 +1,7 @@
 import { unlink, writeFile } from 'node:fs/promises'
 import fastify from 'fastify'
 import type { z } from 'zod'
-import { base64url, type Clock, MeshError, type Random } from '../base/index.ts'
+import { base64url, type Clock, MeshError, type Random, toMeshError } from '../base/index.ts'
 import type { NodeVaultKey, NodeVaultStatus } from '../node/index.ts'
 import { addConsole, readConsole } from './console-files.ts'
 import { createCredentials } from './credentials.ts'
@@ -41,7 +41,16 @@ export interface SealedApi<T> {
 const nobody = { tokens: { check: () => undefined }, users: { session: () => undefined, sessions: () => [], users: () => [] } }
 
 /** Serves what a node may say before anybody unsealed it: that it is sealed, what opens it, and the console. All else is ERR_SEALED. @throws ERR_NET_ADDRESS */
-export async function startSealedApi<T>({ file, port = 0, isPortWish = false, clock, random, status, unseal }: SealedApiOptions<T>): Promise<SealedApi<T>> {
+export async function startSealedApi<T>(options: SealedApiOptions<T>): Promise<SealedApi<T>> {
+  try {
+    return await serve(options)
+  } catch (error) {
+    if (options.isPortWish !== true || toMeshError(error).code !== 'ERR_NET_ADDRESS') throw error
+    return await serve({ ...options, port: 0 })
+  }
+}
+
+async function serve<T>({ file, port = 0, clock, random, status, unseal }: SealedApiOptions<T>): Promise<SealedApi<T>> {
   const server = fastify({ bodyLimit: requestBytesMax, forceCloseConnections: true })
   const token = base64url(random.bytes(32))
   const limits = createRateLimits({ clock, rates: { ...apiRates, anonymous: unsealRate } })
@@ -86,8 +95,8 @@ export async function startSealedApi<T>({ file, port = 0, isPortWish = false, cl
   const failed = (cause: unknown): MeshError =>
     new MeshError('ERR_NET_ADDRESS', `the API cannot listen on port ${port}`, { cause, hint: 'give another --api-port' })
   await server.listen({ host: 'localhost', port }).catch(async (cause: unknown) => {
-    if (!isPortWish) throw failed(cause)
-    await server.listen({ host: 'localhost', port: 0 })
+    await server.close()
+    throw failed(cause)
   })
   const address = server.server.address()
   if (typeof address !== 'object' || address === null) throw failed(undefined)

@@ -47,7 +47,11 @@ export const errorTable = {
   },
   ERR_CONTENT_TYPE: { meaning: 'a request that changes something is not JSON', hint: 'send `content-type: application/json`', exit: 'usage' },
   ERR_RATE_LIMITED: { meaning: 'too many requests of one caller', hint: 'wait as long as `retry-after` says, then go on slower', exit: 'limit' },
-  ERR_SEALED: { meaning: 'a passphrase is needed and none was given', hint: 'give --passphrase-file or KINDMESH_PASSPHRASE_FILE', exit: 'sealed' },
+  ERR_SEALED: {
+    meaning: 'the vault is sealed, and no key was given',
+    hint: 'give --passphrase-file or KINDMESH_PASSPHRASE_FILE; a node that runs is unsealed by `kindmesh vault unseal`',
+    exit: 'sealed',
+  },
   ERR_LOGIN_REFUSED: { meaning: 'a login, registration or step-up did not succeed', hint: 'try again; the audit log says why', exit: 'authentication' },
   ERR_FACTOR_NEEDED: {
     meaning: 'what was shown at a login was right, and more is asked for',
@@ -104,7 +108,7 @@ export const errorTable = {
 
   ERR_VAULT_ROLLBACK: {
     meaning: 'the vault file is older than the one the log knows, or another one of the same age',
-    hint: 'put the newest vault file back from a backup; to go on with this one see `kindmesh vault status`',
+    hint: 'bring a newer backup in: `kindmesh vault import FILE`; to go on with this one: `kindmesh vault accept`',
     exit: 'authentication',
   },
   ERR_VAULT_IMPORT: {

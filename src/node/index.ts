@@ -21,7 +21,13 @@ export { type SecretView, secretBytesMax, type VaultDoors } from './vault.ts'
 export { signProfileBundle } from './bundles.ts'
 export { createProfile } from './own-profile.ts'
 export { changePassphraseFile, passphraseOf as currentPassphrase } from './profile.ts'
-export { backupBytesMax, decodeRecoveryCode, type VaultKey as NodeVaultKey, type VaultStatus as NodeVaultStatus, vaultPassphraseBytesMax } from '../vault/index.ts'
+export {
+  backupBytesMax,
+  decodeRecoveryCode,
+  type VaultKey as NodeVaultKey,
+  type VaultStatus as NodeVaultStatus,
+  vaultPassphraseBytesMax,
+} from '../vault/index.ts'
 export { parseDocument, verifySignedDocument } from './signed-document.ts'
 
 export type { Role } from '../protocols/klp/index.ts'

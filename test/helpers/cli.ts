@@ -93,8 +93,13 @@ export async function startUp(home: string, ...args: readonly string[]): Promise
 }
 
 /** `up` in a process of its own, line by line. */
-export function spawnUp(home: string, ...args: readonly string[]): { readonly child: ChildProcess; next(): Promise<Record<string, unknown>>; end(signal: 'SIGTERM'): Promise<void> } {
-  const child = spawn(process.execPath, [main, '--home', home, 'up', '--listen', '/ip4/127.0.0.1/tcp/0', '--jsonl', ...args], { stdio: ['ignore', 'pipe', 'ignore'] })
+export function spawnUp(
+  home: string,
+  ...args: readonly string[]
+): { readonly child: ChildProcess; next(): Promise<Record<string, unknown>>; end(signal: 'SIGTERM'): Promise<void> } {
+  const child = spawn(process.execPath, [main, '--home', home, 'up', '--listen', '/ip4/127.0.0.1/tcp/0', '--jsonl', ...args], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   const ended = once(child, 'exit')
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   return {

@@ -23,8 +23,16 @@ const spellings = (secret: string): readonly string[] => [
   secret.replaceAll('-', ''),
   JSON.stringify(secret).slice(1, -1),
   // Three places in a group of three bytes: the middle of each is the same wherever the secret stands.
-  ...[0, 1, 2].map((shift) => Buffer.from(`${'x'.repeat(shift)}${secret}`).toString('base64').slice(4, -4)),
-  ...[0, 1, 2].map((shift) => Buffer.from(`${'x'.repeat(shift)}${secret}`).toString('base64url').slice(4, -4)),
+  ...[0, 1, 2].map((shift) =>
+    Buffer.from(`${'x'.repeat(shift)}${secret}`)
+      .toString('base64')
+      .slice(4, -4),
+  ),
+  ...[0, 1, 2].map((shift) =>
+    Buffer.from(`${'x'.repeat(shift)}${secret}`)
+      .toString('base64url')
+      .slice(4, -4),
+  ),
   Buffer.from(secret).toString('hex'),
 ]
 
@@ -43,7 +51,9 @@ test('secrets, passphrases and codes stand in no log, audit entry, error, crash,
   for (const path of [temporary, given]) await mkdir(path)
   const env = { ...process.env, TMPDIR: temporary }
   const unique = (): string => Buffer.from(realRandom.bytes(15)).toString('base64url').replaceAll(/[-_]/g, 'q')
-  const secrets = new Map<string, string>(['secret', 'other', 'passphrase', 'backup', 'wrong', 'mistyped', 'totp'].map((name) => [name, `canary ${name} "${unique()}"`]))
+  const secrets = new Map<string, string>(
+    ['secret', 'other', 'passphrase', 'backup', 'wrong', 'mistyped', 'totp'].map((name) => [name, `canary ${name} "${unique()}"`]),
+  )
   const of = (name: string): string => secrets.get(name) ?? ''
   secrets.set('totp', Buffer.from(realRandom.bytes(20)).toString('hex').toUpperCase())
   for (const name of ['passphrase', 'backup', 'wrong']) await writeFile(join(given, name), `${of(name)}\n`)
@@ -80,7 +90,8 @@ test('secrets, passphrases and codes stand in no log, audit entry, error, crash,
       },
     }
   }
-  const client = async (): Promise<Client> => createClient(JSON.parse(await readFile(join(home, 'api.json'), 'utf8')) as { readonly url: string; readonly token: string })
+  const client = async (): Promise<Client> =>
+    createClient(JSON.parse(await readFile(join(home, 'api.json'), 'utf8')) as { readonly url: string; readonly token: string })
   /** An error of the API, as it is told. */
   async function told(call: Promise<unknown>, code: string): Promise<void> {
     const error = await call.then(
@@ -106,7 +117,10 @@ test('secrets, passphrases and codes stand in no log, audit entry, error, crash,
     expect((await run(['vault', 'import', backup, '--backup-passphrase-file', join(given, 'wrong')])).code).toBe(12)
     const code = String(field(await run(['vault', 'slots', 'add-recovery'], { shows: true }), 'code'))
     secrets.set('code', code)
-    secrets.set('mistyped', code.replace(/^./, (digit) => (digit === '7' ? '8' : '7')))
+    secrets.set(
+      'mistyped',
+      code.replace(/^./, (digit) => (digit === '7' ? '8' : '7')),
+    )
     await api.sealVault()
     expect((await run(['vault', 'unseal', '--recovery-code'], { input: of('mistyped') })).code).toBe(2)
     await told(api.unsealVault({ kind: 'passphrase', passphrase: of('wrong') }), 'ERR_AUTH_FAILED')
