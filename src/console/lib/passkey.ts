@@ -1,5 +1,6 @@
 import {
   type AuthenticationResponseJSON,
+  base64URLStringToBuffer,
   type PublicKeyCredentialCreationOptionsJSON,
   type PublicKeyCredentialRequestOptionsJSON,
   type RegistrationResponseJSON,
@@ -11,17 +12,28 @@ import { MeshError } from '../../base/index.ts'
 
 /** Has the authenticator make a passkey. @throws ERR_ABORTED when the user would rather not, ERR_AUTH_FAILED */
 export async function createPasskey(options: unknown): Promise<RegistrationResponseJSON> {
-  return await asking(() => startRegistration({ optionsJSON: options as PublicKeyCredentialCreationOptionsJSON }))
+  return await asking(() => startRegistration({ optionsJSON: withPrfBytes(options as PublicKeyCredentialCreationOptionsJSON) }))
 }
 
 /** Has a passkey sign that its owner is here. @throws ERR_ABORTED when the user would rather not, ERR_AUTH_FAILED */
 export async function askPasskey(options: unknown): Promise<AuthenticationResponseJSON> {
-  return await asking(() => startAuthentication({ optionsJSON: options as PublicKeyCredentialRequestOptionsJSON }))
+  return await asking(() => startAuthentication({ optionsJSON: withPrfBytes(options as PublicKeyCredentialRequestOptionsJSON) }))
 }
 
-async function asking<T>(act: () => Promise<T>): Promise<T> {
+/** The salt of the `prf` extension as browsers take it: WebAuthn's JSON has it as base64url. */
+function withPrfBytes<T extends { readonly extensions?: object }>(options: T): T {
+  const { prf, ...extensions } = (options.extensions ?? {}) as { readonly prf?: { readonly eval: { readonly first: string } } }
+  if (prf === undefined) return options
+  const first = base64URLStringToBuffer(prf.eval.first)
+  return { ...options, extensions: { ...extensions, prf: { eval: { first } } } }
+}
+
+async function asking<T extends { readonly clientExtensionResults: object }>(act: () => Promise<T>): Promise<T> {
   try {
-    return await act()
+    const answer = await act()
+    // What the authenticator made of the salt is a key: it stays in the browser.
+    const { prf: _key, ...clientExtensionResults } = answer.clientExtensionResults as { readonly prf?: unknown }
+    return { ...answer, clientExtensionResults }
   } catch (cause) {
     throw told(cause)
   }
