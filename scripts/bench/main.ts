@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util'
 import { createBench, type Row, type Suite } from './harness.ts'
 import { box } from './suites/box.ts'
+import { consoleMap } from './suites/console-map.ts'
 import { klpAsk } from './suites/klp-ask.ts'
 import { klpBox } from './suites/klp-box.ts'
 import { klpMemory } from './suites/klp-memory.ts'
@@ -33,6 +34,8 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   'sandbox-levels': [sandboxLevels],
   'sandbox-analysis': [sandboxAnalysis],
   'sandbox-remote': [sandboxRemote],
+  console: [consoleMap],
+  'console-map': [consoleMap],
   memory: [memory],
   store: [store],
   trust: [trust, trustSync, trustBook],
