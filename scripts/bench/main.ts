@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { createBench, type Row, type Suite } from './harness.ts'
+import { auth } from './suites/auth.ts'
 import { box } from './suites/box.ts'
 import { consoleMap } from './suites/console-map.ts'
 import { klpAsk } from './suites/klp-ask.ts'
@@ -27,6 +28,7 @@ import { vault } from './suites/vault.ts'
 
 /** A new suite is a file in `suites` and a line here. */
 const suites: Readonly<Record<string, readonly Suite[]>> = {
+  auth: [auth],
   network: [network],
   box: [box],
   sandbox: [sandbox, sandboxLevels, sandboxAnalysis, sandboxWorkerd, sandboxRemote],

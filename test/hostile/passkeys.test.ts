@@ -226,6 +226,13 @@ describe('a registration is refused and written down', () => {
     device.create({ rp: { id: 'localhost' }, user: { id: 'x' }, challenge: 'x' } as never)
     return device.passkeys[0]!.publicKey
   }
+  /** The curve of Bitcoin in place of P-256. */
+  const otherCurve = (): Buffer => {
+    const bytes = coseKey(other('ES256'))
+    // After `a5 01 02 03 26 20`, the curve.
+    bytes[6] = 8
+    return bytes
+  }
   const twists: readonly (readonly [what: string, reason: string, twist: () => Twist])[] = [
     ['from the page of another site', 'origin', () => ({ origin: 'https://evil.example' })],
     ['from another port of this machine', 'origin', () => ({ origin: 'http://localhost:4181' })],
@@ -238,6 +245,7 @@ describe('a registration is refused and written down', () => {
     ['with an RSA key that says it is of P-256', 'algorithm', () => ({ cose: coseKey(other('RS256'), coseOf.ES256) })],
     ['with a key of P-256 that says it is RSA', 'algorithm', () => ({ cose: coseKey(other('ES256'), coseOf.RS256) })],
     ['with a key of Ed25519 that says it is of P-256', 'algorithm', () => ({ cose: coseKey(other('EdDSA'), coseOf.ES256) })],
+    ['with a key of another curve of that size', 'algorithm', () => ({ cose: otherCurve() })],
     ['with an algorithm that was not offered', 'algorithm', () => ({ cose: coseKey(other('ES256'), -35) })],
     ['with no algorithm', 'algorithm', () => ({ cose: coseKey(other('ES256'), 0) })],
     [
