@@ -50,6 +50,8 @@ export interface UpNode {
   readonly peerId: string
   readonly addresses: readonly string[]
   readonly api: string
+  /** Where the console is; while the node has no owner, the link that makes one. */
+  readonly console: string
   readonly ticket: string
   /** Every line since `ready`. */
   readonly events: readonly Record<string, unknown>[]
@@ -71,7 +73,7 @@ export async function startUp(home: string, ...args: readonly string[]): Promise
   const first = await Promise.race([once(lines, 'line').then(([line]) => String(line)), ended])
   if (first === undefined) throw new Error(`up did not start: ${stderr}`)
   lines.on('line', (line) => events.push(JSON.parse(line) as Record<string, unknown>))
-  const { did, peerId, addresses, api, ticket } = JSON.parse(first) as UpNode
+  const { did, peerId, addresses, api, console, ticket } = JSON.parse(first) as UpNode
   return {
     home,
     child,
@@ -79,6 +81,7 @@ export async function startUp(home: string, ...args: readonly string[]): Promise
     peerId,
     addresses,
     api,
+    console,
     ticket,
     events,
     run: (...command) => kindmesh(home, ...command),
