@@ -31,11 +31,11 @@ export const factorRoutes = ({ users }: MeshNode): readonly Route[] => {
       summary: 'Log in with any factors, in one step or several: an answer that is not a success names what is missing and the flow to go on in',
       body: schemas.challengeBody,
       reply: schemas.authenticationResult,
-      async handle({ body }) {
+      async handle({ body, from }) {
         const { deviceToken, webAuthnResponse: passkey, ...shown } = body as z.infer<typeof schemas.challengeBody>
         const webAuthnResponse = passkey === undefined ? undefined : { flow: passkey.flow, response: passkey.response }
         // Nobody but this machine reaches the API.
-        const result = await users.authenticateUser({ ...shown, webAuthnResponse, contextData: { isLoopback: true, deviceToken } })
+        const result = await users.authenticateUser({ ...shown, webAuthnResponse, contextData: { isLoopback: true, deviceToken, userAgent: from?.userAgent } })
         if (!result.success && result.missing.length === 0) throw loginRefused()
         return result
       },

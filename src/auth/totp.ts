@@ -26,7 +26,8 @@ export const totpCode = (secret: Uint8Array, step: number, digits: number = totp
  * A step at or before `lastStep` is a code that was used, or could have been seen, before.
  */
 export function matchTotp(secret: Uint8Array, code: string, now: number, lastStep: number): number | undefined {
-  const given = utf8(code)
+  // Apps show a gap in the middle, and people type it.
+  const given = utf8(code.replaceAll(/\s/g, ''))
   const present = totpStepAt(now)
   let found: number | undefined
   for (let step = present - totpWindowSteps; step <= present + totpWindowSteps; step++) {

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Secret } from 'otpauth'
 import { expect, test, vi } from 'vitest'
@@ -125,6 +125,18 @@ test('people by the command line: invited, enrolled, logged in by app and recove
   for (const secret of [begun.secret, code, recovery[0] ?? '', link.url.slice(-43), await readFile(join(node.home, 'device'), 'utf8')]) {
     expect(log + JSON.stringify(node.events)).not.toContain(secret.trim())
   }
+  // Sealed, the vault gives no secret of an app: to nobody, known or not.
+  const { flow: second, secret: kept } = (await command(node, 'user', 'totp', 'ada')).out as { readonly flow: string; readonly secret: string }
+  expect((await fed(node.home, `${codeIn(kept, 0)}\n`, 'user', 'totp', 'ada', '--flow', second, '--json')).code).toBe(0)
+  expect((await command(node, 'vault', 'seal')).code).toBe(0)
+  const sealed = await Promise.all(['ada', 'nobody'].map((name) => attempt(name, codeIn(kept, 1))))
+  expect([...new Set(sealed.map(({ text }) => text))]).toEqual([expect.stringContaining('ERR_SEALED')])
   await node.end('SIGTERM')
+  const files = await readdir(node.home, { recursive: true, withFileTypes: true })
+  for (const file of files.filter((entry) => entry.isFile())) {
+    const bytes = await readFile(join(file.parentPath, file.name))
+    for (const secret of [kept, ...recovery]) expect([file.name, bytes.includes(secret)]).toEqual([file.name, false])
+    expect([file.name, bytes.includes(Secret.fromBase32(kept).bytes)]).toEqual([file.name, false])
+  }
   expect((await command(node, 'user', 'list')).out).toMatchObject({ code: 'ERR_NODE_DOWN' })
 })

@@ -23,6 +23,12 @@ test('a code holds one step before and after its own, and not two', () => {
   expect(found).toEqual([undefined, step - 1, step, step + 1, undefined])
 })
 
+test('a code may be written with a gap, as apps show it', () => {
+  const now = 1_800_000_000_000
+  const code = totpCode(rfcSecret, totpStepAt(now))
+  expect(matchTotp(rfcSecret, ` ${code.slice(0, 3)} ${code.slice(3)}\n`, now, -1)).toBe(totpStepAt(now))
+})
+
 test('a code of the last step taken, or of one before it, is no code', () => {
   const now = 1_800_000_000_000
   const step = totpStepAt(now)
