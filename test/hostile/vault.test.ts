@@ -151,6 +151,12 @@ test('whoever has the root key itself cannot turn a slot or a record into anothe
       ],
     },
     { records: [{ ...first, blinded: new Uint8Array(32) }, second] },
+    // What no writer writes, whoever signs it.
+    { slots: [] },
+    { slots: [slot, slot] },
+    { records: [second, first] },
+    { records: [first, first, second] },
+    { records: [{ ...first, epoch: 7 }, second] },
   ]) {
     expect(await end(signed(change))).toBe('ERR_AUTH_FAILED')
   }
