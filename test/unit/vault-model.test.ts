@@ -45,7 +45,7 @@ const command = (text: string, run: (model: Model, world: World) => Promise<void
 const put = (model: Model, name: string, value: Uint8Array): void => {
   model.secrets.set(name, { value, version: (model.secrets.get(name)?.version ?? model.floor) + 1 })
 }
-const name = fc.constantFrom('a', 'b', 'a/b', 'kindmesh/identity', 'z.9')
+const name = fc.constantFrom('a', 'kindmesh/identity', 'z.9')
 const value = fc.uint8Array({ maxLength: 40 })
 const fill = fc.integer({ min: 1, max: 5 })
 
@@ -138,7 +138,7 @@ const runs = process.env['KINDMESH_TEST_LONG'] === '1' ? 1_000 : 30
 
 test(`any run of changes, slots, epochs and restarts holds what a plain table holds: ${runs} runs`, async () => {
   await fc.assert(
-    fc.asyncProperty(fc.commands([...commands], { maxCommands: 20 }), async (run) => {
+    fc.asyncProperty(fc.commands([...commands], { maxCommands: 30, size: 'max' }), async (run) => {
       await using place = await vaultPlace()
       const vault = await createVault({ ...place.options, key: keyOf(1) })
       await fc.asyncModelRun(() => ({ model: { secrets: new Map(), slots: new Set([1]), floor: 0, changes: 1 }, real: { place, vault } }), run)
