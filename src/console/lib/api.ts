@@ -8,8 +8,8 @@ import { stepUp } from './step-up.svelte.ts'
  */
 export const api = createClient({ url: location.origin, token: '', fetch: sessionFetch })
 
-/** `fetch` without the session, for what comes before there is one: login and enrolment. */
-export const openFetch = (url: string, init: RequestInit): Promise<Response> => send(url, init, undefined)
+/** The same without the session, for what comes before there is one: login and enrolment. */
+export const openApi = createClient({ url: location.origin, token: '', fetch: (url, init) => send(url, init, undefined) })
 
 /** `fetch` with the session's token, for what is read as a stream. */
 export async function sessionFetch(url: string, init: RequestInit): Promise<Response> {
@@ -21,9 +21,12 @@ export async function sessionFetch(url: string, init: RequestInit): Promise<Resp
     .json()
     .catch(() => ({}))) as { readonly code?: string }
   if (code === 'ERR_STEP_UP') return (await stepUp.ask()) ? await send(url, init, session.token) : response
-  if (response.status === 401 && token !== undefined) session.end(token)
+  if (code === 'ERR_AUTH_FAILED' && token !== undefined && (await isOver(token))) session.end(token)
   return response
 }
+
+/** A wrong passphrase is answered like a wrong session: which of the two it was, another call tells. */
+const isOver = async (token: string): Promise<boolean> => (await send(`${location.origin}/v1/auth/me`, {}, token)).status === 401
 
 function send(url: string, init: RequestInit, token: string | undefined): Promise<Response> {
   const headers = withoutToken(init)

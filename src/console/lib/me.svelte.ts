@@ -1,16 +1,8 @@
-/** Who is logged in, as the node says. */
-export interface Me {
-  readonly user: { readonly id: string; readonly name: string; readonly role: string }
-  readonly session: { readonly id: string }
-  readonly rights: readonly string[]
+import type { Client } from '../../client/index.ts'
+
+/** Who is logged in, as the node says; undefined before it has said so, and for a program. */
+class Myself {
+  value: Awaited<ReturnType<Client['me']>> | undefined = $state.raw()
 }
 
-class MeHeld {
-  value: Me | undefined = $state.raw()
-
-  forget(): void {
-    this.value = undefined
-  }
-}
-
-export const me = new MeHeld()
+export const me = new Myself()
