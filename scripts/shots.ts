@@ -19,6 +19,8 @@ interface Shot {
 }
 
 const widths = [1_280, 390] as const
+/** Pictures are no higher than this. */
+const heightMax = 3_000
 const schemes = ['light', 'dark'] as const
 
 const { values } = parseArgs({ options: { out: { type: 'string' }, json: { type: 'boolean', default: false }, page: { type: 'string', multiple: true } } })
@@ -84,7 +86,10 @@ async function shootAll({ page, ...rest }: Tab, name: string, go: () => Promise<
       await page.emulateMedia({ colorScheme: scheme })
       await go()
       const file = join(folder, `${name}-${scheme}-${width}.png`)
-      await page.screenshot({ path: file, fullPage: name !== 'keys' && name !== 'go-to', animations: 'disabled' })
+      // The whole page as one high window: what sticks to its edges stays there.
+      const height = (await page.evaluate('document.documentElement.scrollHeight')) as number
+      await page.setViewportSize({ width, height: Math.min(Math.max(height, width > 600 ? 800 : 844), heightMax) })
+      await page.screenshot({ path: file, animations: 'disabled' })
       const shown = await page.locator('.note.bad[role=alert]').allInnerTexts()
       const faults = [...rest.faults, ...shown.map((text) => `shown: ${text.replaceAll('\n', ' ')}`)]
       rest.forgive(/./s)
