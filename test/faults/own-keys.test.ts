@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { createSeededRandom, profilePaths, realClock, utf8 } from '../../src/base/index.ts'
 import { identityOf, newKeys, readIdentityFile, rotateKeys } from '../../src/identity/index.ts'
 import { openOwnProfile, type OwnProfile, type OwnProfileOptions } from '../../src/node/own-profile.ts'
-import { createMemoryStore } from '../../src/store/index.ts'
+import { createMemoryStore, type StoreOp } from '../../src/store/index.ts'
 import { cutFiles } from '../helpers/cut-files.ts'
 import { oldKeyFile } from '../helpers/key-files.ts'
 import { passkey } from '../helpers/vault.ts'
@@ -86,7 +86,15 @@ test('the secrets of such a profile move into the vault, and each file stays unt
   await using ground = await playground()
   const { home, options } = ground
   const { secrets } = profilePaths(home)
-  await openOwnProfile(options)
+  const audit = {
+    record: async (_event: object, ops: readonly StoreOp[] = []) => {
+      await options.store.durable(ops)
+      return { seq: 0 }
+    },
+  } as unknown as Parameters<OwnProfile['attach']>[0]
+  const refuses = { record: () => Promise.reject(new Error('no disk')) } as unknown as typeof audit
+  const first = await openOwnProfile(options)
+  await first.attach(audit, first.keyring)
   await mkdir(secrets, { recursive: true })
   for (const [name, value] of [
     ['a.b-c_1', 'first'],
@@ -95,10 +103,8 @@ test('the secrets of such a profile move into the vault, and each file stays unt
   ] as const) {
     await writeFile(join(secrets, name), value)
   }
-  const audit = { record: async () => ({ seq: 0 }) } as unknown as Parameters<OwnProfile['attach']>[0]
-  const refuses = { record: () => Promise.reject(new Error('no disk')) } as unknown as typeof audit
   const cut = await openOwnProfile(options)
-  await expect(cut.attach(refuses, cut.keyring)).rejects.toThrow()
+  await expect(cut.attach(refuses, cut.keyring)).rejects.toThrow('no disk')
   expect((await readdir(secrets)).length).toBe(3)
   const own = await openOwnProfile(options)
   await own.attach(audit, own.keyring)
