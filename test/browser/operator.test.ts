@@ -96,3 +96,85 @@ describe('two operators, by their consoles alone', () => {
     expect(browser.outside).toEqual([])
   })
 })
+
+describe('pages of work and safekeeping', () => {
+  test('a task that is cancelled stops on the other node, long before its limit', async () => {
+    const run = await runTask(anna.tab.page, ben.node.did, 'for (;;);', 'null', { 'Time, ms': '240000', 'Processor time, ms': '240000' })
+    await run.getByText('running', { exact: true }).waitFor()
+    await run.getByRole('button', { name: 'Cancel' }).click()
+    await run.getByText('cancelled', { exact: true }).waitFor()
+    await visit(ben.tab.page, 'Tasks')
+    const served = ben.tab.page.getByRole('region', { name: 'Tasks run here for others' })
+    await served.getByRole('row').filter({ hasText: 'ERR_TASK_CANCELLED' }).waitFor()
+  })
+
+  test('a proof with one byte changed on its way is shown as bad', async () => {
+    const { page } = anna.tab
+    await page.route('**/v1/audit/*/proof', async (route) => {
+      const proof = (await (await route.fetch()).json()) as { readonly entry: string }
+      const entry = Buffer.from(proof.entry, 'base64')
+      entry.writeUInt8(entry.readUInt8(12) ^ 1, 12)
+      await route.fulfill({ json: { ...proof, entry: entry.toString('base64') } })
+    })
+    await visit(page, 'Audit log')
+    await page
+      .getByRole('link', { name: /^Check entry/ })
+      .first()
+      .click()
+    await page.locator('[data-proof=bad]').waitFor()
+    expect(await page.getByRole('dialog').getByRole('listitem').last().textContent()).toContain('path does not hold')
+    expect(await page.locator('[data-proof=good]').count()).toBe(0)
+    await page.unroute('**/v1/audit/*/proof')
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
+  })
+
+  test('the value of a secret is nowhere on the page but while it is shown', async () => {
+    const { page } = anna.tab
+    const value = 'canary-4f1c-of-the-console'
+    await visit(page, 'Vault')
+    await page.getByLabel('Name').fill('openai-key')
+    await page.getByLabel('Value').fill(value)
+    await page.getByRole('button', { name: 'Keep the secret' }).click()
+    await page.getByRole('button', { name: 'Show openai-key' }).waitFor()
+    const isOnPage = async (): Promise<boolean> =>
+      await page.evaluate(
+        `document.documentElement.outerHTML.includes('${value}') || [...document.querySelectorAll('input')].some((input) => input.value === '${value}')`,
+      )
+    expect(await isOnPage()).toBe(false)
+    await page.getByRole('button', { name: 'Show openai-key' }).click()
+    await page.getByText(value).waitFor()
+    await page.getByRole('button', { name: 'Hide' }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    expect(await isOnPage()).toBe(false)
+  })
+
+  test('a viewer is offered nothing that changes the node, and is refused it all the same', async () => {
+    const { page } = anna.tab
+    await visit(page, 'Users')
+    await page.getByLabel('Role', { exact: true }).selectOption('viewer')
+    await page.getByRole('button', { name: 'Make a one-time link' }).click()
+    const link = await page.getByLabel('The link').innerText()
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
+    const tab = await browser.open()
+    await enrol(tab, link, 'vera')
+    for (const [title, button] of [
+      ['Tasks', 'Run a task'],
+      ['Audit log', 'Verify the whole log'],
+      ['Vault', 'Seal it now'],
+      ['Settings', 'Read the files anew'],
+      ['Grants', 'Sign the token'],
+      ['Messages', 'Send'],
+    ] as const) {
+      await visit(tab.page, title)
+      await tab.page.locator('.card').first().waitFor()
+      expect(await tab.page.getByRole('button', { name: button, exact: true }).count(), title).toBe(0)
+    }
+    const refused = await tab.page
+      .evaluate(`Promise.all(['/v1/tasks/start', '/v1/vault/seal', '/v1/user-invites', '/v1/config/reload', '/v1/audit/verify'].map(async (path) => {
+      const response = await fetch(path, { method: 'POST', headers: { authorization: 'Bearer ' + sessionStorage.getItem('kindmesh.session'), 'content-type': 'application/json' }, body: JSON.stringify({ role: 'owner', on: 'any', code: 'return 1', input: null }) })
+      return response.status + ' ' + (await response.json()).code
+    }))`)
+    expect(refused).toEqual(Array(5).fill('403 ERR_POLICY_DENIED'))
+    await tab.close()
+  })
+})

@@ -7,12 +7,14 @@ export async function visit(page: Page, title: string): Promise<void> {
 }
 
 /** Writes an order at the page of tasks and sets it going; the section in which it is seen. */
-export async function runTask(page: Page, on: string, code: string, input = '[1, 2, 3]'): Promise<Locator> {
+export async function runTask(page: Page, on: string, code: string, input = '[1, 2, 3]', limits: Readonly<Record<string, string>> = {}): Promise<Locator> {
   await visit(page, 'Tasks')
   await page.getByRole('button', { name: 'Run a task' }).click()
   await page.getByLabel('Run by').fill(on)
   await page.getByLabel('Code', { exact: true }).fill(code)
   await page.getByLabel('Input, JSON').fill(input)
+  if (Object.keys(limits).length > 0) await page.getByText('Limits, isolation and capabilities').click()
+  for (const [label, value] of Object.entries(limits)) await page.getByLabel(label, { exact: true }).fill(value)
   await page.getByRole('button', { name: 'Run and watch' }).click()
   return page.getByRole('region', { name: 'Run', exact: true })
 }
