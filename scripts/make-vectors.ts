@@ -1,6 +1,7 @@
 /** Writes `protocols/<name>/v1/vectors/*.json` from fixed keys, times and chance: twice the same. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { approvalVectors } from './vectors/approvals.ts'
 import { attSyncVectors } from './vectors/att-sync.ts'
 import { factorVectors } from './vectors/factors.ts'
 import { grantVectors } from './vectors/grant.ts'
@@ -31,7 +32,7 @@ export async function makeVectors(): Promise<ReadonlyMap<string, string>> {
     message: { ...messageVectors(), ...messageTypeVectors() },
     group: groupVectors(),
     trust: { ...trustVectors(), ...attSyncVectors(), ...meetingVectors() },
-    auth: factorVectors(),
+    auth: { ...factorVectors(), ...approvalVectors() },
     join: joinVectors(),
     grant: grantVectors(),
     task: await taskVectors(),

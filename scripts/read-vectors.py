@@ -2167,6 +2167,27 @@ def read_sas(v, x):
     same(([words[byte] for byte in out[:6]], '%06d' % (int.from_bytes(out[6:], 'big') % 1_000_000)), (v['words'], v['digits']))
 
 
+# --- auth/v1 section 7 ------------------------------------------------------------------------------------------
+
+
+def read_approval(v, x):
+    no = 'ERR_LOGIN_REFUSED'
+    check_cbor(x('approval'))
+    version, said, key, algorithm, auth, client, signature = cbor2.loads(x('approval'))
+    check_cbor(said)
+    kind, _did, user, act, content, nonce, _at = cbor2.loads(said)
+    require(version == 1 and kind == 'kindmesh/approval/1' and len(nonce) == 16, no)
+    data = json.loads(client)
+    challenge = base64.urlsafe_b64encode(sha256(said)).rstrip(b'=').decode()
+    require(data['type'] == 'webauthn.get' and data['challenge'] == challenge, no)
+    require(re.fullmatch(r'http://localhost:\d{1,5}', data['origin']) and data.get('crossOrigin', False) is False, no)
+    require(auth[:32] == sha256(b'localhost') and auth[32] & 5 == 5, no)
+    # A COSE_Key of Ed25519: the one algorithm this reader knows.
+    require(algorithm == -8 and key[:10] == bytes.fromhex('a4010103272006215820') and len(key) == 42, no)
+    require(verify(key[10:], auth + sha256(client), signature), no)
+    same((user, act, content, sha256(key)), (v['user'], v['act'], x('content'), x('keyHash')))
+
+
 # --- auth/v1 sections 11 to 14 -----------------------------------------------------------------------------------
 
 
@@ -2206,6 +2227,7 @@ def read_factor_policy(vector, raw):
 
 
 READERS = {
+    'approval': read_approval,
     'totp': read_totp,
     'recovery-code': read_recovery_code,
     'login-context': read_login_context,

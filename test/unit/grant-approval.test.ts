@@ -67,6 +67,8 @@ test('an approval stands for one grant and no other', async () => {
   // A verification that was begun for nothing in particular gives nothing.
   const plain = node.users.beginStepUp(next)
   expect(await codeOf(node.users.finishGrant(next, { flow: plain.flow, response: device.get(plain.options) }))).toBe('ERR_USAGE')
+  const other = node.users.beginStepUp(node.users.sessions()[0]!, { name: 'other', content: encode([1]) })
+  expect(await codeOf(node.users.finishGrant(node.users.sessions()[0]!, { flow: other.flow, response: device.get(other.options) }))).toBe('ERR_USAGE')
   expect(grants()).toBe(1)
 })
 

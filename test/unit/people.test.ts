@@ -43,6 +43,18 @@ describe('the link for the first owner', () => {
     expect(await world.auth.ownerLink()).toBeUndefined()
     expect(await (await world.again()).auth.ownerLink()).toBeUndefined()
   })
+  test('makes none behind one who came in by another link', async () => {
+    const { auth, ...world } = await openPeople()
+    const first = await auth.ownerLink()
+    const begun = auth.beginRegistration({ token: first?.token ?? '' }, { name: 'Eve' })
+    const { token } = await auth.inviteUser({ role: 'owner' }, 'machine')
+    const invited = auth.beginRegistration({ token }, { name: 'Ada' })
+    await auth.finishRegistration({ flow: invited.flow, response: createAuthenticator({ origin }).create(invited.options) })
+    expect(await codeOf(auth.finishRegistration({ flow: begun.flow, response: createAuthenticator({ origin }).create(begun.options) }))).toBe('ERR_LINK_SPENT')
+    expect(world.refusal()).toBe('link')
+    expect(codeThrown(() => auth.inspectInvite(first?.token ?? ''))).toBe('ERR_LINK_SPENT')
+    expect(auth.users()).toHaveLength(1)
+  })
   test('makes one owner, however many use it at once', async () => {
     const { auth, ...world } = await openPeople()
     const link = await auth.ownerLink()

@@ -36,6 +36,7 @@ import { readWarrant } from '../../src/trust/warrant.ts'
 import { canonicalJson, decode, encode, parseJsonText, type Plain } from '../../src/wire/index.ts'
 import type { Vector } from '../../scripts/vectors/world.ts'
 import { readSession, readSessionRun } from '../helpers/session-vectors.ts'
+import { readApprovalVector } from '../helpers/vectors-approval.ts'
 import { attSyncReaders } from '../helpers/vectors-att-sync.ts'
 import { factorReaders } from '../helpers/vectors-factors.ts'
 import { joinReaders } from '../helpers/vectors-join.ts'
@@ -63,6 +64,7 @@ const has = (vector: Vector, field: string): boolean => Object.hasOwn(vector, fi
 /** What our code says to a vector of each kind: it throws, or what it found fits what the vector holds. */
 const readers: Readonly<Record<string, (vector: Vector) => void | Promise<void>>> = {
   'grant': readGrantVector,
+  'approval': readApprovalVector,
   'did'(vector) {
     if (has(vector, 'text')) {
       const read = parseDid(text(vector, 'text'))
