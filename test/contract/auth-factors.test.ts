@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import type { FactorPolicy } from '../../src/auth/index.ts'
 import { totpCode, totpStepAt } from '../../src/auth/totp.ts'
 import { hourMs, minuteMs } from '../../src/base/index.ts'
-import { codeOf, enrol, login, openPeople, type PeopleWorld, type Person } from '../helpers/people.ts'
+import { createAuthenticator } from '../helpers/authenticator.ts'
+import { codeOf, enrol, login, openPeople, origin, type PeopleWorld, type Person } from '../helpers/people.ts'
 
 const here = { isLoopback: true }
 
@@ -150,4 +151,28 @@ test('a step-up asks for the types of its own policy: a code where that is said,
   expect((await auth.authenticateUser({ userId: 'Ada', totpCode: code, contextData: here })).success).toBe(true)
   expect((await auth.stepUp(renewed, { totpCode: code, contextData: here })).userId).toBeNull()
   expect((await auth.authenticateUser({ userId: 'Ada', recoveryCode, contextData: here })).success).toBe(false)
+})
+
+test('a passkey that is taken away while its login is under way opens nothing', async () => {
+  const world = await openPeople()
+  const { auth } = world
+  const ada = await enrol(world, 'Ada')
+  const second = createAuthenticator({ origin })
+  const registration = auth.beginRegistration({ session: auth.session(ada.session.token)! }, {})
+  const { credential } = await auth.finishRegistration({ flow: registration.flow, response: second.create(registration.options) })
+  const { flow, options } = auth.beginLogin()
+  const before = auth.sessions().length
+  const [late] = await Promise.all([codeOf(auth.finishLogin({ flow, response: second.get(options) })), auth.removeCredential(credential.id, 'machine')])
+  expect([late, auth.sessions().length]).toEqual(['ERR_LOGIN_REFUSED', before])
+})
+
+test('of two answers with one counter at once the first gets in', async () => {
+  const world = await openPeople()
+  const { auth } = world
+  const ada = await enrol(world, 'Ada')
+  const [one, two] = [auth.beginLogin(), auth.beginLogin()]
+  const copy = ada.device.get(one.options, { counter: 50 })
+  const twin = ada.device.get(two.options, { counter: 50 })
+  const ends = await Promise.all([codeOf(auth.finishLogin({ flow: one.flow, response: copy })), codeOf(auth.finishLogin({ flow: two.flow, response: twin }))])
+  expect(ends).toEqual([undefined, 'ERR_LOGIN_REFUSED'])
 })
