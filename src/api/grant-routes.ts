@@ -4,6 +4,8 @@ import type { MeshNode } from '../node/index.ts'
 import { explicitCommands, policyView } from '../policy/index.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './schemas.ts'
+import { begun, openedSession, passkeyAnswer } from './user-schemas.ts'
+import { openedView, sessionOf } from './user-views.ts'
 
 type View = ReturnType<MeshNode['grants']['list']>[number]
 const shown = ({ revokedAt, ...view }: View) => ({ ...view, revokedAt: revokedAt ?? null })
@@ -26,6 +28,31 @@ export function grantRoutes(node: MeshNode, who: (text: string) => Did): readonl
           throw new MeshError('ERR_STEP_UP', 'a person gives this by signing it', { hint: 'begin and finish an approval of the grant with your passkey' })
         }
         return shown(await node.grants.issue({ ...fields, audience: who(audience) }))
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/grants/approve/begin',
+      right: '/api/grant',
+      summary: 'Ask the person of a session to sign a grant with their passkey: the challenge stands for all that is given',
+      body: schemas.grantBody,
+      reply: begun,
+      async handle({ body, principal }) {
+        const { audience, ...fields } = body as z.infer<typeof schemas.grantBody>
+        return node.users.beginGrant(sessionOf(principal), { ...fields, audience: who(audience) })
+      },
+    },
+    {
+      method: 'POST',
+      url: '/v1/grants/approve/finish',
+      right: '/api/grant',
+      summary: 'Give what the passkey signed, and nothing else; the session goes on under a new token',
+      body: passkeyAnswer,
+      reply: z.object({ session: openedSession, grant: schemas.grant }),
+      async handle({ body, principal }) {
+        const { flow, response } = body as z.infer<typeof passkeyAnswer>
+        const { session, grant } = await node.users.finishGrant(sessionOf(principal), { flow, response })
+        return { session: openedView(session), grant: shown(grant) }
       },
     },
     {

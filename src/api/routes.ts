@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Did, MeshError, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import type { ApiRight } from '../policy/index.ts'
+import { doctorRoutes } from './doctor-routes.ts'
 import { authRoutes } from './auth-routes.ts'
 import { userRoutes } from './user-routes.ts'
 import { agentRoutes } from './agent-routes.ts'
@@ -194,6 +195,7 @@ export function routesOf(node: MeshNode, { version, startedAt, origin }: RoutesO
     ...tokenRoutes(node),
     ...factorRoutes(node),
     ...authRoutes(node),
+    ...doctorRoutes(node),
     ...userRoutes(node, (token) => `${origin()}/#/enrol/${token}`),
   ]
 }

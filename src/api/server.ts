@@ -74,7 +74,7 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
   server.setValidatorCompiler(() => () => true)
   server.setSerializerCompiler(() => (data) => JSON.stringify(data))
   await server.register(swagger, {
-    openapi: { info: { title: 'kindmesh', version, description: 'Local control API of a kindmesh node' } },
+    openapi: { openapi: '3.1.0', info: { title: 'kindmesh', version, description: 'Local control API of a kindmesh node' } },
   })
   addGuards(server, {
     port: () => ownPort,

@@ -205,6 +205,8 @@ export interface Client {
   finishLogin(body: In<'passkeyAnswer'>, options?: SignalOption): Promise<Out<'entered'>>
   loginWithCode(body: In<'codeLogin'>, options?: SignalOption): Promise<Out<'codeEntered'>>
   beginStepUp(body: In<'stepUpBegin'>, options?: SignalOption): Promise<Out<'begun'>>
+  /** With any factors, in one step or several; the session goes on under a new token. */
+  authenticateStepUp(body: Omit<In<'challengeBody'>, 'userId' | 'deviceToken'>, options?: SignalOption): Promise<Out<'authenticationResult'>>
   finishStepUp(body: In<'passkeyAnswer'>, options?: SignalOption): Promise<Out<'steppedUp'>>
   logout(options?: SignalOption): Promise<Out<'loggedOut'>>
   /** Who is logged in, and what they may do. */
@@ -225,6 +227,13 @@ export interface Client {
   passkeys(user: string, options?: SignalOption): Promise<Out<'passkeyList'>>
   removePasskey(id: string, options?: SignalOption): Promise<Out<'passkey'>>
   enablePasskey(id: string, options?: SignalOption): Promise<Out<'passkey'>>
+  /** Asks the person of the session to sign a grant with their passkey. */
+  beginGrant(body: In<'grantBody'>, options?: SignalOption): Promise<Out<'begun'>>
+  finishGrant(body: In<'passkeyAnswer'>, options?: SignalOption): Promise<{ readonly session: Out<'openedSession'>; readonly grant: Out<'grant'> }>
+  /** What is wrong with the node, and the command that mends it. */
+  doctor(options?: SignalOption): Promise<Out<'doctorReport'>>
+  /** Topics that are read here now. */
+  topics(options?: SignalOption): Promise<{ readonly topics: readonly string[] }>
   /** Is the node up? Needs no token. */
   health(options?: SignalOption): Promise<{ readonly ok: boolean }>
   /**
@@ -406,6 +415,7 @@ export function createClient({ url, token, fetch = globalThis.fetch }: ClientOpt
     finishLogin: (body, options) => call('/v1/auth/login/finish', options, body),
     loginWithCode: (body, options) => call('/v1/auth/login/code', options, body),
     beginStepUp: (body, options) => call('/v1/auth/step-up/begin', options, body),
+    authenticateStepUp: (body, options) => call('/v1/auth/step-up/authenticate', options, body),
     finishStepUp: (body, options) => call('/v1/auth/step-up/finish', options, body),
     logout: (options) => call('/v1/auth/logout', options, {}),
     me: (options) => call('/v1/auth/me', options),
@@ -421,6 +431,10 @@ export function createClient({ url, token, fetch = globalThis.fetch }: ClientOpt
     passkeys: (user, options) => call(`/v1/users/passkeys${query({ user })}`, options),
     removePasskey: (id, options) => call('/v1/auth/credentials/remove', options, { id }),
     enablePasskey: (id, options) => call('/v1/auth/credentials/enable', options, { id }),
+    beginGrant: (body, options) => call('/v1/grants/approve/begin', options, body),
+    finishGrant: (body, options) => call('/v1/grants/approve/finish', options, body),
+    doctor: (options) => call('/v1/doctor', options),
+    topics: (options) => call('/v1/topics', options),
     health: (options) => call('/healthz', options),
     events: (options = {}) => resumed((cursor) => open(`/v1/events${query({ cursor })}`, options), options),
   }
