@@ -23,7 +23,7 @@ import { recordRules } from './assemble.ts'
 import { readCheckpoint } from './checkpoint-file.ts'
 import { chainNamespace, readKeptChain } from './key-chains.ts'
 import { openOwnProfile, type OwnProfile, type OwnProfileOptions, recoverKeys } from './own-profile.ts'
-import { hasProfile, type ProfileOptions } from './profile.ts'
+import { isThere, type ProfileOptions } from './profile.ts'
 import { type ImportReport, type MergePolicy, openVault, type VaultStatus } from '../vault/index.ts'
 import { createVaultJournal } from './vault-journal.ts'
 import { createVaultDoors, markerOf, openImport, type VaultDoors } from './vault.ts'
@@ -167,7 +167,11 @@ export const acceptVault = async (options: ProfileOptions): Promise<VaultStatus>
 /** What may be told of a vault without its key, while no node runs. @throws ERR_PROFILE_* */
 export async function readVaultStatus({ home, clock, random }: ProfileOptions): Promise<VaultStatus> {
   const { identity, vault: path } = profilePaths(home)
-  if (!(await hasProfile(home))) await readIdentityFile(identity)
+  if ((await readIdentityFile(identity)).schema !== 'kindmesh.identity/1' && !(await isThere(path))) {
+    throw new MeshError('ERR_PROFILE_MISSING', 'this profile is from before there was a vault', {
+      hint: 'start it once with `kindmesh up`: its keys move into one',
+    })
+  }
   return await withStore(home, async (store) => {
     const { expected } = createVaultJournal(store)
     return (await openVault({ path, clock, random, expected })).status()
