@@ -3,7 +3,6 @@ import { levelMarks } from '../../src/console/lib/levels.ts'
 import { draw, type Pen, trace } from '../../src/console/pages/mesh/draw.ts'
 import { createLayout } from '../../src/console/pages/mesh/layout.ts'
 import { drawnPart, mapNodesMax, meshEvents, type Mesh, meshOf, type MeshAnswers } from '../../src/console/pages/mesh/model.ts'
-import { rowsOf } from '../../src/console/pages/mesh/rows.ts'
 import { fit, hit, isArrow, pan, toScreen, towards, toWorld, zoom } from '../../src/console/pages/mesh/view.ts'
 
 const did = (name: string): string => `did:key:z6Mk${name.padEnd(40, '1')}`
@@ -94,25 +93,6 @@ describe('the mesh as the console sees it', () => {
     const drawn = drawnPart(mesh)
     expect([mesh.nodes.length, drawn.nodes.length, drawn.nodes[0]?.standing]).toStrictEqual([mapNodesMax + 21, mapNodesMax, 'self'])
     expect(drawn.edges.every(({ to }) => drawn.nodes.some(({ did: id }) => id === to))).toBe(true)
-  })
-
-  test('as a table is filtered by every word and sorted by what is asked', () => {
-    const { nodes } = meshOf(
-      answers(
-        [
-          { did: ben, level: 1 },
-          { did: anna, level: 3, route: 'relayed', capabilities: ['task'] },
-        ],
-        [zoe],
-      ),
-    )
-    const rows = (filter: string, column: 'label' | 'level' | 'standing' | 'route', isDown = false) =>
-      rowsOf(nodes, { filter, column, isDown }).map(({ did: id }) => id)
-    expect(rows('', 'level')).toStrictEqual([me, anna, ben, zoe])
-    expect(rows('', 'level', true)).toStrictEqual([zoe, ben, anna, me])
-    expect(rows('TRUSTED relayed', 'label')).toStrictEqual([anna])
-    expect(rows('trusted away', 'label')).toStrictEqual([])
-    expect(rows('12D3away', 'standing')).toStrictEqual([zoe])
   })
 })
 
