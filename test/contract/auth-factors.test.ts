@@ -154,16 +154,21 @@ test('a step-up asks for the types of its own policy: a code where that is said,
 })
 
 test('a passkey that is taken away while its login is under way opens nothing', async () => {
-  const world = await openPeople()
+  let removal: Promise<unknown> | undefined
+  let remove: () => Promise<unknown> = async () => undefined
+  const world = await openPeople({ onPolicy: () => (removal ??= remove()) })
   const { auth } = world
   const ada = await enrol(world, 'Ada')
   const second = createAuthenticator({ origin })
   const registration = auth.beginRegistration({ session: auth.session(ada.session.token)! }, {})
   const { credential } = await auth.finishRegistration({ flow: registration.flow, response: second.create(registration.options) })
+  remove = () => auth.removeCredential(credential.id, 'machine')
   const { flow, options } = auth.beginLogin()
   const before = auth.sessions().length
-  const [late] = await Promise.all([codeOf(auth.finishLogin({ flow, response: second.get(options) })), auth.removeCredential(credential.id, 'machine')])
-  expect([late, auth.sessions().length]).toEqual(['ERR_LOGIN_REFUSED', before])
+  const late = await codeOf(auth.finishLogin({ flow, response: second.get(options) }))
+  await removal
+  expect([late, auth.sessions().length, auth.credentials(ada.id).length]).toEqual(['ERR_LOGIN_REFUSED', before, 1])
+  expect(world.refusal()).toBe('gone')
 })
 
 test('of two answers with one counter at once the first gets in', async () => {

@@ -35,6 +35,8 @@ export interface WorldOptions {
   readonly events?: AuthEvent[]
   /** What logins need. */
   readonly policy?: FactorPolicy
+  /** Called when a login asks for it: its proofs have held, and nothing is open yet. */
+  readonly onPolicy?: () => void
   /** What step-ups need. */
   readonly stepUp?: FactorPolicy
 }
@@ -45,6 +47,7 @@ export async function openPeople({
   seed = 1,
   events = [],
   policy = loginPolicyDefault,
+  onPolicy = () => undefined,
   stepUp = stepUpPolicyDefault,
 }: WorldOptions = {}): Promise<PeopleWorld> {
   const random = createSeededRandom(seed)
@@ -56,7 +59,14 @@ export async function openPeople({
     },
     origin: () => origin,
     life: () => ({ absoluteMs: 8 * hourMs, idleMs: 30 * minuteMs }),
-    rules: { policy: () => policy, stepUp: () => stepUp, contextThreshold: () => 0.5 },
+    rules: {
+      policy() {
+        onPolicy()
+        return policy
+      },
+      stepUp: () => stepUp,
+      contextThreshold: () => 0.5,
+    },
     secrets: sealedFactorSecrets({ store: store.sub('factor-secrets'), box: createLocalBox(new Uint8Array(32).fill(3), random) }),
     prfSalt: () => new Uint8Array(32).fill(9),
   })
