@@ -139,6 +139,7 @@ test('a session ended from another device is dead at once, and its page asks to 
   await heading(tab, 'Account').waitFor()
 
   await owner.page.goto(`${node.api}/#/account`)
+  await owner.page.reload()
   const mine = owner.page.locator('section', { has: owner.page.getByRole('heading', { name: 'Where you are logged in' }) })
   const ends = mine.getByRole('button', { name: 'End' })
   await ends.first().waitFor()
@@ -156,6 +157,46 @@ test('a session ended from another device is dead at once, and its page asks to 
   await heading(tab, 'Peers').waitFor()
   await tab.page.getByRole('heading', { name: 'Nobody is connected' }).waitFor()
   expect(await statusOf(await tokenOf(tab))).toBe(200)
+})
+
+test('a recovery code lets its owner in once; what reaches far then asks for the passkey, and goes on by itself', async () => {
+  await owner.page.goto(`${node.api}/#/account`)
+  await owner.page.getByRole('button', { name: /^Make (?:codes|new ones)$/ }).click()
+  const shown = owner.page.getByRole('dialog', { name: 'Your recovery codes' })
+  await shown.locator('li').nth(9).waitFor()
+  const codes = await shown.locator('li').allInnerTexts()
+  expect(new Set(codes).size).toBe(10)
+  await shown.getByRole('button', { name: 'I have kept them' }).click()
+
+  const tab = await secondDevice()
+  const enter = async (): Promise<void> => {
+    await tab.page.goto(`${node.api}/`)
+    await tab.page.getByRole('button', { name: 'Recovery code' }).click()
+    await tab.page.getByLabel('Name').fill('anna')
+    await tab.page.getByLabel('Recovery code').fill(codes[0] ?? '')
+    await tab.page.getByRole('button', { name: 'Log in', exact: true }).click()
+  }
+  await enter()
+  await heading(tab, 'Overview').waitFor()
+  const before = await tokenOf(tab)
+
+  await tab.page.goto(`${node.api}/#/account`)
+  await tab.page.getByRole('button', { name: 'Make new ones' }).click()
+  const asked = tab.page.getByRole('dialog', { name: 'Confirm that it is you' })
+  await asked.getByRole('button', { name: 'Cancel' }).click()
+  await tab.page.getByText('ERR_STEP_UP').waitFor()
+  await tab.page.getByRole('button', { name: 'Make new ones' }).click()
+  await asked.getByRole('button', { name: 'Confirm with a passkey' }).click()
+  const fresh = tab.page.getByRole('dialog', { name: 'Your recovery codes' })
+  await fresh.locator('li').nth(9).waitFor()
+  await fresh.getByRole('button', { name: 'I have kept them' }).click()
+  // The session goes on under another token; the one before is dead.
+  expect(await tokenOf(tab)).not.toBe(before)
+  expect(await statusOf(before)).toBe(401)
+
+  await tab.page.getByRole('button', { name: 'Log out' }).first().click()
+  await enter()
+  expect(await tab.page.getByRole('alert').innerText()).toContain('ERR_LOGIN_REFUSED')
 })
 
 test('nothing but this node was asked for anything', () => {
