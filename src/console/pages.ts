@@ -39,6 +39,7 @@ export const pages: readonly Page[] = [
   { path: 'tokens', title: 'Tokens', group: 'Keep', icon: 'tokens', key: 'k', load: () => import('./pages/tokens.svelte') },
   { path: 'security', title: 'Security', group: 'Keep', icon: 'security', key: 'x', load: () => import('./pages/security.svelte') },
   { path: 'settings', title: 'Settings', group: 'Keep', icon: 'settings', key: 's', load: () => import('./pages/settings.svelte') },
+  { path: 'doctor', title: 'Doctor', group: 'Keep', icon: 'doctor', key: 'd', load: () => import('./pages/doctor.svelte') },
 ]
 
 export const groups: readonly PageGroup[] = ['Here', 'Mesh', 'Work', 'Keep']
