@@ -148,6 +148,21 @@ describe('pages of work and safekeeping', () => {
     expect(await isOnPage()).toBe(false)
   })
 
+  test('a right to secrets is given by a passkey only, and the doctor says what is well', async () => {
+    const { page } = anna.tab
+    await visit(page, 'Grants')
+    await page.getByLabel('To whom').fill(ben.node.did)
+    await page.getByLabel('What it may do').fill('/vault/access')
+    await page.getByText('Only within these bounds').click()
+    await page.getByLabel('Secrets of the vault').fill('openai-key')
+    const before = (await anna.tab.passkeys())[0]?.signCount ?? 0
+    await page.getByRole('button', { name: 'Sign the token' }).click()
+    await page.getByRole('region', { name: 'Capability tokens' }).getByRole('row').filter({ hasText: '/vault/access' }).filter({ hasText: 'valid' }).waitFor()
+    expect((await anna.tab.passkeys())[0]?.signCount).toBeGreaterThan(before)
+    await visit(page, 'Doctor')
+    await page.getByRole('region', { name: 'identity' }).getByText('well', { exact: true }).waitFor()
+  })
+
   test('a viewer is offered nothing that changes the node, and is refused it all the same', async () => {
     const { page } = anna.tab
     await visit(page, 'Users')
