@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { createBench, type Row, type Suite } from './harness.ts'
+import { api } from './suites/api.ts'
 import { auth } from './suites/auth.ts'
 import { box } from './suites/box.ts'
 import { consoleMap } from './suites/console-map.ts'
@@ -28,6 +29,7 @@ import { vault } from './suites/vault.ts'
 
 /** A new suite is a file in `suites` and a line here. */
 const suites: Readonly<Record<string, readonly Suite[]>> = {
+  api: [api],
   auth: [auth],
   network: [network],
   box: [box],

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { MeshNode } from '../node/index.ts'
 import type { Route } from './routes.ts'
 import { doctorReport } from './doctor-schemas.ts'

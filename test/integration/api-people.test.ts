@@ -185,8 +185,8 @@ describe('the description of the API', () => {
     }
     const fits = (call: string, path: string): boolean => new RegExp(`^${call.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path)
     // One method serves three calls of groups; it was asked for one of them here.
-    const groups = ['POST /v1/groups/add', 'POST /v1/groups/remove', 'POST /v1/groups/admin']
-    expect([...calls.keys()].filter((call) => !groups.includes(call) && ![...asked].some((path) => fits(call, path)))).toEqual([])
+    const groups = new Set(['POST /v1/groups/add', 'POST /v1/groups/remove', 'POST /v1/groups/admin'])
+    expect([...calls.keys()].filter((call) => !groups.has(call) && ![...asked].some((path) => fits(call, path)))).toEqual([])
     expect([...asked].filter((path) => !path.includes('[object') && ![...calls.keys()].some((call) => fits(call, path)))).toEqual([])
   })
 
