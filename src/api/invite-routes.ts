@@ -48,6 +48,8 @@ export function inviteRoutes(node: MeshNode): readonly Route[] {
       url: '/v1/join',
       right: '/api/trust',
       summary: 'Join by a ticket: both sides sign what it says of each other',
+      // Without it no ticket makes anybody an AUTHORITY.
+      stepUp: ({ body }) => (body as z.infer<typeof schemas.joinBody>).confirmed,
       body: schemas.joinBody,
       reply: schemas.joined,
       async handle({ body, signal }) {

@@ -57,6 +57,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
       url: '/v1/compare/accept',
       right: '/api/trust',
       summary: 'Sign a statement about a peer that reads the same',
+      stepUp: ({ body }) => (body as z.infer<typeof schemas.acceptBody>).level === 'authority',
       body: schemas.acceptBody,
       reply: schemas.approved,
       async handle({ body }) {
@@ -78,6 +79,7 @@ export function peopleRoutes(node: MeshNode, who: (text: string) => Did): readon
       url: '/v1/pending/approve',
       right: '/api/trust',
       summary: 'Sign a statement about a peer that waits',
+      stepUp: ({ body }) => (body as z.infer<typeof schemas.approveBody>).level === 'authority',
       body: schemas.approveBody,
       reply: schemas.approved,
       async handle({ body }) {

@@ -3,6 +3,10 @@ import { commands } from '../../src/policy/commands.ts'
 import { apiRights, isOfApi, rightsCover } from '../../src/policy/api-rights.ts'
 import { roleCommands } from '../../src/policy/roles.ts'
 import { signToken } from '../../src/policy/token.ts'
+import { inviteRoutes } from '../../src/api/invite-routes.ts'
+import { peopleRoutes } from '../../src/api/people-routes.ts'
+import { trustRoutes } from '../../src/api/trust-routes.ts'
+import type { MeshNode } from '../../src/node/index.ts'
 import { anonymous, cliPrincipal, requireStepUp } from '../../src/api/principals.ts'
 import type { Session } from '../../src/auth/index.ts'
 import { createOwner } from '../helpers/audit.ts'
@@ -41,4 +45,17 @@ test('what needs a person is done by the command line of the node, by a session 
   for (const principal of [anonymous, { kind: 'token', surface: 'mcp', id: 'x', rights: ['/'] }] as const) {
     expect(() => requireStepUp(principal, () => undefined)).toThrow(needs)
   }
+})
+
+test('every way to make somebody an AUTHORITY needs a person who has just shown to be there', () => {
+  const node = {} as MeshNode
+  const routes = [...trustRoutes(node, (text) => text as never), ...peopleRoutes(node, (text) => text as never), ...inviteRoutes(node)]
+  const asks = (url: string, body: unknown): unknown => {
+    const stepUp = routes.find((route) => route.url === url && route.method === 'POST')?.stepUp
+    return typeof stepUp === 'function' ? stepUp({ body }) : stepUp
+  }
+  for (const url of ['/v1/attestations', '/v1/invites', '/v1/pending/approve', '/v1/compare/accept']) {
+    expect([url, asks(url, { level: 'authority' }), asks(url, { level: 'trusted' })]).toEqual([url, true, false])
+  }
+  expect([asks('/v1/join', { confirmed: true }), asks('/v1/join', { confirmed: false })]).toEqual([true, false])
 })
