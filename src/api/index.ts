@@ -6,6 +6,7 @@ export type ApiSchemas = typeof import('./schemas.ts') &
   typeof import('./token-schemas.ts') &
   typeof import('./factor-schemas.ts') &
   typeof import('./user-schemas.ts') &
-  typeof import('./doctor-schemas.ts')
+  typeof import('./doctor-schemas.ts') &
+  typeof import('./approval-schemas.ts')
 export { type Api, type ApiOptions, startApi } from './server.ts'
 export { startSealedApi } from './sealed-server.ts'

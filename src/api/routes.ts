@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Did, MeshError, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import type { ApiRight } from '../policy/index.ts'
+import { approvalRoutes } from './approval-routes.ts'
 import { doctorRoutes } from './doctor-routes.ts'
 import { authRoutes } from './auth-routes.ts'
 import { userRoutes } from './user-routes.ts'
@@ -188,6 +189,7 @@ export function routesOf(node: MeshNode, { version, startedAt, origin }: RoutesO
     ...pinRoutes(node),
     ...peopleRoutes(node, who),
     ...grantRoutes(node, who),
+    ...approvalRoutes(node),
     ...auditRoutes(node),
     ...fileRoutes(node),
     ...taskRoutes(node, who),

@@ -128,6 +128,8 @@ export interface Client {
   attest(body: In<'attestBody'>, options?: SignalOption): Promise<Out<'attested'>>
   attestations(query?: In<'attestationsQuery'>, options?: SignalOption): Promise<Out<'attestationList'>>
   /** Signs a capability token for somebody, or hands one on. */
+  /** Which person signed a grant. */
+  grantApproval(id: string, options?: SignalOption): Promise<Out<'grantApproval'>>
   issueGrant(body: In<'grantBody'>, options?: SignalOption): Promise<Out<'grant'>>
   grants(options?: SignalOption): Promise<{ readonly grants: readonly Out<'grant'>[] }>
   grant(id: string, options?: SignalOption): Promise<Out<'grant'>>
@@ -361,6 +363,7 @@ export function createClient({ url, token, fetch = globalThis.fetch }: ClientOpt
     simulateTrust: (body, options) => call('/v1/trust/simulate', options, body),
     trustGraph: (fields, options) => call(`/v1/trust/graph${query(fields)}`, options),
     rank: (fields, options) => call(`/v1/trust/rank${query(fields)}`, options),
+    grantApproval: (id, options) => call('/v1/grants/approval', options, { id }),
     issueGrant: (body, options) => call('/v1/grants', options, body),
     grants: (options) => call('/v1/grants', options),
     grant: (id, options) => call(`/v1/grants/${encodeURIComponent(id)}`, options),

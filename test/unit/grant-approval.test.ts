@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest'
+import { approvalRoutes } from '../../src/api/approval-routes.ts'
+import { grantApproval } from '../../src/api/approval-schemas.ts'
+import { grantRoutes } from '../../src/api/grant-routes.ts'
 import { decode, encode } from '../../src/wire/index.ts'
 import { createTestMesh } from '../../src/testing/index.ts'
 import { createAuthenticator } from '../helpers/authenticator.ts'
@@ -93,6 +96,26 @@ test('an approval is of a page of this machine, of a person who was there, and o
     const held = decode(approval, 4_096) as readonly unknown[]
     expect(await node.users.verifyApproval(encode([...held.slice(0, 4), ...parts] as never))).toEqual({ ok: false, reason })
   }
+})
+
+test('over the API a person gives secrets by signing, and anyone who may read sees who gave what', async () => {
+  const { mesh, node, peer, device, user, session } = await scene()
+  await using _ = mesh
+  const whom = (text: string) => text as typeof peer.did
+  const routes = [...grantRoutes(node as never, whom), ...approvalRoutes(node as never)]
+  const call = async <T>(url: string, principal: unknown, body: unknown): Promise<T> =>
+    (await routes.find((route) => route.method === 'POST' && route.url === url)?.handle({ body, principal } as never)) as T
+  const person = (held: unknown) => ({ kind: 'session', user, session: held, rights: ['/'] })
+  const body = { audience: peer.did, command }
+  expect(await codeOf(call('/v1/grants', person(session), body))).toBe('ERR_STEP_UP')
+  const begun = await call<ReturnType<typeof node.users.beginGrant>>('/v1/grants/approve/begin', person(session), body)
+  const answer = { flow: begun.flow, response: device.get(begun.options) }
+  const done = await call<{ readonly session: unknown; readonly grant: { readonly id: string } }>('/v1/grants/approve/finish', person(session), answer)
+  expect(done.grant).toMatchObject({ command, audience: peer.did })
+  const seen = await call<object>('/v1/grants/approval', person(done.session), { id: done.grant.id })
+  expect(grantApproval.parse(seen)).toMatchObject({ ok: true, user: user.id })
+  const plain = await node.grants.issue({ audience: peer.did, command: '/task/run' })
+  expect(await codeOf(call('/v1/grants/approval', person(done.session), { id: plain.id }))).toBe('ERR_NOT_FOUND')
 })
 
 test('a grant whose limits are too long to be approved is refused at the beginning', async () => {
