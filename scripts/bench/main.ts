@@ -8,6 +8,7 @@ import { api } from './suites/api.ts'
 import { auth } from './suites/auth.ts'
 import { box } from './suites/box.ts'
 import { consoleMap } from './suites/console-map.ts'
+import { consolePage } from './suites/console-page.ts'
 import { klpAsk } from './suites/klp-ask.ts'
 import { klpBox } from './suites/klp-box.ts'
 import { klpMemory } from './suites/klp-memory.ts'
@@ -38,7 +39,8 @@ const suites: Readonly<Record<string, readonly Suite[]>> = {
   'sandbox-levels': [sandboxLevels],
   'sandbox-analysis': [sandboxAnalysis],
   'sandbox-remote': [sandboxRemote],
-  console: [consoleMap],
+  console: [consolePage, consoleMap],
+  'console-page': [consolePage],
   'console-map': [consoleMap],
   memory: [memory],
   store: [store],
