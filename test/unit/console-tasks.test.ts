@@ -4,8 +4,7 @@ import { sentText, whyWaiting } from '../../src/console/pages/messages/why.ts'
 import { isProblem, orderOf, type TaskForm, limitFields, taskEngines, isolationLevels as offeredLevels } from '../../src/console/pages/tasks/order.ts'
 import { noRun, outputLinesMax, type RunView, withLine } from '../../src/console/pages/tasks/output.ts'
 import { usageRows } from '../../src/console/pages/tasks/usage.ts'
-import { sandboxLimitsDefault } from '../../src/sandbox/index.ts'
-import { engines, isolationLevels } from '../../src/sandbox/index.ts'
+import { engines, isolationLevels, sandboxLimitsDefault } from '../../src/sandbox/index.ts'
 import { taskBody } from '../../src/api/schemas.ts'
 
 const form: TaskForm = { on: ' ben ', code: 'return 1', input: '[1]', engine: '', isolation: '', strict: false, limits: {}, capabilities: [] }
