@@ -72,16 +72,23 @@ const open = new WeakMap<Tab, Set<Request>>()
 
 /** Goes to a page and waits until it has what it asked for and has drawn it. */
 async function visit(tab: Tab, place: string): Promise<void> {
+  // What the page before still waited for is nobody's any more.
+  open.get(tab)?.clear()
   await tab.page.evaluate(`location.hash = ${JSON.stringify(place)}`)
-  for (let calm = 0; calm < 3; calm = open.get(tab)?.size === 0 ? calm + 1 : 0) {
+  const waiting = open.get(tab)
+  for (let calm = 0, turns = 0; calm < 3; calm = waiting?.size === 0 ? calm + 1 : 0) {
+    if (++turns > turnsMax) throw new Error(`${place} still waits for ${[...(waiting ?? [])].map((request) => request.url()).join(', ')}`)
     await drawn(tab)
   }
 }
 
+/** Pairs of frames within which a page has what it asked for. */
+const turnsMax = 600
+
 /** Two frames from now, and after whatever fades or moves has come to rest. */
 const drawn = ({ page }: Tab): Promise<unknown> =>
   page.evaluate(`new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
-    .then(() => Promise.allSettled(document.getAnimations().filter(({ effect }) => effect.getComputedTiming().iterations !== Infinity).map(({ finished }) => finished)))
+    .then(() => Promise.allSettled(document.getAnimations().filter(({ effect, playState }) => playState === 'running' && effect.getComputedTiming().iterations !== Infinity).map(({ finished }) => finished)))
     .then(() => undefined)`)
 
 interface Look {
