@@ -56,7 +56,7 @@ const packages: readonly (readonly [name: RegExp, users: readonly string[]])[] =
   [/^uqr$/, ['cli', 'console']],
   [/^(@simplewebauthn\/server|otpauth)$/, ['auth']],
   [/^@napi-rs\/keyring$/, ['vault']],
-  [/^(svelte|vite|uplot|d3-force|@simplewebauthn\/browser)$/, ['console']],
+  [/^(svelte|vite|d3-force|@simplewebauthn\/browser)$/, ['console']],
   [/^node:timers(\/promises)?$/, ['base']],
   [/^node:.+$/, ['*']],
   [/^(multiformats|zod)$/, ['*']],

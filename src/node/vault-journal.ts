@@ -16,7 +16,7 @@ export interface VaultLog {
   mark(name: string): Uint8Array
 }
 
-/** Holds the vault to what the audit log has of it: each state of the file is in the log, durably, before the file is. Source: vault/v1 section 6. */
+/** Holds the vault to what the audit log has of it: each state of the file is in the log, durably, before the file is. Source: vault/v1 section 5. */
 export interface VaultJournal {
   /** The newest state written down. @throws ERR_STORE_FAILED when the note of it is damaged */
   expected(): Promise<Committed | undefined>
