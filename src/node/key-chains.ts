@@ -301,11 +301,12 @@ export async function openKeyChains(options: KeyChainsOptions): Promise<KeyChain
     },
     async meet(peer, bytes) {
       const statements = bytes.map(openChainStatement)
-      if (statements.length > 0) {
-        await learn(statements)
-        if (!statements.some(({ key }) => key === peer)) throw new MeshError('ERR_IDENTITY_CHAIN', 'the chain a peer shows does not lead to its key')
-      }
+      if (statements.length > 0) await learn(statements)
+      // Who knows that it is frozen shows a chain that ends before the fork: that it is frozen is what it should hear.
       check(peer)
+      if (statements.length > 0 && !statements.some(({ key }) => key === peer)) {
+        throw new MeshError('ERR_IDENTITY_CHAIN', 'the chain a peer shows does not lead to its key')
+      }
     },
     isNews: isOwnNews,
     stop() {

@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { createPlayground, type Finished, kindmesh, type UpNode } from '../helpers/cli.ts'
+import { createPlayground, fed, type Finished, kindmesh, type UpNode } from '../helpers/cli.ts'
 
 const program = `
 const tried = {}
@@ -52,8 +52,7 @@ path = ${JSON.stringify(join(home, 'notes'))}
   const anna = await ground.up('anna', '--bootstrap', ben.addresses[0] ?? '')
   const file = join(ground.folder, 'task.js')
   await writeFile(file, program)
-  await mkdir(join(home, 'secrets'), { mode: 0o700 })
-  await writeFile(join(home, 'secrets', 'key'), 'the key', { mode: 0o600 })
+  expect((await fed(home, 'the key', 'vault', 'set', 'key', '--json')).code).toBe(0)
   const input = JSON.stringify({ url: `http://127.0.0.1:${port}/`, other: 'http://169.254.169.254/', me: anna.did })
   const run = async (asker: UpNode, code: string, ...more: readonly string[]): Promise<Finished> =>
     await asker.run('run', ben.did, code, '--input', input, ...more, '--timeout', '60s', '--json')
