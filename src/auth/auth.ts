@@ -9,6 +9,7 @@ import { createOwnCodes, type OwnCodes } from './own-codes.ts'
 import { type InviteEntry, type InviteView, linkSpent, openUserInvites, viewInvite } from './invites.ts'
 import type { CreationOptions, RequestOptions } from './options.ts'
 import { type Begun, createPasskeys, credentialIdOf, withCredential } from './passkeys.ts'
+import { isAppEnough } from './policies.ts'
 import { credentialLabelCharsMax, credentialsMax, type StoredCredential } from './records.ts'
 import { createRefusals } from './refusals.ts'
 import { openSessions, type SessionLife } from './sessions.ts'
@@ -145,6 +146,15 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     const isLast = book.get(id).role === 'owner' && book.list().filter(({ role }) => role === 'owner').length === 1
     if (isLast) throw new MeshError('ERR_USER_LAST', 'the last owner stays', { hint: 'make somebody else an owner first' })
   }
+  const hasOtherPasskey = ({ credentials }: UserEntry, one?: StoredCredential): boolean => credentials.some((other) => other !== one && !other.disabled)
+  const logsInByApp = async ({ id, role }: UserEntry): Promise<boolean> =>
+    isAppEnough(rules.policy(role)) && (await entrance.codes.status(id)).totpSince !== undefined
+  /** Takes an app away, unless it is what somebody without a passkey logs in with. One change at a time: that passkey may be going. @throws ERR_USER_LAST */
+  const unlessLast = (userId: string, act: () => Promise<boolean>): Promise<boolean> =>
+    inTurn(async () => {
+      if (!hasOtherPasskey(book.get(userId))) throw new MeshError('ERR_USER_LAST', 'the last way to log in stays', { hint: 'add a passkey first' })
+      return await act()
+    })
   const find = (idOrName: string): UserEntry => book.find(idOrName) ?? book.named(idOrName) ?? book.get(idOrName)
   const sessionIds = (userId: string): readonly string[] => sessions.list(userId).map(({ id }) => id)
   async function endSessions(ended: readonly Session[], by: string, reason: string): Promise<void> {
@@ -272,7 +282,7 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     },
     finishLogin: entrance.finishLogin,
     authenticateUser: entrance.authenticateUser,
-    ...createOwnCodes({ codes: entrance.codes, user: (idOrName) => viewUser(find(idOrName)), requireFresh, requireOwner }),
+    ...createOwnCodes({ codes: entrance.codes, user: (idOrName) => viewUser(find(idOrName)), requireFresh, requireOwner, unlessLast }),
     beginStepUp(session, act) {
       const user = book.get(session.userId)
       const allowed = user.credentials.filter(({ disabled }) => !disabled)
@@ -339,7 +349,9 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
         const { user, credential } = credentialOf(text)
         if (by === 'machine' || by.userId !== user.id) requireOwner(by, 'removes passkeys of others')
         requireFresh(by)
-        if (user.credentials.length === 1) throw new MeshError('ERR_USER_LAST', 'the last way to log in stays', { hint: 'add another passkey first' })
+        if (!hasOtherPasskey(user, credential) && !(await logsInByApp(user))) {
+          throw new MeshError('ERR_USER_LAST', 'the last way to log in stays', { hint: 'add another passkey first' })
+        }
         const entry = { ...user, credentials: user.credentials.filter((other) => other !== credential) }
         const ended = sessions.ofCredential(credential.id).map(({ id }) => id)
         const ops = [...book.write(entry), ...sessions.end(ended)]

@@ -34,8 +34,8 @@ export interface Codes {
   beginTotp(user: { readonly id: string; readonly name: string }): TotpEnrolment
   /** Keeps the secret once a first code shows that the app has it. @throws ERR_NOT_FOUND, ERR_AUTH_FAILED */
   finishTotp(userId: string, flow: string, code: string): Promise<void>
-  /** False when there was none. */
-  removeTotp(userId: string): Promise<boolean>
+  /** False when there was none. `within` says when, and whether at all. */
+  removeTotp(userId: string, within?: (act: () => Promise<boolean>) => Promise<boolean>): Promise<boolean>
   /** Ten codes, shown once; those before are dead. */
   makeRecoveryCodes(userId: string): Promise<readonly string[]>
   status(userId: string): Promise<FactorStatus>
@@ -115,14 +115,16 @@ export function createCodes({ store, secrets, clock, random, record, issuer, inT
         await change(userId, 'totp_enrolled', { ...(await readFactors(store, userId)), totpSince: clock.now(), totpStep: step })
         pending.delete(flow)
       }),
-    removeTotp: (userId) =>
-      inTurn(userId, async () => {
-        const before = await readFactors(store, userId)
-        if (before.totpSince === undefined) return false
-        await change(userId, 'totp_removed', { ...before, totpSince: undefined })
-        await secrets.remove(userId)
-        return true
-      }),
+    removeTotp: (userId, within = (act) => act()) =>
+      inTurn(userId, () =>
+        within(async () => {
+          const before = await readFactors(store, userId)
+          if (before.totpSince === undefined) return false
+          await change(userId, 'totp_removed', { ...before, totpSince: undefined })
+          await secrets.remove(userId)
+          return true
+        }),
+      ),
     makeRecoveryCodes: (userId) =>
       inTurn(userId, async () => {
         const codes = newRecoveryCodes(random)

@@ -8,7 +8,7 @@ export interface OwnCodes {
   beginTotp(user: string, by: Actor): TotpEnrolment
   /** @throws ERR_NOT_FOUND, ERR_AUTH_FAILED, ERR_POLICY_DENIED */
   finishTotp(user: string, given: { readonly flow: string; readonly code: string }, by: Actor): Promise<FactorStatus>
-  /** Also by an owner, for others. @throws ERR_NOT_FOUND, ERR_POLICY_DENIED, ERR_STEP_UP */
+  /** Also by an owner, for others. @throws ERR_NOT_FOUND, ERR_POLICY_DENIED, ERR_STEP_UP, ERR_USER_LAST */
   removeTotp(user: string, by: Actor): Promise<FactorStatus>
   /** Ten codes, shown once; those before are dead. @throws ERR_NOT_FOUND, ERR_POLICY_DENIED, ERR_STEP_UP */
   makeRecoveryCodes(user: string, by: Actor): Promise<readonly string[]>
@@ -24,9 +24,11 @@ export interface OwnCodesOptions {
   requireFresh(by: Actor): void
   /** @throws ERR_POLICY_DENIED, ERR_STEP_UP */
   requireOwner(by: Actor, what: string): void
+  /** Takes an app away unless it is the last way in. @throws ERR_USER_LAST */
+  unlessLast(userId: string, act: () => Promise<boolean>): Promise<boolean>
 }
 
-export function createOwnCodes({ codes, user, requireFresh, requireOwner }: OwnCodesOptions): OwnCodes {
+export function createOwnCodes({ codes, user, requireFresh, requireOwner, unlessLast }: OwnCodesOptions): OwnCodes {
   function own(idOrName: string, by: Actor): User {
     const found = user(idOrName)
     if (by !== 'machine' && by.userId !== found.id) {
@@ -49,7 +51,8 @@ export function createOwnCodes({ codes, user, requireFresh, requireOwner }: OwnC
       const { id } = user(idOrName)
       if (by !== 'machine' && by.userId !== id) requireOwner(by, 'removes codes of others')
       requireFresh(by)
-      if (!(await codes.removeTotp(id))) throw new MeshError('ERR_NOT_FOUND', 'no authenticator app is enrolled', { hint: 'see `kindmesh user list`' })
+      const isRemoved = await codes.removeTotp(id, (act) => unlessLast(id, act))
+      if (!isRemoved) throw new MeshError('ERR_NOT_FOUND', 'no authenticator app is enrolled', { hint: 'see `kindmesh user list`' })
       return await codes.status(id)
     },
     async makeRecoveryCodes(idOrName, by) {

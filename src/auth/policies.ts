@@ -31,3 +31,7 @@ export const loginPolicyDefault: FactorPolicy = [['webauthn', 'biometric'], ['to
 export const stepUpPolicyDefault: FactorPolicy = [['webauthn', 'biometric']]
 /** Confidence at which the context passes. Source: auth/v1 section 13. */
 export const contextThresholdDefault = 0.5
+
+/** Whether an app's codes open a login by themselves: beside them at most the context is asked for. Source: auth/v1 section 3, [3.9] */
+export const isAppEnough = (policy: FactorPolicy): boolean =>
+  policy.some((way) => way.includes('totp') && way.every((type) => type === 'totp' || type === 'context'))

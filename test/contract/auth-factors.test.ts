@@ -181,3 +181,29 @@ test('of two answers with one counter at once the first gets in', async () => {
   const ends = await Promise.all([codeOf(auth.finishLogin({ flow: one.flow, response: copy })), codeOf(auth.finishLogin({ flow: two.flow, response: twin }))])
   expect(ends).toEqual([undefined, 'ERR_LOGIN_REFUSED'])
 })
+
+test('the last passkey in use goes only where the codes of an enrolled app open the login by themselves; then the app stays', async () => {
+  const world = await openPeople()
+  const { auth } = world
+  const ada = await enrol(world, 'Ada')
+  const by = auth.session(ada.session.token)!
+  const { flow, options } = auth.beginRegistration({ session: by }, {})
+  await auth.finishRegistration({ flow, response: ada.device.create(options) })
+  const [first, second] = auth.credentials(ada.id).map(({ id }) => id)
+  // A passkey out of use lets nobody in.
+  for (const counter of [50, 40]) {
+    const begun = auth.beginLogin()
+    await codeOf(auth.finishLogin({ flow: begun.flow, response: ada.device.get(begun.options, { passkey: ada.device.passkeys[1]!, counter }) }))
+  }
+  expect(auth.credentials(ada.id).map(({ disabled }) => disabled)).toEqual([false, true])
+  expect(await codeOf(auth.removeCredential(first!, 'machine'))).toBe('ERR_USER_LAST')
+  const shown = await enrolApp(world, ada)
+  const strict = await openPeople({ store: world.store, clock: world.clock, policy: [['webauthn', 'totp'], ['totp', 'recovery'], ['webauthn'], ['recovery']] })
+  expect(await codeOf(strict.auth.removeCredential(first!, 'machine'))).toBe('ERR_USER_LAST')
+  // Each of the two removals alone would do no harm.
+  const ends = await Promise.all([codeOf(auth.removeCredential(first!, 'machine')), codeOf(auth.removeTotp(ada.id, 'machine'))])
+  expect(ends).toEqual([undefined, 'ERR_USER_LAST'])
+  expect(await codeOf(auth.removeCredential(second!, 'machine'))).toBeUndefined()
+  expect([auth.credentials(ada.id), auth.sessions(ada.id)]).toEqual([[], []])
+  expect(await auth.authenticateUser({ userId: 'Ada', totpCode: shown(), contextData: here })).toMatchObject({ success: true })
+})
