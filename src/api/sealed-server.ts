@@ -88,7 +88,10 @@ async function serve<T>({ file, port = 0, clock, random, status, unseal }: Seale
       const before = await status()
       opened = { with: await unseal(key) }
       const { with: given } = opened
-      reply.raw.once('close', () => void stop().then(() => resolve(given)))
+      const leave = (): void => void stop().then(() => resolve(given))
+      // Whoever unsealed it may have gone before the node was there.
+      if (reply.raw.destroyed) leave()
+      else reply.raw.once('close', leave)
       return { ...vaultView(before), sealed: false }
     }),
   )

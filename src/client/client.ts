@@ -236,8 +236,8 @@ export interface Client {
   doctor(options?: SignalOption): Promise<Out<'doctorReport'>>
   /** Topics that are read here now. */
   topics(options?: SignalOption): Promise<{ readonly topics: readonly string[] }>
-  /** Is the node up? Needs no token. */
-  health(options?: SignalOption): Promise<{ readonly ok: boolean }>
+  /** Is the node up, or `sealed` and waiting for its vault to be opened? Needs no token. */
+  health(options?: SignalOption): Promise<{ readonly ok: boolean; readonly sealed?: boolean }>
   /**
    * What happens at the node, until the signal aborts; with a cursor what came after it first. A stream that breaks is opened again where it was.
    * `gap` comes where something was missed.

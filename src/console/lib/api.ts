@@ -26,7 +26,10 @@ export async function sessionFetch(url: string, init: RequestInit): Promise<Resp
 }
 
 /** A wrong passphrase is answered like a wrong session: which of the two it was, another call tells. */
-const isOver = async (token: string): Promise<boolean> => (await send(`${location.origin}/v1/auth/me`, {}, token)).status === 401
+const isOver = async (token: string): Promise<boolean> => (await send(`${location.origin}/v1/auth/me`, {}, token)).status === 401 && !(await isSealed())
+
+/** Whether the node waits for its vault to be opened: until then it knows no session. @throws ERR_NODE_DOWN */
+export const isSealed = async (): Promise<boolean> => (await openApi.health()).sealed === true
 
 function send(url: string, init: RequestInit, token: string | undefined): Promise<Response> {
   const headers = withoutToken(init)
