@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { MeshNode } from '../node/index.ts'
+import type { LocalPaths } from './local-paths.ts'
 import type { LinesRoute, Route } from './routes.ts'
 import * as schemas from './schemas.ts'
 
@@ -15,7 +16,10 @@ const programOf = ({ usage: { cpuMs, memoryBytes }, grants, backend, lastError, 
   lastError: lastError ?? null,
 })
 
-export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
+/** What of grants names folders of this machine; whatever else they hold is read where they are kept. */
+const foldersOf = z.object({ files: z.object({ roots: z.array(z.object({ path: z.string() })) }) })
+
+export function agentRoutes(node: MeshNode, paths: LocalPaths): readonly (Route | LinesRoute)[] {
   const { programs } = node.agents
   return [
     {
@@ -33,8 +37,10 @@ export function agentRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
       summary: 'Register a built-in agent, or a program that runs in a sandbox of its own',
       body: schemas.agentAddBody,
       reply: schemas.agentKey,
-      async handle({ body }) {
+      async handle({ body, principal }) {
         const { name, program } = body as z.infer<typeof schemas.agentAddBody>
+        const folders = foldersOf.safeParse(program?.grants)
+        for (const { path } of folders.data?.files.roots ?? []) await paths.checkedTree(principal, path)
         return await node.agents.add(name, program)
       },
     },

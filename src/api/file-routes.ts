@@ -1,6 +1,8 @@
+import { basename } from 'node:path'
 import { z } from 'zod'
 import { createQueue } from '../files/index.ts'
 import type { MeshNode } from '../node/index.ts'
+import type { LocalPaths } from './local-paths.ts'
 import type { LinesRoute, Route } from './routes.ts'
 import * as schemas from './schemas.ts'
 
@@ -8,7 +10,7 @@ import * as schemas from './schemas.ts'
 export const receiveLinesWaitingMax = 1_024
 const inboxLook = 100
 
-export function fileRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
+export function fileRoutes(node: MeshNode, paths: LocalPaths): readonly (Route | LinesRoute)[] {
   return [
     {
       method: 'POST',
@@ -17,10 +19,12 @@ export function fileRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
       summary: 'Send a file of this machine; the answer is its progress in lines of JSON. Closing the connection does not stop the transfer',
       body: schemas.sendFileBody,
       reply: schemas.sendFileLine,
-      async *lines({ body, signal }) {
+      async *lines({ body, signal, principal }) {
         const { to, path, ...options } = body as z.infer<typeof schemas.sendFileBody>
         const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-        for await (const transfer of node.files.send(node.resolve(to), path, { ...given, signal })) yield { type: 'transfer', ...transfer }
+        const real = await paths.checked(principal, path)
+        const name = real === path ? {} : { name: basename(path) }
+        for await (const transfer of node.files.send(node.resolve(to), real, { ...name, ...given, signal })) yield { type: 'transfer', ...transfer }
       },
     },
     {
@@ -30,9 +34,10 @@ export function fileRoutes(node: MeshNode): readonly (Route | LinesRoute)[] {
       summary: 'Take offered files into a folder of this machine; the answer is a line of JSON for each. Closing the connection ends it',
       body: schemas.receiveBody,
       reply: schemas.receiveLine,
-      lines({ body, signal }) {
-        const { dir, from } = body as z.infer<typeof schemas.receiveBody>
-        return receive(node, { dir, signal, ...(from === undefined ? {} : { from: from.map((text) => node.resolve(text)) }) })
+      async *lines({ body, signal, principal }) {
+        const { dir: named, from } = body as z.infer<typeof schemas.receiveBody>
+        const dir = await paths.checked(principal, named)
+        yield* receive(node, { dir, signal, ...(from === undefined ? {} : { from: from.map((text) => node.resolve(text)) }) })
       },
     },
     {

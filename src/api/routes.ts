@@ -29,6 +29,7 @@ import { topicRoutes } from './topic-routes.ts'
 import { trustRoutes } from './trust-routes.ts'
 import { vaultRoutes } from './vault-routes.ts'
 import { patience } from './patience.ts'
+import { createLocalPaths } from './local-paths.ts'
 
 export interface Call extends SignalOption {
   readonly body: unknown
@@ -68,12 +69,15 @@ const pickManifest = ({ capabilities, roles, presence }: ReturnType<MeshNode['ca
 export interface RoutesOptions {
   readonly version: string
   readonly startedAt: number
+  /** Folder of the profile. */
+  readonly home: string
   /** Of the console, once it is served. */
   origin(): string
 }
 
-export function routesOf(node: MeshNode, { version, startedAt, origin }: RoutesOptions): readonly (Route | LinesRoute)[] {
+export function routesOf(node: MeshNode, { version, startedAt, home, origin }: RoutesOptions): readonly (Route | LinesRoute)[] {
   const who = (text: string): Did => node.resolve(text)
+  const paths = createLocalPaths(home)
   return [
     {
       method: 'GET',
@@ -175,7 +179,7 @@ export function routesOf(node: MeshNode, { version, startedAt, origin }: RoutesO
         }
       },
     },
-    ...agentRoutes(node),
+    ...agentRoutes(node, paths),
     ...identityRoutes(node),
     ...topicRoutes(node),
     ...findRoutes(node),
@@ -191,8 +195,8 @@ export function routesOf(node: MeshNode, { version, startedAt, origin }: RoutesO
     ...grantRoutes(node, who),
     ...approvalRoutes(node),
     ...auditRoutes(node),
-    ...fileRoutes(node),
-    ...taskRoutes(node, who),
+    ...fileRoutes(node, paths),
+    ...taskRoutes(node, who, paths),
     ...vaultRoutes(node),
     ...tokenRoutes(node),
     ...factorRoutes(node),

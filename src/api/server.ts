@@ -1,4 +1,5 @@
 import { unlink, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import swagger from '@fastify/swagger'
 import fastify from 'fastify'
 import { z } from 'zod'
@@ -91,7 +92,7 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
   server.setErrorHandler((error, _request, reply) => sendProblem(reply, problemOf(error)))
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, new MeshError('ERR_NOT_FOUND', 'no such call', { hint: 'see /openapi.json' })))
 
-  const routes = routesOf(node, { version, startedAt, origin })
+  const routes = routesOf(node, { version, startedAt, home: dirname(file), origin })
   const calls: readonly Described[] = [
     ...routes.map(describedOf),
     { method: 'GET', url: '/healthz', right: 'open' },

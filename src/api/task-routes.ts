@@ -1,6 +1,9 @@
+import { basename } from 'node:path'
 import type { z } from 'zod'
 import { type Did, MeshError, type SignalOption } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
+import type { LocalPaths } from './local-paths.ts'
+import type { Principal } from './principals.ts'
 import type { LinesRoute, Route } from './routes.ts'
 import * as schemas from './schemas.ts'
 
@@ -10,21 +13,30 @@ const servedLookMax = 1_000
 type Order = Parameters<MeshNode['tasks']['run']>[0]
 
 /** Tasks of this node on other machines, and those of others here. */
-export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly (Route | LinesRoute)[] {
-  const orderOf = (body: unknown): Order => {
-    const { on, limits, files, bundle, input, grants, ...given } = body as z.infer<typeof schemas.taskBody>
+export function taskRoutes(node: MeshNode, who: (text: string) => Did, paths: LocalPaths): readonly (Route | LinesRoute)[] {
+  /** @throws ERR_POLICY_DENIED for paths of this machine that are not the caller's to name */
+  const orderOf = async (body: unknown, principal: Principal): Promise<Order> => {
+    const { on, limits, files: named, out, bundle, input, grants, ...given } = body as z.infer<typeof schemas.taskBody>
+    const files = named && (await Promise.all(named.map((file) => checkedFile(file, principal))))
     return {
       ...present(given),
       on: on === 'any' ? 'any' : who(on),
       code: given.code,
       input,
       limits: present(limits ?? {}),
+      ...(out === undefined ? {} : { out: await paths.checked(principal, out) }),
       ...(files === undefined
         ? {}
         : { files: files.map(({ name, path, base64 }) => present({ name, path, bytes: base64 === undefined ? undefined : Buffer.from(base64, 'base64') })) }),
       ...(grants === undefined ? {} : { grants: grants.map((text) => node.grants.chainOf(text)) }),
       ...(bundle === undefined ? {} : { bundle: Buffer.from(bundle, 'base64') }),
     }
+  }
+  type Named = NonNullable<z.infer<typeof schemas.taskBody>['files']>[number]
+  async function checkedFile({ path, name, ...rest }: Named, principal: Principal): Promise<Named> {
+    if (path === undefined) return { ...rest, name }
+    const real = await paths.checked(principal, path)
+    return { ...rest, path: real, name: name ?? basename(path) }
   }
   const idOf = (params: unknown): string => (params as z.infer<typeof schemas.taskParams>).id
   /** The whole id of a task run for others, by the beginning of it; undefined when this node asked for it, or nobody did. */
@@ -43,7 +55,9 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
       summary: 'Run code on a peer; the answer is progress in lines of JSON, a result or an error last. Closing the connection stops the task',
       body: schemas.taskBody,
       reply: schemas.taskLine,
-      lines: ({ body, signal }) => node.tasks.run(orderOf(body), { signal }),
+      async *lines({ body, signal, principal }) {
+        yield* node.tasks.run(await orderOf(body, principal), { signal })
+      },
     },
     {
       method: 'POST',
@@ -52,7 +66,7 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
       summary: 'Run code on a peer and do not wait: the answer comes once the task is on disk here',
       body: schemas.taskBody,
       reply: schemas.askedTask,
-      handle: async ({ body }) => await node.tasks.start(orderOf(body)),
+      handle: async ({ body, principal }) => await node.tasks.start(await orderOf(body, principal)),
     },
     {
       method: 'POST',
@@ -61,7 +75,7 @@ export function taskRoutes(node: MeshNode, who: (text: string) => Did): readonly
       summary: 'What would be sent, to whom, and what the executor says to it; nothing runs',
       body: schemas.taskBody,
       reply: schemas.taskPlan,
-      handle: async ({ body, signal }) => await node.tasks.plan(orderOf(body), { signal }),
+      handle: async ({ body, signal, principal }) => await node.tasks.plan(await orderOf(body, principal), { signal }),
     },
     {
       method: 'GET',
