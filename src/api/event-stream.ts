@@ -1,16 +1,15 @@
 import { Readable } from 'node:stream'
-import { type Clock, MeshError, type Random, secondMs } from '../base/index.ts'
+import { MeshError, type Random, secondMs } from '../base/index.ts'
 import type { MeshNode, NodeEvent } from '../node/index.ts'
 import type { ApiRight } from '../policy/index.ts'
 import { createEventLog, type LoggedEvent } from './event-log.ts'
+import type { Leases } from './leases.ts'
 import { mayDo, type Principal } from './principals.ts'
 
 /** Event streams open at a time. */
 export const eventStreamsMax = 64
 /** Bytes of events that wait for a slow reader before its stream is ended; it comes back with its cursor. */
 export const eventBytesWaitingMax = 256 * 1_024
-/** A comment is sent this often, so that both sides see when the other is gone. */
-export const heartbeatMs = 15 * secondMs
 
 /** What it takes to hear of an event, where it is not `/api/read`. */
 const rights: Partial<Record<NodeEvent['event'], ApiRight>> = { security: '/api/audit/read' }
@@ -24,27 +23,19 @@ export interface EventStreams {
 /** The events of a node as server-sent events. Source: api/v1 section 6. */
 export function createEventStreams({
   node,
-  clock,
+  leases,
   random,
 }: {
   readonly node: Pick<MeshNode, 'onEvent'>
-  readonly clock: Clock
+  readonly leases: Pick<Leases, 'hold'>
   readonly random: Pick<Random, 'bytes'>
 }): EventStreams {
   const log = createEventLog({ random })
-  const readers = new Set<(logged: LoggedEvent | undefined) => void>()
+  const readers = new Set<(logged: LoggedEvent) => void>()
   const remove = node.onEvent((event) => {
     const logged = log.add(event)
     for (const tell of readers) tell(logged)
   })
-  let cancelBeat = (): void => undefined
-  const beat = (): void => {
-    cancelBeat = clock.after(heartbeatMs, () => {
-      for (const tell of readers) tell(undefined)
-      beat()
-    })
-  }
-  beat()
 
   return {
     open({ principal, cursor, isStillGood }) {
@@ -56,9 +47,12 @@ export function createEventStreams({
         else stream.push(text)
       }
       const mayHear = ({ event }: LoggedEvent): boolean => mayDo(principal, rights[event.event] ?? '/api/read')
-      const tell = (logged: LoggedEvent | undefined): void => {
-        if (!isStillGood()) stream.push(null)
-        else if (logged === undefined) push(': \n\n')
+      const end = (): void => {
+        readers.delete(tell)
+        stream.push(null)
+      }
+      const tell = (logged: LoggedEvent): void => {
+        if (!isStillGood()) end()
         else if (mayHear(logged)) push(textOf(logged))
       }
       push(`retry: ${secondMs}\nid: ${log.newest()}\n\n`)
@@ -66,13 +60,14 @@ export function createEventStreams({
       if (missed === undefined) push(`id: ${log.newest()}\nevent: gap\ndata: {"event":"gap"}\n\n`)
       else for (const logged of missed.filter(mayHear)) push(textOf(logged))
       readers.add(tell)
-      stream.once('close', () => readers.delete(tell))
+      const giveBack = leases.hold({ isStillGood, end, beat: () => push(': \n\n') })
+      stream.once('close', () => {
+        readers.delete(tell)
+        giveBack()
+      })
       return stream
     },
-    stop() {
-      remove()
-      cancelBeat()
-    },
+    stop: remove,
   }
 }
 

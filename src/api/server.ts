@@ -5,11 +5,13 @@ import fastify from 'fastify'
 import { z } from 'zod'
 import { base64url, type Clock, MeshError, type Random, realClock, secondMs, toMeshError } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
+import type { ApiRight } from '../policy/index.ts'
 import { addConsole, readConsole } from './console-files.ts'
 import { createCredentials } from './credentials.ts'
 import { createEventStreams } from './event-stream.ts'
 import { addGuards } from './guards.ts'
 import { completeOpenApi, type Described, describedOf, type OpenApiDocument } from './openapi.ts'
+import { createLeases } from './leases.ts'
 import { problemOf, requestBytesMax, sendProblem } from './problems.ts'
 import { type apiRates, createRateLimits } from './rate-limits.ts'
 import { parsePart, routesOf } from './routes.ts'
@@ -45,6 +47,7 @@ export interface Api {
   stop(): Promise<void>
 }
 
+const endingRights: ReadonlySet<ApiRight | undefined> = new Set<ApiRight>(['/api/self', '/api/users', '/api/token'])
 const eventsQuery = z.object({ cursor: z.string().max(64).optional() })
 
 /** Serves the control API on loopback only. @throws ERR_NET_ADDRESS when the port is taken */
@@ -67,7 +70,8 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
   server.server.maxConnections = connectionsMax
   const token = base64url(random.bytes(32))
   const limits = createRateLimits({ clock, ...(rates === undefined ? {} : { rates }) })
-  const events = createEventStreams({ node, clock, random })
+  const leases = createLeases({ clock })
+  const events = createEventStreams({ node, leases, random })
   const credentials = createCredentials({ node, ownToken: token })
   let ownPort = port
   const origin = (): string => `http://localhost:${ownPort}`
@@ -89,6 +93,10 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
   server.addHook('preHandler', async ({ method, routeOptions }) => {
     if (routeOptions.url !== undefined) onServed?.(`${method} ${routeOptions.url}`)
   })
+  // What ends sessions and tokens is among the calls that are open, about oneself, people or tokens.
+  server.addHook('onResponse', async ({ method, routeOptions: { config } }) => {
+    if (method === 'POST' && (config.isOpen === true || endingRights.has(config.right))) leases.check()
+  })
   server.setErrorHandler((error, _request, reply) => sendProblem(reply, problemOf(error)))
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, new MeshError('ERR_NOT_FOUND', 'no such call', { hint: 'see /openapi.json' })))
 
@@ -101,7 +109,7 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
   const hasConsole = addConsole(server, await readConsole())
   const ok = { type: 'object', properties: { ok: { type: 'boolean' } }, required: ['ok'] }
   server.get('/healthz', { config: { isOpen: true }, schema: { summary: 'Is the node up?', response: { 200: ok } } }, async () => ({ ok: true }))
-  for (const route of routes) serveRoute(server, route, node.users)
+  for (const route of routes) serveRoute(server, route, { users: node.users, leases })
   const eventsSchema = {
     summary: 'What happens at this node, as server-sent events; goes on after the cursor of `last-event-id` or ?cursor=',
     querystring: { type: 'object', properties: { cursor: { type: 'string' } } },
@@ -127,6 +135,7 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
     new MeshError('ERR_NET_ADDRESS', `the API cannot listen on port ${port}`, { cause, hint: 'give another --api-port' })
   await server.listen({ host: 'localhost', port }).catch(async (cause: unknown) => {
     events.stop()
+    leases.stop()
     await server.close()
     throw failed(cause)
   })
@@ -141,6 +150,7 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
     hasConsole,
     async stop() {
       events.stop()
+      leases.stop()
       await unlink(file).catch(() => undefined)
       await server.close()
     },

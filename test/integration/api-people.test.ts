@@ -110,6 +110,27 @@ describe('people and programs at the API', () => {
     expect(JSON.stringify(entries)).not.toContain(text)
   })
 
+  test('an answer in lines ends with the session or the token it was asked for with, and says so', async () => {
+    const over = { code: 'ERR_AUTH_FAILED', message: 'the session or token that asked for this has ended' }
+    const read = async (bearer: string | undefined) => {
+      const lines = as(bearer).topic('quiet')
+      expect((await lines.next()).value).toMatchObject({ event: 'subscribed' })
+      return lines
+    }
+    const eve = await enrol('Eve', (await client.inviteUser({ role: 'operator' })).token)
+    const { id, token: text } = await client.createToken({ surface: 'mcp', rights: ['/api/message/read'] })
+    const [ofEve, ofProgram, ofOwner] = [await read(eve), await read(text), await read(sessions['owner'])]
+    const next = ofOwner.next()
+    next.catch(() => undefined)
+    const { sessions: open } = await client.userSessions({ user: 'Eve' })
+    await client.revokeUserSession(open[0]?.id ?? '')
+    await expect(ofEve.next()).rejects.toMatchObject(over)
+    await client.revokeToken(id)
+    await expect(ofProgram.next()).rejects.toMatchObject(over)
+    // Nobody else's.
+    expect(await Promise.race([next, client.status().then(() => 'still open')])).toBe('still open')
+  })
+
   test('unknown paths are 401 to strangers, the front page leads to localhost, long addresses and headers go no further', async () => {
     const { port } = new URL(api.url)
     expect((await raw('/v1/nowhere')).status).toBe(401)

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { createEventLog, eventBytesKeptMax, eventsKeptMax } from '../../src/api/event-log.ts'
-import { createEventStreams, eventBytesWaitingMax, heartbeatMs } from '../../src/api/event-stream.ts'
+import { createEventStreams, eventBytesWaitingMax } from '../../src/api/event-stream.ts'
+import { createLeases, heartbeatMs } from '../../src/api/leases.ts'
 import { cliPrincipal, type Principal } from '../../src/api/principals.ts'
 import { apiRates, createRateLimits, rateCallersMax, requestsAtOnceMax, requestsAtOncePerCallerMax } from '../../src/api/rate-limits.ts'
 import { createSeededRandom, createVirtualClock } from '../../src/base/index.ts'
@@ -90,7 +91,7 @@ function streamsOf() {
       return () => undefined
     },
   }
-  const streams = createEventStreams({ node, clock, random: createSeededRandom(1) })
+  const streams = createEventStreams({ node, leases: createLeases({ clock }), random: createSeededRandom(1) })
   return { clock, streams, tell: (event: NodeEvent) => tell(event) }
 }
 const textOf = (stream: { read(): unknown }): string => {
