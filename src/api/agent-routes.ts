@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { MeshNode } from '../node/index.ts'
+import { explicitCapabilities } from '../policy/index.ts'
 import type { LocalPaths } from './local-paths.ts'
 import type { LinesRoute, Route } from './routes.ts'
 import * as schemas from './schemas.ts'
@@ -19,6 +20,14 @@ const programOf = ({ usage: { cpuMs, memoryBytes }, grants, backend, lastError, 
 /** What of grants names folders of this machine; whatever else they hold is read where they are kept. */
 const foldersOf = z.object({ files: z.object({ roots: z.array(z.object({ path: z.string() })) }) })
 
+/** Code without a sandbox, and what is granted by name alone: secrets and the system. */
+function reachesFar(program: Pick<NonNullable<z.infer<typeof schemas.agentAddBody>['program']>, 'level' | 'grants'> | undefined): boolean {
+  if (program === undefined) return false
+  const { capabilities, vault } = program.grants
+  const named: ReadonlySet<unknown> = new Set([capabilities].flat())
+  return program.level === 'native' || [vault].flat().some((name) => name !== undefined) || explicitCapabilities.some((name) => named.has(name))
+}
+
 export function agentRoutes(node: MeshNode, paths: LocalPaths): readonly (Route | LinesRoute)[] {
   const { programs } = node.agents
   return [
@@ -34,6 +43,7 @@ export function agentRoutes(node: MeshNode, paths: LocalPaths): readonly (Route 
       method: 'POST',
       url: '/v1/agents',
       right: '/api/agent',
+      stepUp: ({ body }) => reachesFar((body as z.infer<typeof schemas.agentAddBody>).program),
       summary: 'Register a built-in agent, or a program that runs in a sandbox of its own',
       body: schemas.agentAddBody,
       reply: schemas.agentKey,
@@ -48,6 +58,10 @@ export function agentRoutes(node: MeshNode, paths: LocalPaths): readonly (Route 
       method: 'POST',
       url: '/v1/agents/update',
       right: '/api/agent',
+      stepUp({ body }) {
+        const { name } = body as Named
+        return programs.list().some(({ level, grants, ...program }) => program.name === name && reachesFar({ level, grants: { ...grants } }))
+      },
       summary: 'Put other code in the place of an agent program; what it may do stays',
       body: schemas.agentUpdateBody,
       reply: schemas.agentProgram,

@@ -6,6 +6,9 @@ import type { Route } from './routes.ts'
 type SettingNow = ReturnType<MeshNode['settings']['setting']>
 const plainSetting = ({ value, lockedBy, ...rest }: SettingNow) => ({ ...rest, value: value ?? null, lockedBy: lockedBy ?? null })
 
+/** What others may here, how people show who they are, and who decides whom the node trusts. */
+const guarded = /^(?:policy|auth|trust)\./
+
 /** Settings of the node: which layer says what, and which one is heard. */
 export function configRoutes(node: MeshNode): readonly Route[] {
   return [
@@ -22,7 +25,7 @@ export function configRoutes(node: MeshNode): readonly Route[] {
       method: 'POST',
       url: '/v1/config',
       right: '/api/config',
-      stepUp: ({ body }) => (body as z.infer<typeof settingBody>).key.startsWith('policy.'),
+      stepUp: ({ body }) => guarded.test((body as z.infer<typeof settingBody>).key),
       summary: 'Change a setting in a layer; refused where a layer above has locked it',
       body: settingBody,
       reply: setting,

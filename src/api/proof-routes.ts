@@ -6,6 +6,9 @@ import * as schemas from './proof-schemas.ts'
 import type { Route } from './routes.ts'
 import { patience } from './patience.ts'
 
+/** As levels are read: in any case. */
+const isAuthority = (level: string | undefined): boolean => level?.toLowerCase() === 'authority'
+
 /** Trust that others help to begin: domains, authority lists, introductions. */
 export function proofRoutes(node: MeshNode, who: (text: string) => Did): readonly Route[] {
   return [...domainRoutes(node, who), ...listRoutes(node), ...introduceRoutes(node, who)]
@@ -38,6 +41,7 @@ function domainRoutes({ domains, did }: MeshNode, who: (text: string) => Did): r
       method: 'POST',
       url: '/v1/domains',
       right: '/api/trust',
+      stepUp: ({ body }) => isAuthority((body as z.infer<typeof schemas.pinDomainBody>).level),
       summary: 'Pin a domain to the identity it names and vouch for that',
       body: schemas.pinDomainBody,
       reply: schemas.domainPin,
@@ -105,6 +109,7 @@ function listRoutes({ authorities }: MeshNode): readonly Route[] {
       method: 'POST',
       url: '/v1/authorities',
       right: '/api/trust',
+      stepUp: ({ body }) => isAuthority((body as z.infer<typeof schemas.followBody>).level),
       summary: 'Follow a list, or take its next version',
       body: schemas.followBody,
       reply: schemas.followedList,
@@ -117,6 +122,8 @@ function listRoutes({ authorities }: MeshNode): readonly Route[] {
       method: 'POST',
       url: '/v1/authorities/sign',
       right: '/api/trust',
+      // Its entries may say AUTHORITY of somebody.
+      stepUp: true,
       summary: 'The list with the signature of this node, one of its keepers',
       body: schemas.listBody,
       reply: schemas.listBody,
@@ -140,6 +147,7 @@ function introduceRoutes(node: MeshNode, who: (text: string) => Did): readonly R
       method: 'POST',
       url: '/v1/introductions',
       right: '/api/trust',
+      stepUp: ({ body }) => isAuthority((body as z.infer<typeof schemas.introduceBody>).level),
       summary: 'Vouch for each of two peers to the other and tell both',
       body: schemas.introduceBody,
       reply: schemas.introduced,
