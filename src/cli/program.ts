@@ -46,6 +46,39 @@ export type AddCommand = <A extends readonly unknown[] = readonly string[], O ex
   act: Act<A, O>,
 ) => void
 
+/** What adds the commands, in the order of the help. */
+export const commandAdders: readonly ((program: Command, add: AddCommand) => void)[] = [
+  addIdentityCommands,
+  addOwnKeyCommands,
+  addUpCommand,
+  addMeshCommands,
+  addFindCommands,
+  addMessageCommands,
+  addTopicCommands,
+  addFileCommands,
+  addMailboxCommands,
+  addGroupCommands,
+  addAgentCommands,
+  addVaultCommands,
+  addSigningCommands,
+  addInviteCommands,
+  addPeopleCommands,
+  addPinCommands,
+  addTrustCommands,
+  addProofCommands,
+  addGrantCommands,
+  addRunCommand,
+  addSandboxCommands,
+  addBundleCommands,
+  addTaskCommands,
+  addAuditCommands,
+  addUserCommands,
+  addConfigCommands,
+  addTokenCommands,
+  addDoctorCommand,
+  addDevCommands,
+]
+
 /** Options every command takes, before or after its name. */
 function share(command: Command): Command {
   return command
@@ -88,39 +121,7 @@ export async function runProgram(argv: readonly string[], signal: AbortSignal): 
       exit = code ?? (process.exitCode === undefined ? exit : Number(process.exitCode))
     })
   }
-  for (const addAll of [
-    addIdentityCommands,
-    addOwnKeyCommands,
-    addUpCommand,
-    addMeshCommands,
-    addFindCommands,
-    addMessageCommands,
-    addTopicCommands,
-    addFileCommands,
-    addMailboxCommands,
-    addGroupCommands,
-    addAgentCommands,
-    addVaultCommands,
-    addSigningCommands,
-    addInviteCommands,
-    addPeopleCommands,
-    addPinCommands,
-    addTrustCommands,
-    addProofCommands,
-    addGrantCommands,
-    addRunCommand,
-    addSandboxCommands,
-    addBundleCommands,
-    addTaskCommands,
-    addAuditCommands,
-    addUserCommands,
-    addConfigCommands,
-    addTokenCommands,
-    addDoctorCommand,
-    addDevCommands,
-  ]) {
-    addAll(program, add)
-  }
+  for (const addAll of commandAdders) addAll(program, add)
   try {
     await program.parseAsync([...argv], { from: 'user' })
   } catch (error) {
