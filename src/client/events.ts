@@ -49,15 +49,17 @@ interface Item {
   readonly event: (Readonly<Record<string, unknown>> & { readonly event: string }) | undefined
 }
 
-/** `text/event-stream` as the node writes it: an event is id, event, data, each in a line, in this order. */
+/** `text/event-stream` as the node writes it: fields in a line each, an empty line at the end. What breaks off before that was not said: its cursor does not count. */
 async function* itemsOf(response: Response, signal: AbortSignal | undefined): AsyncGenerator<Item> {
-  let cursor = ''
-  for await (const line of linesOf(response, signal)) {
-    if (line.startsWith('id: ')) {
-      cursor = line.slice(4)
-      yield { cursor, event: undefined }
-    } else if (line.startsWith('data: ')) {
-      yield { cursor, event: JSON.parse(line.slice(6)) as Exclude<Item['event'], undefined> }
+  let cursor: string | undefined
+  let event: Item['event']
+  for await (const line of linesOf(response, signal, { blank: true })) {
+    if (line.startsWith('id: ')) cursor = line.slice(4)
+    else if (line.startsWith('data: ')) event = JSON.parse(line.slice(6)) as Exclude<Item['event'], undefined>
+    else if (line === '') {
+      if (cursor !== undefined) yield { cursor, event }
+      cursor = undefined
+      event = undefined
     }
   }
 }

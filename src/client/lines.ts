@@ -1,7 +1,11 @@
 import { MeshError } from '../base/index.ts'
 
-/** The lines of an answer as they come. @throws ERR_NODE_DOWN */
-export async function* linesOf(response: Response, signal: AbortSignal | undefined): AsyncGenerator<string> {
+/** The lines of an answer as they come; empty ones only with `blank`. @throws ERR_NODE_DOWN */
+export async function* linesOf(
+  response: Response,
+  signal: AbortSignal | undefined,
+  { blank = false }: { readonly blank?: boolean } = {},
+): AsyncGenerator<string> {
   const decoder = new TextDecoder()
   let rest = ''
   try {
@@ -9,7 +13,7 @@ export async function* linesOf(response: Response, signal: AbortSignal | undefin
     for await (const chunk of chunks) {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
       rest = lines.pop() ?? ''
-      for (const line of lines) if (line !== '') yield line
+      for (const line of lines) if (blank || line !== '') yield line
     }
   } catch (cause) {
     signal?.throwIfAborted()
