@@ -6,6 +6,7 @@ import type { NodeVaultKey, NodeVaultStatus } from '../node/index.ts'
 import { addConsole, readConsole } from './console-files.ts'
 import { createCredentials } from './credentials.ts'
 import { addGuards } from './guards.ts'
+import { listenOnLoopback } from './loopback.ts'
 import { problemOf, requestBytesMax, sendProblem } from './problems.ts'
 import { apiRates, createRateLimits } from './rate-limits.ts'
 import { parsePart } from './routes.ts'
@@ -95,20 +96,13 @@ async function serve<T>({ file, port = 0, clock, random, status, unseal }: Seale
       return { ...vaultView(before), sealed: false }
     }),
   )
-  const failed = (cause: unknown): MeshError =>
-    new MeshError('ERR_NET_ADDRESS', `the API cannot listen on port ${port}`, { cause, hint: 'give another --api-port' })
-  await server.listen({ host: 'localhost', port }).catch(async (cause: unknown) => {
-    await server.close()
-    throw failed(cause)
-  })
-  const address = server.server.address()
-  if (typeof address !== 'object' || address === null) throw failed(undefined)
-  ownPort = address.port
+  const loopback = await listenOnLoopback(server, { port, headerBytesMax: 16_384 })
+  ownPort = loopback.port
   const url = `http://localhost:${ownPort}`
   await writeFile(file, `${JSON.stringify({ schema: 'kindmesh.api/1', url, token, pid: process.pid })}\n`, { mode: 0o600 })
   async function stop(): Promise<void> {
     await unlink(file).catch(() => undefined)
-    await server.close()
+    await loopback.close()
   }
   return {
     url,

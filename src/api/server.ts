@@ -9,6 +9,7 @@ import type { ApiRight } from '../policy/index.ts'
 import { addConsole, readConsole } from './console-files.ts'
 import { createCredentials } from './credentials.ts'
 import { createEventStreams } from './event-stream.ts'
+import { listenOnLoopback } from './loopback.ts'
 import { addGuards } from './guards.ts'
 import { completeOpenApi, type Described, describedOf, type OpenApiDocument } from './openapi.ts'
 import { createLeases } from './leases.ts'
@@ -64,6 +65,8 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
   const server = fastify({
     bodyLimit: requestBytesMax,
     forceCloseConnections: true,
+    // A HEAD of a stream would open it and never let go.
+    exposeHeadRoutes: false,
     requestTimeout: requestMsMax,
     http: { maxHeaderSize: headerBytesMax, headersTimeout: requestMsMax },
   })
@@ -131,17 +134,12 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
     return document
   })
 
-  const failed = (cause: unknown): MeshError =>
-    new MeshError('ERR_NET_ADDRESS', `the API cannot listen on port ${port}`, { cause, hint: 'give another --api-port' })
-  await server.listen({ host: 'localhost', port }).catch(async (cause: unknown) => {
+  const loopback = await listenOnLoopback(server, { port, headerBytesMax }).catch((error: unknown) => {
     events.stop()
     leases.stop()
-    await server.close()
-    throw failed(cause)
+    throw error
   })
-  const address = server.server.address()
-  if (typeof address !== 'object' || address === null) throw failed(undefined)
-  ownPort = address.port
+  ownPort = loopback.port
   const url = origin()
   node.users.servedAt(url)
   await writeFile(file, `${JSON.stringify({ schema: 'kindmesh.api/1', url, token, pid: process.pid })}\n`, { mode: 0o600 })
@@ -152,7 +150,7 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
       events.stop()
       leases.stop()
       await unlink(file).catch(() => undefined)
-      await server.close()
+      await loopback.close()
     },
   }
 }
