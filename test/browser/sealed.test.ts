@@ -59,6 +59,7 @@ test('a passkey that was made a key of the vault opens a node that starts sealed
     expect(await up.next()).toMatchObject({ event: 'ready', did: node.did, api: node.api })
     await page.getByRole('heading', { name: 'Vault', level: 1 }).waitFor()
     await page.getByText('open', { exact: true }).waitFor()
+    expect(await page.getByRole('dialog', { name: 'Log in again' }).count()).toBe(0)
     // While one server makes way for the other nobody answers.
     tab.forgive(/ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_NETWORK|ERR_SOCKET/)
     expect(tab.faults).toEqual([])
