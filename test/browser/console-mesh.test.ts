@@ -1,8 +1,8 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openBrowser, type Tab, type TestBrowser } from '../helpers/browser.ts'
+import { enrol, openBrowser, type Tab, type TestBrowser } from '../helpers/browser.ts'
 import { startUp, type UpNode } from '../helpers/cli.ts'
 
 /** Two real nodes; the console of the first, in real Chromium. */
@@ -15,10 +15,8 @@ let tab: Tab
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'kindmesh-mesh-'))
   ;[anna, ben, browser] = await Promise.all([startUp(join(folder, 'a')), startUp(join(folder, 'b')), openBrowser()])
-  const { token } = JSON.parse(await readFile(join(folder, 'a', 'api.json'), 'utf8')) as { readonly token: string }
-  tab = await browser.open({ hasAuthenticator: false })
-  await tab.page.goto(`${anna.api}/#/token/${token}`)
-  await tab.page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
+  tab = await browser.open()
+  await enrol(tab, anna.console, 'Anna')
 })
 
 afterAll(async () => {

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import type { Request } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { shown } from '../../src/console/lib/shown.ts'
+import { createClient } from '../../src/client/index.ts'
+import { createAuthenticator } from '../helpers/authenticator.ts'
 import { type ApiDouble, createApiDouble, type OpenApi } from '../helpers/api-double.ts'
 import { openBrowser, type Tab, type TestBrowser } from '../helpers/browser.ts'
 import { startUp, type UpNode } from '../helpers/cli.ts'
@@ -26,7 +28,7 @@ let places: readonly string[] = []
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'kindmesh-pages-'))
   node = await startUp(join(folder, 'a'))
-  token = (JSON.parse(await readFile(join(folder, 'a', 'api.json'), 'utf8')) as { token: string }).token
+  token = await sessionOf(node)
   openApi = (await (await fetch(`${node.api}/openapi.json`)).json()) as OpenApi
   const registry = await readFile(new URL('../../src/console/pages.ts', import.meta.url), 'utf8')
   const paths = [...registry.matchAll(/\bpath: '([^']*)'/g)].map(([, path]) => `#/${path ?? ''}`)
@@ -40,6 +42,14 @@ afterAll(async () => {
   await node?.end('SIGTERM')
   await rm(folder, { recursive: true, force: true })
 })
+
+/** The session of the owner, enrolled with a passkey made here: no tab needs an authenticator then. */
+async function sessionOf({ api, console: link }: UpNode): Promise<string> {
+  const anyone = createClient({ url: api, token: 'none' })
+  const { flow, options } = await anyone.beginRegistration({ token: link.split('/').at(-1) ?? '', name: 'Anna' })
+  const { session } = await anyone.finishRegistration({ flow, response: createAuthenticator({ origin: api }).create(options as never) })
+  return session?.token ?? ''
+}
 
 interface Answer {
   readonly status: number
@@ -62,7 +72,9 @@ async function openAnswered(answer: (method: string, path: string) => Answer | u
   await tab.page.addInitScript(
     "addEventListener('securitypolicyviolation', (event) => { (window.__violations ??= []).push(event.violatedDirective + ' ' + event.blockedURI) })",
   )
-  await tab.page.goto(`${node.api}/#/token/${token}`)
+  // As the console keeps its session.
+  await tab.page.addInitScript(`if (location.protocol === 'http:') sessionStorage.setItem('kindmesh.session', ${JSON.stringify(token)})`)
+  await tab.page.goto(`${node.api}/`)
   await tab.page.getByRole('heading', { level: 1 }).waitFor()
   return tab
 }

@@ -66,8 +66,8 @@ async function openMap(browser: Browser, url: string): Promise<Page> {
   await page.addInitScript(`window.__draws = 0
     const { clearRect } = CanvasRenderingContext2D.prototype
     CanvasRenderingContext2D.prototype.clearRect = function (...given) { window.__draws++; return clearRect.apply(this, given) }`)
-  await page.goto(`${url}/#/token/bench`)
-  await page.evaluate("location.hash = '#/mesh'")
+  await page.addInitScript("if (location.protocol === 'http:') sessionStorage.setItem('kindmesh.session', 'bench')")
+  await page.goto(`${url}/#/mesh`)
   await page.locator('canvas').waitFor()
   await page.waitForFunction('window.__draws > 0')
   return page
