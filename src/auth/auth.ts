@@ -176,10 +176,19 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     invites.remember(entry)
     return { ...view, token }
   }
-  /** The invite, if it still makes what it says. @throws ERR_LINK_SPENT */
+  /** It still makes what it says: whoever made it may do so today, and one for the first owner leads nowhere once there is an owner. */
+  const isUsable = ({ first, by, role }: InviteEntry): boolean => !(first && hasOwner()) && mayInvite(by === 'machine' ? 'owner' : roleOf(by), role)
+  /** @throws ERR_LINK_SPENT */
   function usable(entry: InviteEntry | undefined): InviteEntry {
-    if (entry === undefined || (entry.first && hasOwner())) throw linkSpent()
+    if (entry === undefined || !isUsable(entry)) throw linkSpent()
     return entry
+  }
+  /** Links of somebody that end with their right to make them; without a role, all. */
+  const lostLinks = (userId: string, left?: RoleName): readonly string[] =>
+    invites.list().flatMap(({ id, by, role }) => (by === userId && !mayInvite(left, role) ? [id] : []))
+  function dropLinks(ids: readonly string[]): void {
+    invites.drop(ids)
+    for (const id of ids) passkeys.drop(id)
   }
   async function register({ flow: id, response, context = {}, label }: AnsweredPasskey & { readonly label?: string | undefined }) {
     const { flow, passkey, form } = await passkeys.register(id, response)
@@ -204,7 +213,7 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
       return { user: viewUser(entry), credential: viewCredential(credential), session: undefined }
     }
     const invite = flow.invite === undefined ? undefined : invites.find(flow.invite)
-    if (invite === undefined || (invite.first && hasOwner())) {
+    if (invite === undefined || !isUsable(invite)) {
       await refuse({ ceremony: 'registration', reason: 'link' })
       throw linkSpent()
     }
@@ -214,8 +223,7 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     const made = sessions.make({ userId: entry.id, factors: ['webauthn', 'biometric'], credential: credential.id, context, isVerified: true })
     const ops = [...book.write(entry), ...made.ops, ...invites.erase([invite.id])]
     await record({ kind: 'user_registered', ...facts, name: entry.name, role }, ops)
-    invites.drop([invite.id])
-    passkeys.drop(invite.id)
+    dropLinks([invite.id])
     book.remember(entry)
     made.commit()
     return { user: viewUser(entry), credential: viewCredential(credential), session: { ...made.session, role } }
@@ -235,26 +243,19 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     inviteUser: ({ role, name }, by) =>
       inTurn(async () => {
         const own = by === 'machine' ? 'owner' : roleOf(by.userId)
-        const may = own === 'owner' || (own === 'operator' && (role === 'viewer' || role === 'agent'))
-        if (!may) throw new MeshError('ERR_POLICY_DENIED', `${own ?? 'nobody'} makes no ${role}`, { hint: 'ask an owner of this node' })
+        if (!mayInvite(own, role)) throw new MeshError('ERR_POLICY_DENIED', `${own ?? 'nobody'} makes no ${role}`, { hint: 'ask an owner of this node' })
         requireFresh(by)
         return await keepInvite({ role, name: name === undefined ? undefined : book.freeName(name), by: nameOfActor(by), first: false })
       }),
     inspectInvite: (token) => viewInvite(usable(invites.open(token))),
-    // One for the first owner leads nowhere once there is an owner.
-    invites: () =>
-      invites
-        .list()
-        .filter(({ first }) => !first || !hasOwner())
-        .map(viewInvite),
+    invites: () => invites.list().filter(isUsable).map(viewInvite),
     revokeInvite: (id, by) =>
       inTurn(async () => {
         const entry = invites.find(id)
         if (entry === undefined) throw new MeshError('ERR_NOT_FOUND', 'no such link is open')
         if (by === 'machine' || entry.by !== by.userId) requireOwner(by, 'withdraws links of others')
         await record({ kind: 'user_invite_revoked', invite: id, by: nameOfActor(by) }, invites.erase([id]))
-        invites.drop([id])
-        passkeys.drop(id)
+        dropLinks([id])
         return viewInvite(entry)
       }),
     beginRegistration(by, { name }) {
@@ -325,9 +326,11 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
         if (user.role === role) return viewUser(user)
         if (role !== 'owner') keepOneOwner(id)
         const entry = { ...user, role }
-        const ops = [...book.write(entry), ...sessions.end(sessionIds(id))]
+        const lost = lostLinks(id, role)
+        const ops = [...book.write(entry), ...invites.erase(lost), ...sessions.end(sessionIds(id))]
         await record({ kind: 'user_role_changed', user: id, role, before: user.role, by: nameOfActor(by) }, ops)
         book.remember(entry)
+        dropLinks(lost)
         return viewUser(entry)
       }),
     async removeUser(id, by) {
@@ -335,8 +338,11 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
         requireOwner(by, 'removes users')
         keepOneOwner(id)
         const user = book.get(id)
-        await record({ kind: 'user_removed', user: id, by: nameOfActor(by) }, [...book.erase(id), ...entrance.codes.erase(id), ...sessions.end(sessionIds(id))])
+        const lost = lostLinks(id)
+        const ops = [...book.erase(id), ...entrance.codes.erase(id), ...invites.erase(lost), ...sessions.end(sessionIds(id))]
+        await record({ kind: 'user_removed', user: id, by: nameOfActor(by) }, ops)
         book.drop(id)
+        dropLinks(lost)
         return viewUser(user)
       })
       // Not in that turn: a login under way holds its account's and waits for this one.
@@ -372,6 +378,9 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
     stop: () => cancelSweep?.(),
   }
 }
+
+/** Source: auth/v1 [1.3]. Undefined is nobody's role. */
+const mayInvite = (own: RoleName | undefined, role: RoleName): boolean => own === 'owner' || (own === 'operator' && (role === 'viewer' || role === 'agent'))
 
 /** A person's own word for a passkey, in the form of names; words of ours where there is none. */
 function labelOf(label: string | undefined): string {

@@ -27,12 +27,16 @@ export const refusalsAuditedMax = 30
 export interface VerifiedAssertion {
   readonly userId: string
   readonly isUserVerified: boolean
+  readonly credential: Uint8Array
 }
 
 /** What came of an attempt whose proofs held; `ops` are for the batch of what is done about it. */
 export interface Passed<A> {
   readonly factors: readonly FactorType[]
+  /** Of this step. */
   readonly assertion: A | undefined
+  /** The passkey shown last, in this step or an earlier one. */
+  readonly credential: Uint8Array | undefined
   readonly context: AuthenticationContext
   readonly ops: readonly StoreOp[]
 }
@@ -50,6 +54,8 @@ export interface AuthenticatorOptions<User extends { readonly id: string }, A ex
   findUser(nameOrId: string): User | undefined
   /** Undefined when it does not hold, which is then written down; each is taken once. */
   verifyAssertion(shown: NonNullable<AuthenticationChallenge['webAuthnResponse']>, challenge: AuthenticationChallenge): Promise<A | undefined>
+  /** The passkey is that user's still, and in use. */
+  isHeld(userId: string, credential: Uint8Array): boolean
   policyOf(user: User): FactorPolicy
   contextThreshold(): number
   /** Writes down that types are still missing. */
@@ -71,6 +77,8 @@ export interface Attempt<Entered> {
 interface Flow {
   readonly userId: string
   readonly passed: readonly AuthenticationFactor[]
+  /** The passkey among them: it goes on while that is held and in use. */
+  readonly credential: Uint8Array | undefined
   readonly until: number
 }
 
@@ -88,17 +96,18 @@ export function createAuthenticator<User extends { readonly id: string }, A exte
 
   const openFlow = (id: string | undefined): Flow | undefined => {
     const flow = id === undefined ? undefined : flows.get(id)
-    return flow !== undefined && flow.until > clock.monotonic() ? flow : undefined
+    if (flow === undefined || flow.until <= clock.monotonic()) return undefined
+    return flow.credential === undefined || options.isHeld(flow.userId, flow.credential) ? flow : undefined
   }
 
-  function keepFlow(id: string | undefined, userId: string, passed: readonly AuthenticationFactor[]): string {
+  function keepFlow(id: string | undefined, kept: Omit<Flow, 'until'>): string {
     const now = clock.monotonic()
     for (const [old, { until }] of flows) if (until <= now) flows.delete(old)
     const [eldest] = flows.keys()
     if (id === undefined && flows.size >= loginFlowsMax && eldest !== undefined) flows.delete(eldest)
     const flow = id ?? base64url(random.bytes(16))
     // More factors do not make it live longer.
-    flows.set(flow, { userId, passed, until: flows.get(flow)?.until ?? now + loginFlowMs })
+    flows.set(flow, { ...kept, until: flows.get(flow)?.until ?? now + loginFlowMs })
     return flow
   }
 
@@ -151,6 +160,7 @@ export function createAuthenticator<User extends { readonly id: string }, A exte
       const biometric: AuthenticationFactor[] =
         assertion === undefined ? [] : [{ type: 'biometric', success: assertion.isUserVerified, confidence: assertion.isUserVerified ? 1 : 0, metadata: {} }]
       const passed = joined(flow?.passed ?? [], [...proofs, ...biometric])
+      const credential = assertion?.credential ?? flow?.credential
       const { factor: context, deviceHash } = contextOf(contextData, before, now, options.contextThreshold())
       const factors = [...passed, context]
       const types = factors.flatMap(({ type, success }) => (success ? [type] : []))
@@ -164,13 +174,14 @@ export function createAuthenticator<User extends { readonly id: string }, A exte
       const passing = (record: FactorRecord): Passed<A> => ({
         factors: types,
         assertion,
+        credential,
         context: contextData,
         ops: store.qualify([putFactors(account, record)]),
       })
 
       if (missing.length > 0) {
         await options.wait(user, passing(spent), missing)
-        return { result: { ...failedResult(challenge), userId: user.id, factors, missing, flow: keepFlow(flowId, user.id, passed) } }
+        return { result: { ...failedResult(challenge), userId: user.id, factors, missing, flow: keepFlow(flowId, { userId: user.id, passed, credential }) } }
       }
       if (flowId !== undefined) flows.delete(flowId)
       if (ceremony === 'step_up') {

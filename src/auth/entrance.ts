@@ -48,24 +48,20 @@ export interface Entrance {
   finishLogin(answer: AnsweredPasskey): Promise<Entered>
 }
 
-interface Assertion extends VerifiedAssertion {
-  readonly credential: Uint8Array
-}
-
 export function createEntrance(options: EntranceOptions): Entrance {
   const { store, clock, random, book, sessions, passkeys, secrets, issuer, rules, record, refuse, inTurn } = options
   const inAccountTurn = createTurns()
   const codes = createCodes({ store, secrets, clock, random, record, issuer, inTurn: inAccountTurn })
 
   /** The entry as it is now, which remembers how the passkey was used. @throws ERR_LOGIN_REFUSED when either went in the meantime */
-  async function entryOf({ id }: UserEntry, assertion: Assertion | undefined): Promise<UserEntry> {
+  async function entryOf({ id }: UserEntry, credential: Uint8Array | undefined): Promise<UserEntry> {
     const entry = book.find(id)
-    const isHeld = assertion === undefined || book.holder(assertion.credential)?.credential.disabled === false
+    const isHeld = credential === undefined || book.holds(id, credential)
     if (entry === undefined || !isHeld) throw await refuse({ ceremony: 'login', reason: 'gone', user: id })
     return entry
   }
 
-  const attempt = createAuthenticator<UserEntry, Assertion, Entered>({
+  const attempt = createAuthenticator<UserEntry, VerifiedAssertion, Entered>({
     store,
     codes,
     clock,
@@ -85,20 +81,20 @@ export function createEntrance(options: EntranceOptions): Entrance {
           throw error
         }
       }),
+    isHeld: book.holds,
     policyOf: ({ role }) => rules.policy(role),
     contextThreshold: rules.contextThreshold,
-    wait: (user, { factors, assertion, ops }, missing) =>
+    wait: (user, { factors, credential, ops }, missing) =>
       inTurn(async () => {
-        const entry = await entryOf(user, assertion)
+        const entry = await entryOf(user, credential)
         await record({ kind: 'user_factors_passed', user: user.id, factors, missing }, [...ops, ...book.write(entry)])
         book.remember(entry)
       }),
     enter: (user, passed) => inTurn(() => enter(user, passed)),
   })
 
-  async function enter(user: UserEntry, { factors, assertion, context, ops }: Passed<Assertion>): Promise<Entered> {
-    const entry = { ...(await entryOf(user, assertion)), lastLoginAt: clock.now() }
-    const credential = assertion?.credential
+  async function enter(user: UserEntry, { factors, credential, context, ops }: Passed<VerifiedAssertion>): Promise<Entered> {
+    const entry = { ...(await entryOf(user, credential)), lastLoginAt: clock.now() }
     // Who has just shown all that a step-up asks for need not show it again at once.
     const isVerified = missingTypes(rules.stepUp(entry.role), new Set(factors)).length === 0
     const made = sessions.make({ userId: user.id, factors, credential, context, isVerified })

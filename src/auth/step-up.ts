@@ -36,15 +36,15 @@ type Person = UserEntry & { readonly session: string }
 export function createStepUps({ codes, inAccountTurn, ...options }: EntranceOptions & StepUpParts): StepUps {
   const { book, sessions, passkeys, rules, record, refuse, inTurn } = options
 
-  async function entryOf({ id }: Person, assertion: Assertion | undefined): Promise<UserEntry> {
+  async function entryOf({ id }: Person, credential: Uint8Array | undefined): Promise<UserEntry> {
     const entry = book.find(id)
-    const isHeld = assertion === undefined || book.holder(assertion.checked.credential.id)?.credential.disabled === false
+    const isHeld = credential === undefined || book.holds(id, credential)
     if (entry === undefined || !isHeld) throw await refuse({ ceremony: 'step_up', reason: 'gone', user: id })
     return entry
   }
 
-  async function enter(person: Person, { assertion, ops }: Passed<Assertion>): Promise<SteppedUp> {
-    const entry = await entryOf(person, assertion)
+  async function enter(person: Person, { assertion, credential, ops }: Passed<Assertion>): Promise<SteppedUp> {
+    const entry = await entryOf(person, credential)
     const checked = assertion?.checked
     const statement = checked?.flow.statement
     const approval = checked === undefined || statement === undefined ? undefined : encodeApproval(statement, checked.credential, checked.form)
@@ -70,17 +70,18 @@ export function createStepUps({ codes, inAccountTurn, ...options }: EntranceOpti
       inTurn(async () => {
         try {
           const checked = await passkeys.assert('step_up', flow, response, session)
-          return { userId: checked.user, isUserVerified: true, checked }
+          return { userId: checked.user, isUserVerified: true, credential: checked.credential.id, checked }
         } catch (error) {
           if (error instanceof MeshError && error.code === 'ERR_LOGIN_REFUSED') return undefined
           throw error
         }
       }),
+    isHeld: book.holds,
     policyOf: ({ role }) => rules.stepUp(role),
     contextThreshold: rules.contextThreshold,
-    wait: (person, { factors, assertion, ops }, missing) =>
+    wait: (person, { factors, credential, ops }, missing) =>
       inTurn(async () => {
-        const entry = await entryOf(person, assertion)
+        const entry = await entryOf(person, credential)
         await record({ kind: 'user_factors_passed', user: person.id, factors, missing }, [...ops, ...book.write(entry)])
       }),
     enter: (person, passed) => inTurn(() => enter(person, passed)),

@@ -16,6 +16,8 @@ export interface UserBook {
   named(name: string): UserEntry | undefined
   /** Whose passkey it is. */
   holder(credential: Uint8Array): { readonly user: UserEntry; readonly credential: StoredCredential } | undefined
+  /** The passkey is that user's, and in use. */
+  holds(id: string, credential: Uint8Array): boolean
   /** @throws ERR_NOT_FOUND */
   get(id: string): UserEntry
   write(entry: UserEntry): readonly StoreOp[]
@@ -65,14 +67,20 @@ export async function openUserBook(store: Store): Promise<UserBook> {
   const find = (id: string | undefined): UserEntry | undefined => (id === undefined ? undefined : users.get(id))
   for await (const [id, bytes] of store.range({})) remember({ id, ...userCodec.decode(bytes) })
 
+  const holder: UserBook['holder'] = (id) => {
+    const user = find(byCredential.get(base64url(id)))
+    const credential = user?.credentials.find((other) => base64url(other.id) === base64url(id))
+    return user === undefined || credential === undefined ? undefined : { user, credential }
+  }
+
   return {
     list: () => [...users.values()].toSorted((a, b) => a.createdAt - b.createdAt || a.name.localeCompare(b.name)),
     find,
     named: (name) => find(byLook.get(nameLook(name.slice(0, userNameCharsMax).normalize('NFKC').trim()))),
-    holder(id) {
-      const user = find(byCredential.get(base64url(id)))
-      const credential = user?.credentials.find((other) => base64url(other.id) === base64url(id))
-      return user === undefined || credential === undefined ? undefined : { user, credential }
+    holder,
+    holds(id, credential) {
+      const held = holder(credential)
+      return held?.user.id === id && !held.credential.disabled
     },
     get(id) {
       const entry = users.get(id)

@@ -171,6 +171,59 @@ test('a passkey that is taken away while its login is under way opens nothing', 
   expect(world.refusal()).toBe('gone')
 })
 
+/** Ada with an app and a second passkey, and the first step of a login with that passkey, where both are asked for. */
+async function halfIn() {
+  const world = await openPeople({ policy: [['webauthn', 'totp']], stepUp: [['webauthn', 'totp']] })
+  const { auth } = world
+  const ada = await enrol(world, 'Ada')
+  const shown = await enrolApp(world, ada)
+  const registration = auth.beginRegistration({ session: auth.session(ada.session.token)! }, {})
+  const { credential } = await auth.finishRegistration({ flow: registration.flow, response: ada.device.create(registration.options) })
+  const answered = (counter?: number) => {
+    const { flow, options } = auth.beginLogin()
+    return { flow, response: ada.device.get(options, { passkey: ada.device.passkeys[1]!, ...(counter === undefined ? {} : { counter }) }) }
+  }
+  const half = await auth.authenticateUser({ webAuthnResponse: answered(50), contextData: here })
+  const whole = () => auth.authenticateUser({ flow: half.flow!, totpCode: shown(), contextData: here })
+  return { world, auth, ada, id: credential.id, answered, whole, shown }
+}
+const takenAway = {
+  removed: ({ auth, id }: Awaited<ReturnType<typeof halfIn>>) => auth.removeCredential(id, 'machine'),
+  disabled: ({ auth, answered }: Awaited<ReturnType<typeof halfIn>>) => codeOf(auth.finishLogin(answered(40))),
+}
+
+test.for(['removed', 'disabled'] as const)('a login that waits for a code ends with its passkey being %s', async (how) => {
+  const half = await halfIn()
+  const before = half.auth.sessions().length
+  await takenAway[how](half)
+  expect(await half.whole()).toMatchObject({ success: false, sessionToken: null, userId: null })
+  expect(half.auth.sessions()).toHaveLength(before)
+})
+
+test.for(['removed', 'disabled'] as const)('a session of a login in two steps ends with its passkey being %s, also after a restart', async (how) => {
+  const half = await halfIn()
+  const { sessionToken } = await half.whole()
+  expect(half.auth.session(sessionToken!)).toMatchObject({ userId: half.ada.id })
+  expect(half.world.events.at(-1)).toMatchObject({ kind: 'user_login', credential: half.id })
+  await takenAway[how](half)
+  expect(half.auth.session(sessionToken!)).toBeUndefined()
+  const again = await half.world.again()
+  expect(again.auth.session(sessionToken!)).toBeUndefined()
+})
+
+test('a step-up that waits for a code ends with its passkey', async () => {
+  const half = await halfIn()
+  const { auth, ada, id, shown } = half
+  const session = auth.session(ada.session.token)!
+  const { flow, options } = auth.beginStepUp(session)
+  const response = ada.device.get(options, { passkey: ada.device.passkeys[1]!, counter: 60 })
+  const first = await auth.stepUp(session, { webAuthnResponse: { flow, response }, contextData: here })
+  expect(first).toMatchObject({ success: false, missing: ['totp'] })
+  await auth.removeCredential(id, 'machine')
+  expect(await auth.stepUp(session, { flow: first.flow!, totpCode: shown(), contextData: here })).toMatchObject({ success: false, sessionToken: null })
+  expect(auth.session(ada.session.token)).toBeDefined()
+})
+
 test('of two answers with one counter at once the first gets in', async () => {
   const world = await openPeople()
   const { auth } = world

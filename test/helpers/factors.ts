@@ -57,7 +57,9 @@ export function factorWorld({ policy = [['totp']], threshold = 0.5, store = crea
     inTurn,
     findUser: (named: string) => [anna, ben].find(({ id, name }) => id === named || name === named),
     ceremony: 'login',
-    verifyAssertion: async ({ response }) => response as VerifiedAssertion | undefined,
+    verifyAssertion: async ({ response }) =>
+      response === undefined ? undefined : { credential: new Uint8Array(16), ...(response as Omit<VerifiedAssertion, 'credential'>) },
+    isHeld: () => true,
     policyOf: () => policy,
     contextThreshold: () => threshold,
     wait: async ({ id }, { factors, ops }, missing) => await record({ kind: 'user_factors_passed', user: id, factors, missing }, ops),

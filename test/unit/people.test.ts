@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { hourMs, minuteMs } from '../../src/base/index.ts'
+import { createSeededRandom, hourMs, minuteMs, silentLogger } from '../../src/base/index.ts'
 import { credentialsMax, usersMax } from '../../src/auth/records.ts'
-import { userInvitesMax } from '../../src/auth/invites.ts'
+import { openUserInvites, userInvitesMax } from '../../src/auth/invites.ts'
 import { openUserBook } from '../../src/auth/user-book.ts'
 import { createMemoryStore } from '../../src/store/index.ts'
 import { createAuthenticator } from '../helpers/authenticator.ts'
@@ -126,6 +126,50 @@ describe('a one-time link', () => {
     await world.auth.revokeInvite(id, ada.session)
     expect(await codeOf(world.auth.finishRegistration({ flow, response: createAuthenticator({ origin }).create(options) }))).toBe('ERR_LOGIN_REFUSED')
     expect(world.auth.invites()).toHaveLength(0)
+  })
+  const invited = async () => {
+    const world = await openPeople()
+    const [ada, eve] = [await enrol(world, 'Ada'), await enrol(world, 'Eve')]
+    const links = await Promise.all((['owner', 'operator', 'viewer', 'agent'] as const).map((role) => world.auth.inviteUser({ role }, eve.session)))
+    const kept = await world.auth.inviteUser({ role: 'owner' }, ada.session)
+    const begun = links.map(({ token, role }) => ({ role, ...world.auth.beginRegistration({ token }, { name: `New ${role}` }) }))
+    const open = (auth = world.auth) => links.filter(({ token }) => codeThrown(() => auth.inspectInvite(token)) === undefined).map(({ role }) => role)
+    const finish = async (role: string) => {
+      const { flow, options } = begun.find((one) => one.role === role)!
+      return await codeOf(world.auth.finishRegistration({ flow, response: createAuthenticator({ origin }).create(options) }))
+    }
+    return { world, ada, eve, kept, open, finish }
+  }
+  test('ends with the role that let its maker make it, and does not come back with it', async () => {
+    const { world, ada, eve, open, finish } = await invited()
+    await world.auth.setRole(eve.id, 'operator', ada.session)
+    expect(open()).toEqual(['viewer', 'agent'])
+    expect(world.auth.invites()).toHaveLength(3)
+    expect([await finish('owner'), await finish('operator'), await finish('viewer')]).toEqual(['ERR_LOGIN_REFUSED', 'ERR_LOGIN_REFUSED', undefined])
+    await world.auth.setRole(eve.id, 'owner', ada.session)
+    expect(open()).toEqual(['agent'])
+    const again = await world.again()
+    expect(open(again.auth)).toEqual(['agent'])
+  })
+  test('ends with its maker, those of others do not', async () => {
+    const { world, ada, eve, kept, open, finish } = await invited()
+    await world.auth.removeUser(eve.id, ada.session)
+    expect(open()).toEqual([])
+    expect(await finish('viewer')).toBe('ERR_LOGIN_REFUSED')
+    expect(world.auth.users().map(({ name }) => name)).toEqual(['Ada'])
+    const again = await world.again()
+    expect(again.auth.invites().map(({ id }) => id)).toEqual([kept.id])
+  })
+  test('of somebody who is not here, left on the disk, opens nothing', async () => {
+    const world = await openPeople()
+    await enrol(world, 'Ada')
+    const { store, clock } = world
+    const left = await openUserInvites({ store: store.sub('user-invites'), clock, random: createSeededRandom(5), logger: silentLogger })
+    const { token, ops } = left.make({ role: 'viewer', name: undefined, by: 'somebody', first: false })
+    await store.durable(ops)
+    const { auth } = await world.again()
+    expect(codeThrown(() => auth.beginRegistration({ token }, { name: 'Eve' }))).toBe('ERR_LINK_SPENT')
+    expect(auth.invites()).toEqual([])
   })
   test('is one of so many', async () => {
     const world = await openPeople()
