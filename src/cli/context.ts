@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
-import { type LogLevel, MeshError, profilePaths, trimLineEnd } from '../base/index.ts'
+import { type LogLevel, MeshError, profilePaths } from '../base/index.ts'
 import { type Client, createClient } from '../client/index.ts'
 import { parseDuration } from './parse.ts'
+import { passphraseBytes } from './secret-input.ts'
 
 /** Options every command takes. */
 export interface SharedOptions {
@@ -67,19 +68,11 @@ export function createContext(options: SharedOptions, signal: AbortSignal): Cont
       if (!quiet) process.stderr.write(`${text}\n`)
     },
     async passphrase() {
-      if (passphraseFile !== undefined) return await readPassphrase(passphraseFile)
+      if (passphraseFile !== undefined) return await passphraseBytes(passphraseFile)
       const plain = env['KINDMESH_PASSPHRASE']
       return plain === undefined ? undefined : new TextEncoder().encode(plain)
     },
     client: () => openClient(home),
-  }
-}
-
-async function readPassphrase(path: string): Promise<Uint8Array> {
-  try {
-    return trimLineEnd(await readFile(path))
-  } catch (cause) {
-    throw new MeshError('ERR_USAGE', `the passphrase file ${path} cannot be read`, { cause })
   }
 }
 

@@ -108,7 +108,7 @@ export function createVaultDoors({ vault, did, audit, mark, clock, random }: Vau
       if (!namePattern.test(name)) return undefined
       const found = vault.get(name)
       await audit().record(vaultRead({ ...own, mark: mark(name), reader, found: found !== undefined }))
-      return found === undefined ? undefined : new TextDecoder().decode(found.value)
+      return found === undefined ? undefined : new TextDecoder('utf-8', { ignoreBOM: true }).decode(found.value)
     },
     list,
     async set(name, value) {
@@ -124,6 +124,8 @@ export function createVaultDoors({ vault, did, audit, mark, clock, random }: Vau
     async passphrase({ current, next }) {
       const { id } = await vault.verify({ kind: 'passphrase', secret: current })
       await vault.replaceSlot(id, { kind: 'passphrase', secret: next })
+      // Whoever hears that it is changed throws the old one away.
+      await vault.verify({ kind: 'passphrase', secret: next })
     },
     addSlot: (slot) => vault.addSlot(slot),
     async addRecoveryCode(label = '') {

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { MeshError, utf8 } from '../../base/index.ts'
 import { atNodeOr, profileOf, vaultOf } from '../at-node.ts'
 import type { AddCommand } from '../program.ts'
-import { fromStdin, passphraseIn } from '../secret-input.ts'
+import { fromStdin, passphraseIn, textOf } from '../secret-input.ts'
 import { addBackupCommands } from './vault-backup.ts'
 import { addSlotCommands } from './vault-slots.ts'
 
@@ -115,7 +115,7 @@ export function addVaultCommands(program: Command, add: AddCommand): void {
       const within = await vaultOf(context)
       await atNodeOr<unknown>(
         context,
-        (client) => client.changeVaultPassphrase({ current: new TextDecoder().decode(current), next }, { signal: context.signal }),
+        (client) => client.changeVaultPassphrase({ current: textOf(current, 'the current passphrase'), next }, { signal: context.signal }),
         () => within((doors) => doors.passphrase({ current, next: utf8(next) })),
       )
       const dropped = await changePassphraseFile(profile)
@@ -145,8 +145,8 @@ export function addVaultCommands(program: Command, add: AddCommand): void {
       const { currentPassphrase } = await import('../../node/index.ts')
       const client = await context.client()
       const key = recoveryCode
-        ? ({ kind: 'recovery', code: await fromStdin() } as const)
-        : ({ kind: 'passphrase', passphrase: new TextDecoder().decode(await currentPassphrase(await profileOf(context))) } as const)
+        ? ({ kind: 'recovery', code: (await fromStdin()).trim() } as const)
+        : ({ kind: 'passphrase', passphrase: textOf(await currentPassphrase(await profileOf(context)), 'the passphrase') } as const)
       const { sealed } = await client.unsealVault(key, { signal: context.signal })
       context.print('vault-unseal', { sealed }, () => 'the vault is open')
     },
