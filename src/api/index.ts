@@ -9,4 +9,4 @@ export type ApiSchemas = typeof import('./schemas.ts') &
   typeof import('./doctor-schemas.ts') &
   typeof import('./approval-schemas.ts')
 export { type Api, type ApiOptions, startApi } from './server.ts'
-export { startSealedApi } from './sealed-server.ts'
+export { type SealedApi, startSealedApi } from './sealed-server.ts'

@@ -7,9 +7,10 @@ import { addConsole, readConsole } from './console-files.ts'
 import { createCredentials } from './credentials.ts'
 import { addGuards } from './guards.ts'
 import { listenOnLoopback } from './loopback.ts'
-import { problemOf, requestBytesMax, sendProblem } from './problems.ts'
+import { problemOf, sendProblem } from './problems.ts'
 import { apiRates, createRateLimits } from './rate-limits.ts'
 import { parsePart } from './routes.ts'
+import { connectionsMax, headerBytesMax, serverLimits } from './server.ts'
 import { keyOf, vaultView } from './vault-routes.ts'
 import { vaultKeyBody } from './vault-schemas.ts'
 
@@ -28,6 +29,8 @@ export interface SealedApiOptions<T> {
   status(): Promise<NodeVaultStatus>
   /** Tries a key. Called once at a time. @throws ERR_AUTH_FAILED */
   unseal(key: NodeVaultKey): Promise<T>
+  /** Ends what was opened and will not be handed over. */
+  discard(opened: T): Promise<void>
 }
 
 export interface SealedApi<T> {
@@ -35,6 +38,7 @@ export interface SealedApi<T> {
   readonly port: number
   /** What `unseal` gave, once whoever unsealed was answered; the server is gone by then. Rejects when it was stopped before. */
   readonly unsealed: Promise<T>
+  /** What was opened and not handed over is discarded first. Does nothing once `unsealed` is settled. */
   stop(): Promise<void>
 }
 
@@ -51,14 +55,17 @@ export async function startSealedApi<T>(options: SealedApiOptions<T>): Promise<S
   }
 }
 
-async function serve<T>({ file, port = 0, clock, random, status, unseal }: SealedApiOptions<T>): Promise<SealedApi<T>> {
-  const server = fastify({ bodyLimit: requestBytesMax, forceCloseConnections: true })
+async function serve<T>({ file, port = 0, clock, random, status, unseal, discard }: SealedApiOptions<T>): Promise<SealedApi<T>> {
+  const server = fastify(serverLimits)
+  server.server.maxConnections = connectionsMax
   const token = base64url(random.bytes(32))
   const limits = createRateLimits({ clock, rates: { ...apiRates, anonymous: unsealRate } })
   const { promise: unsealed, resolve, reject } = Promise.withResolvers<T>()
   unsealed.catch(() => undefined)
   let ownPort = port
   let opened: { readonly with: T } | undefined
+  let isHandedOver = false
+  let isStopped = false
   let turn: Promise<unknown> = Promise.resolve()
   /** The profile is for one at a time. */
   const inTurn = <R>(act: () => Promise<R>): Promise<R> => {
@@ -85,32 +92,43 @@ async function serve<T>({ file, port = 0, clock, random, status, unseal }: Seale
   server.post('/v1/vault/unseal', isOpen, ({ body }, reply) =>
     inTurn(async () => {
       const key = keyOf(parsePart(vaultKeyBody, body) as z.infer<typeof vaultKeyBody>)
-      if (opened !== undefined) throw new MeshError('ERR_STOPPED', 'the node was unsealed just now and starts', { hint: 'try again in a moment' })
+      if (isStopped || opened !== undefined) throw new MeshError('ERR_STOPPED', 'the node was unsealed just now and starts', { hint: 'try again in a moment' })
       const before = await status()
-      opened = { with: await unseal(key) }
-      const { with: given } = opened
-      const leave = (): void => void stop().then(() => resolve(given))
-      // Whoever unsealed it may have gone before the node was there.
-      if (reply.raw.destroyed) leave()
-      else reply.raw.once('close', leave)
+      const { promise: answered, resolve: answer } = Promise.withResolvers<void>()
+      // Listened for before the wait: whoever asked may be gone when it ends, and what was opened is handed over all the same.
+      reply.raw.once('close', answer)
+      const given = await unseal(key)
+      opened = { with: given }
+      void answered.then(() => handOver(given))
+      if (reply.raw.destroyed) answer()
       return { ...vaultView(before), sealed: false }
     }),
   )
-  const loopback = await listenOnLoopback(server, { port, headerBytesMax: 16_384 })
+  const loopback = await listenOnLoopback(server, { port, headerBytesMax })
   ownPort = loopback.port
   const url = `http://localhost:${ownPort}`
   await writeFile(file, `${JSON.stringify({ schema: 'kindmesh.api/1', url, token, pid: process.pid })}\n`, { mode: 0o600 })
-  async function stop(): Promise<void> {
+  async function close(): Promise<void> {
     await unlink(file).catch(() => undefined)
     await loopback.close()
+  }
+  async function handOver(given: T): Promise<void> {
+    if (isStopped) return
+    isHandedOver = true
+    await close().finally(() => resolve(given))
   }
   return {
     url,
     port: ownPort,
     unsealed,
     async stop() {
+      if (isHandedOver || isStopped) return
+      isStopped = true
+      await close()
+      // Whatever is being opened will be there after its turn.
+      await turn
+      if (opened !== undefined) await discard(opened.with)
       reject(new MeshError('ERR_STOPPED', 'stopped before anybody unsealed it'))
-      if (opened === undefined) await stop()
     },
   }
 }

@@ -24,6 +24,15 @@ export const headerBytesMax = 16_384
 export const requestMsMax = 30 * secondMs
 /** Connections open at a time. */
 export const connectionsMax = 1_024
+/** What both servers, of a running node and of a sealed one, refuse before anything is parsed. */
+export const serverLimits = {
+  bodyLimit: requestBytesMax,
+  forceCloseConnections: true,
+  // A HEAD of a stream would open it and never let go.
+  exposeHeadRoutes: false,
+  requestTimeout: requestMsMax,
+  http: { maxHeaderSize: headerBytesMax, headersTimeout: requestMsMax },
+} as const
 
 export interface ApiOptions {
   readonly node: MeshNode
@@ -62,14 +71,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 }
 
 async function serve({ node, file, port = 0, version, startedAt, random, clock = realClock, rates, onServed }: ApiOptions): Promise<Api> {
-  const server = fastify({
-    bodyLimit: requestBytesMax,
-    forceCloseConnections: true,
-    // A HEAD of a stream would open it and never let go.
-    exposeHeadRoutes: false,
-    requestTimeout: requestMsMax,
-    http: { maxHeaderSize: headerBytesMax, headersTimeout: requestMsMax },
-  })
+  const server = fastify(serverLimits)
   server.server.maxConnections = connectionsMax
   const token = base64url(random.bytes(32))
   const limits = createRateLimits({ clock, ...(rates === undefined ? {} : { rates }) })

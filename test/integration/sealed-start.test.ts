@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { profilePaths, realClock, realRandom } from '../../src/base/index.ts'
@@ -53,3 +54,26 @@ test('a node that starts sealed says so and does nothing else; wrong keys are fe
     await up.end('SIGTERM')
   }
 }, 240_000)
+
+test('whoever unseals it and goes away at once leaves a node that runs', async () => {
+  await using ground = await createPlayground()
+  const home = ground.home('anna')
+  await createProfile({ home, clock: realClock, random: realRandom })
+  const passphrase = (await readFile(profilePaths(home).passphraseFile, 'utf8')).trim()
+  const up = spawnUp(home, '--sealed', '--no-upnp')
+  try {
+    const url = String((await up.next())['api'])
+    const call = request(`${url}/v1/vault/unseal`, { method: 'POST', headers: { 'content-type': 'application/json' }, agent: false })
+    call.on('error', () => undefined)
+    call.end(JSON.stringify({ kind: 'passphrase', passphrase }), () => call.destroy())
+    const health = (): Promise<string> =>
+      fetch(`${url}/healthz`).then(
+        (answer) => answer.text(),
+        () => 'between the two servers',
+      )
+    await expect.poll(health, { timeout: 60_000 }).toBe('{"ok":true}')
+    expect(await up.next()).toMatchObject({ event: 'ready', api: url })
+  } finally {
+    await up.end('SIGTERM')
+  }
+}, 120_000)

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { renderUnicodeCompact } from 'uqr'
 import { type Config, configFiles, envLayer, type Layer, machineFolder, openConfig } from '../../config/index.ts'
-import { createLogger, type Logger, MeshError, profilePaths, realClock, realRandom, toMeshError, utf8 } from '../../base/index.ts'
+import { createLogger, type Logger, profilePaths, realClock, realRandom, toMeshError, utf8 } from '../../base/index.ts'
 import type { Api, ApiOptions } from '../../api/index.ts'
 import type { MeshNode, NodeEvent, NodeOptions, Role } from '../../node/index.ts'
 import { type Context, paint } from '../context.ts'
@@ -135,12 +135,8 @@ async function waitSealed(context: Context, options: StartOptions, logger: Logge
     clock: realClock,
     random: realRandom,
     status,
-    async unseal(unsealBy) {
-      const node = await startWith({ unsealBy }, context, { ...options, init: false }, logger)
-      if (!context.signal.aborted) return node
-      await node.stop()
-      throw new MeshError('ERR_STOPPED', 'the node is stopping')
-    },
+    unseal: (unsealBy) => startWith({ unsealBy }, context, { ...options, init: false }, logger),
+    discard: (node) => node.stop(),
   })
   context.print('up', { event: 'sealed', api: api.url }, () => `sealed: unseal it at ${api.url} or by \`kindmesh vault unseal\``)
   context.signal.addEventListener('abort', () => void api.stop(), { once: true })
