@@ -16,6 +16,7 @@ test('a node goes on to start when whoever unsealed it is gone before it is up',
     clock: realClock,
     random: createSeededRandom(1),
     status: async () => status,
+    discard: async () => undefined,
     async unseal() {
       leaver.abort()
       await left.promise
