@@ -1,4 +1,5 @@
-import { z } from 'zod'
+import type { z } from 'zod'
+import { MeshError } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import type { Route } from './routes.ts'
 import * as schemas from './schemas.ts'
@@ -28,14 +29,23 @@ export const ownKeyRoutes = (node: MeshNode): readonly Route[] => [
     url: '/v1/identity/recovery',
     right: '/api/identity',
     stepUp: true,
-    summary: 'Hand over the recovery key, once: it is erased here',
-    body: z.object({}),
+    summary: 'Hand over the recovery key, once: it is erased here; with `keep` not yet, then with `held`, the copy that was written down',
+    body: schemas.recoveryExportBody,
     reply: schemas.recoveryBody,
-    async handle() {
+    async handle({ body }) {
+      const { keep = false, held } = body as z.infer<typeof schemas.recoveryExportBody>
       let recovery = ''
-      await node.exportRecovery(async (text) => {
-        recovery = text
-      })
+      const kept = new MeshError('ERR_USAGE', 'the recovery key is kept')
+      await node
+        .exportRecovery(async (text) => {
+          if (held !== undefined && held !== text) throw new MeshError('ERR_USAGE', 'that is not the recovery key; nothing was erased')
+          recovery = text
+          // Whatever is thrown here leaves the key where it is.
+          if (keep) throw kept
+        })
+        .catch((error: unknown) => {
+          if (error !== kept) throw error
+        })
       return { recovery }
     },
   },

@@ -421,6 +421,14 @@ export const identity = z.object({ did: z.string(), peerId: z.string(), kindDid:
 export const rotateBody = z.object({ newRecovery: z.boolean().optional() })
 export const rotated = z.object({ did: z.string(), peerId: z.string() })
 export const recoveryBody = z.object({ recovery: z.string().max(32 * 1024) })
+/** `keep`: hand it over and erase nothing yet. `held`: the copy that is safe now; erased here only when it is the key. */
+export const recoveryExportBody = z.object({
+  keep: z.boolean().optional(),
+  held: z
+    .string()
+    .max(32 * 1024)
+    .optional(),
+})
 export const dialed = z.object({ did: z.string(), peerId: z.string(), route: z.string(), rttMs: z.number() })
 export const pinged = z.object({ rttMs: z.number(), route: z.string() })
 export const sent = z.object({

@@ -88,8 +88,18 @@ async function openClient(home: string): Promise<Client> {
       ? new MeshError('ERR_NODE_DOWN', `no node is running for ${home}`)
       : new MeshError('ERR_PROFILE_MISSING', `no identity in ${home}`, { hint: 'run `kindmesh up --init`, or name another --home' })
   }
-  const { url, token } = JSON.parse(text) as { readonly url: string; readonly token: string }
+  const { url, token, pid } = JSON.parse(text) as { readonly url: string; readonly token: string; readonly pid?: number }
+  // After a crash its port may be somebody else's, who is not to hear the token.
+  if (pid !== undefined && !isAlive(pid)) throw new MeshError('ERR_NODE_DOWN', `no node is running for ${home}`)
   return createClient({ url, token })
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
 }
 
 /** Colours only where a person looks. */

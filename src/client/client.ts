@@ -93,7 +93,8 @@ export interface Client {
   heldMail(options?: SignalOption): Promise<Out<'heldMail'>>
   identity(options?: SignalOption): Promise<Out<'identity'>>
   rotate(body: In<'rotateBody'>, options?: SignalOption): Promise<Out<'rotated'>>
-  exportRecovery(options?: SignalOption): Promise<Out<'recoveryBody'>>
+  /** Hands the recovery key over and erases it, with `keep` only the first; `held` is a copy made so, which is safe now. @throws ERR_NOT_FOUND, ERR_USAGE */
+  exportRecovery(body: In<'recoveryExportBody'>, options?: SignalOption): Promise<Out<'recoveryBody'>>
   recover(body: In<'recoveryBody'>, options?: SignalOption): Promise<Out<'rotated'>>
   vault(options?: SignalOption): Promise<Out<'vaultStatus'>>
   secrets(options?: SignalOption): Promise<Out<'vaultSecrets'>>
@@ -327,7 +328,7 @@ export function createClient({ url, token, fetch = globalThis.fetch }: ClientOpt
     heldMail: (options) => call('/v1/mailboxes/held', options),
     identity: (options) => call('/v1/identity', options),
     rotate: (body, options) => call('/v1/identity/rotate', options, body),
-    exportRecovery: (options) => call('/v1/identity/recovery', options, {}),
+    exportRecovery: (body, options) => call('/v1/identity/recovery', options, body),
     recover: (body, options) => call('/v1/identity/recover', options, body),
     vault: (options) => call('/v1/vault', options),
     secrets: (options) => call('/v1/vault/secrets', options),

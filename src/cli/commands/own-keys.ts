@@ -1,4 +1,4 @@
-import { open, readFile } from 'node:fs/promises'
+import { open, readFile, unlink } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { MeshError } from '../../base/index.ts'
 import { atNodeOr, profileOf } from '../at-node.ts'
@@ -19,6 +19,10 @@ async function writeSecret(path: string, text: string): Promise<void> {
       .writeFile(text)
       .then(() => file.sync())
       .finally(() => file.close())
+      .catch(async (cause: unknown) => {
+        await unlink(path)
+        throw cause
+      })
   } catch (cause) {
     throw new MeshError('ERR_USAGE', `${path} cannot be written`, { cause, hint: 'name a file that does not exist yet; the key was not erased' })
   }
@@ -61,8 +65,9 @@ export function addOwnKeyCommands(program: Command, add: AddCommand): void {
       await atNodeOr(
         context,
         async (client) => {
-          ;({ recovery } = await client.exportRecovery({ signal: context.signal }))
+          ;({ recovery } = await client.exportRecovery({ keep: true }, { signal: context.signal }))
           await deliver(recovery)
+          await client.exportRecovery({ held: recovery }, { signal: context.signal })
         },
         async () =>
           await node.exportRecoveryOffline(await profileOf(context), async (given) => {
