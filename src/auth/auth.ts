@@ -1,4 +1,4 @@
-import { base64url, type Clock, type Did, type Logger, MeshError, minuteMs, type Random } from '../base/index.ts'
+import { base64url, type Clock, type Did, hex, type Logger, MeshError, minuteMs, type Random } from '../base/index.ts'
 import { sha256 } from '../crypto/index.ts'
 import type { Store } from '../store/index.ts'
 import { type Act, statementOf } from './approval.ts'
@@ -264,7 +264,7 @@ export async function openAuth({ store, clock, random, logger, did, record, orig
         const invite = usable(invites.open(by.token))
         const asked = invite.name ?? name
         if (asked === undefined) throw new MeshError('ERR_USAGE', 'a new user needs a name', { hint: 'give a name' })
-        const userId = base64url(random.bytes(16))
+        const userId = hex(random.bytes(16))
         return passkeys.creationOptions({ ceremony: 'registration', challenge, invite: invite.id, userId, name: book.freeName(asked) }, [])
       }
       requireFresh(by.session)

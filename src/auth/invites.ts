@@ -94,7 +94,8 @@ export async function openUserInvites({ store, clock, random, logger }: UserInvi
       const token = base64url(random.bytes(inviteTokenBytes))
       const since = moment(clock)
       const stored: StoredInvite = { tokenHash: sha256(utf8(token)), role, name, createdAt: since.at, by, first }
-      const id = base64url(random.bytes(9))
+      // No id begins with a dash: on a command line that is an option.
+      const id = hex(random.bytes(9))
       return { token, entry: { id, ...stored, since }, ops: store.qualify([put(id, inviteCodec.encode({ version: 1, ...stored }))]) }
     },
     erase: (ids) => store.qualify(ids.map((id) => del(id))),

@@ -189,7 +189,7 @@ export async function openSessions({ store, clock, random, logger, life, roleOf 
       const ended = [...own.slice(0, Math.max(0, own.length - sessionsPerUserMax + 1)), ...(replaced === undefined ? [] : [replaced])]
       return made(
         {
-          ...{ id: base64url(random.bytes(12)), userId, created: now, seen: now, seenWritten: now, factors, credential },
+          ...{ id: hex(random.bytes(12)), userId, created: now, seen: now, seenWritten: now, factors, credential },
           ...{ steppedUp: isVerified ? now : undefined, device: deviceLabel(context.userAgent) },
         },
         ended,
