@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { type Actor, type FactorStatus, loginRefused } from '../auth/index.ts'
+import { type Actor, type AuthenticationResult, type FactorStatus, loginRefused } from '../auth/index.ts'
 import { MeshError } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import * as schemas from './factor-schemas.ts'
@@ -32,12 +32,9 @@ export const factorRoutes = ({ users }: MeshNode): readonly Route[] => {
       body: schemas.challengeBody,
       reply: schemas.authenticationResult,
       async handle({ body, from }) {
-        const { deviceToken, webAuthnResponse: passkey, ...shown } = body as z.infer<typeof schemas.challengeBody>
-        const webAuthnResponse = passkey === undefined ? undefined : { flow: passkey.flow, response: passkey.response }
+        const { deviceToken, ...shown } = shownIn(body)
         // Nobody but this machine reaches the API.
-        const result = await users.authenticateUser({ ...shown, webAuthnResponse, contextData: { isLoopback: true, deviceToken, userAgent: from?.userAgent } })
-        if (!result.success && result.missing.length === 0) throw loginRefused()
-        return result
+        return answered(await users.authenticateUser({ ...shown, contextData: { isLoopback: true, deviceToken, userAgent: from?.userAgent } }))
       },
     },
     {
@@ -48,13 +45,9 @@ export const factorRoutes = ({ users }: MeshNode): readonly Route[] => {
       body: schemas.challengeBody.omit({ userId: true, deviceToken: true }),
       reply: schemas.authenticationResult,
       async handle({ body, principal }) {
-        const { webAuthnResponse: passkey, ...shown } = body as z.infer<typeof schemas.challengeBody>
-        const webAuthnResponse = passkey === undefined ? undefined : { flow: passkey.flow, response: passkey.response }
         const { by } = whose({}, principal)
         if (by === 'machine') throw new MeshError('ERR_USAGE', 'only somebody who is logged in can do this')
-        const result = await users.stepUp(by, { ...shown, webAuthnResponse, contextData: { isLoopback: true } })
-        if (!result.success && result.missing.length === 0) throw loginRefused()
-        return result
+        return answered(await users.stepUp(by, { ...shownIn(body), contextData: { isLoopback: true } }))
       },
     },
     {
@@ -123,4 +116,16 @@ export const factorRoutes = ({ users }: MeshNode): readonly Route[] => {
       },
     },
   ]
+}
+
+/** The factors shown, as the room of people takes them. */
+function shownIn(body: unknown) {
+  const { webAuthnResponse: passkey, ...shown } = body as z.infer<typeof schemas.challengeBody>
+  return { ...shown, webAuthnResponse: passkey === undefined ? undefined : { flow: passkey.flow, response: passkey.response } }
+}
+
+/** A result that leads on, or every refusal alike. @throws ERR_LOGIN_REFUSED */
+function answered(result: AuthenticationResult): AuthenticationResult {
+  if (!result.success && result.missing.length === 0) throw loginRefused()
+  return result
 }

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { MeshError } from '../base/index.ts'
+import { MeshError, toMeshError } from '../base/index.ts'
 
 /** What a machine without IPv6 answers. */
 const noSuchFamily = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])
@@ -44,5 +44,18 @@ export async function listenOnLoopback(server: FastifyInstance, { port, headerBy
     second.closeAllConnections()
     if (second.listening) await new Promise((resolve) => void second.close(resolve))
     await server.close()
+  }
+}
+
+/** Serves on the port asked for; where that was a wish, on any free one when it is taken. @throws ERR_NET_ADDRESS */
+export async function onWishedPort<O extends { readonly port?: number | undefined; readonly isPortWish?: boolean | undefined }, T>(
+  options: O,
+  serve: (options: O) => Promise<T>,
+): Promise<T> {
+  try {
+    return await serve(options)
+  } catch (error) {
+    if (options.isPortWish !== true || toMeshError(error).code !== 'ERR_NET_ADDRESS') throw error
+    return await serve({ ...options, port: 0 })
   }
 }

@@ -1,12 +1,12 @@
-import { unlink, writeFile } from 'node:fs/promises'
 import fastify from 'fastify'
 import type { z } from 'zod'
-import { base64url, type Clock, MeshError, type Random, toMeshError } from '../base/index.ts'
+import { base64url, type Clock, MeshError, type Random } from '../base/index.ts'
 import type { NodeVaultKey, NodeVaultStatus } from '../node/index.ts'
+import { removeApiFile, writeApiFile } from './api-file.ts'
 import { addConsole, readConsole } from './console-files.ts'
 import { createCredentials } from './credentials.ts'
 import { addGuards } from './guards.ts'
-import { listenOnLoopback } from './loopback.ts'
+import { listenOnLoopback, onWishedPort } from './loopback.ts'
 import { problemOf, sendProblem } from './problems.ts'
 import { apiRates, createRateLimits } from './rate-limits.ts'
 import { parsePart } from './routes.ts'
@@ -47,12 +47,7 @@ const nobody = { tokens: { check: () => undefined }, users: { session: () => und
 
 /** Serves what a node may say before anybody unsealed it: that it is sealed, what opens it, and the console. All else is ERR_SEALED. @throws ERR_NET_ADDRESS */
 export async function startSealedApi<T>(options: SealedApiOptions<T>): Promise<SealedApi<T>> {
-  try {
-    return await serve(options)
-  } catch (error) {
-    if (options.isPortWish !== true || toMeshError(error).code !== 'ERR_NET_ADDRESS') throw error
-    return await serve({ ...options, port: 0 })
-  }
+  return await onWishedPort(options, serve)
 }
 
 async function serve<T>({ file, port = 0, clock, random, status, unseal, discard }: SealedApiOptions<T>): Promise<SealedApi<T>> {
@@ -107,9 +102,9 @@ async function serve<T>({ file, port = 0, clock, random, status, unseal, discard
   const loopback = await listenOnLoopback(server, { port, headerBytesMax })
   ownPort = loopback.port
   const url = `http://localhost:${ownPort}`
-  await writeFile(file, `${JSON.stringify({ schema: 'kindmesh.api/1', url, token, pid: process.pid })}\n`, { mode: 0o600 })
+  await writeApiFile(file, { url, token })
   async function close(): Promise<void> {
-    await unlink(file).catch(() => undefined)
+    await removeApiFile(file)
     await loopback.close()
   }
   async function handOver(given: T): Promise<void> {

@@ -1,15 +1,15 @@
-import { unlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import swagger from '@fastify/swagger'
 import fastify from 'fastify'
 import { z } from 'zod'
-import { base64url, type Clock, MeshError, type Random, realClock, secondMs, toMeshError } from '../base/index.ts'
+import { base64url, type Clock, MeshError, type Random, realClock, secondMs } from '../base/index.ts'
 import type { MeshNode } from '../node/index.ts'
 import type { ApiRight } from '../policy/index.ts'
+import { removeApiFile, writeApiFile } from './api-file.ts'
 import { addConsole, readConsole } from './console-files.ts'
 import { createCredentials } from './credentials.ts'
 import { createEventStreams } from './event-stream.ts'
-import { listenOnLoopback } from './loopback.ts'
+import { listenOnLoopback, onWishedPort } from './loopback.ts'
 import { addGuards } from './guards.ts'
 import { completeOpenApi, type Described, describedOf, type OpenApiDocument } from './openapi.ts'
 import { createLeases } from './leases.ts'
@@ -62,12 +62,7 @@ const eventsQuery = z.object({ cursor: z.string().max(64).optional() })
 
 /** Serves the control API on loopback only. @throws ERR_NET_ADDRESS when the port is taken */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  try {
-    return await serve(options)
-  } catch (error) {
-    if (options.isPortWish !== true || toMeshError(error).code !== 'ERR_NET_ADDRESS') throw error
-    return await serve({ ...options, port: 0 })
-  }
+  return await onWishedPort(options, serve)
 }
 
 async function serve({ node, file, port = 0, version, startedAt, random, clock = realClock, rates, onServed }: ApiOptions): Promise<Api> {
@@ -144,14 +139,14 @@ async function serve({ node, file, port = 0, version, startedAt, random, clock =
   ownPort = loopback.port
   const url = origin()
   node.users.servedAt(url)
-  await writeFile(file, `${JSON.stringify({ schema: 'kindmesh.api/1', url, token, pid: process.pid })}\n`, { mode: 0o600 })
+  await writeApiFile(file, { url, token })
   return {
     url,
     hasConsole,
     async stop() {
       events.stop()
       leases.stop()
-      await unlink(file).catch(() => undefined)
+      await removeApiFile(file)
       await loopback.close()
     },
   }
