@@ -114,6 +114,8 @@ async function startProxy(outside: string[]): Promise<Server> {
   })
   proxy.on('connect', (request, socket) => {
     note(`CONNECT ${request.url ?? ''}`)
+    // Nobody else listens on a socket that was handed over: the browser may be gone before it has read the refusal.
+    socket.on('error', () => undefined)
     socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
   })
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
